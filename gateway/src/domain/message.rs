@@ -1,0 +1,75 @@
+//! A message between MQTT clients, as the hub hands it on. Not a reading: what a reading's payload says is `ingest`'s.
+
+use std::{fmt, sync::Arc};
+
+use crate::domain::{timestamp::Timestamp, topic::TopicName};
+
+/// Quality of service (MQTT 5.0, section 4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Qos {
+    AtMostOnce,
+    AtLeastOnce,
+    ExactlyOnce,
+}
+
+/// A payload: a range of the bytes it arrived in, shared without a copy.
+#[derive(Clone, Default)]
+pub struct Payload {
+    bytes: Option<Arc<[u8]>>,
+    start: usize,
+}
+
+impl Payload {
+    /// The bytes of `packet` from `start` to its end.
+    pub fn tail(packet: Arc<[u8]>, start: usize) -> Self {
+        Self {
+            start: start.min(packet.len()),
+            bytes: Some(packet),
+        }
+    }
+
+    /// The bytes of the payload.
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.as_ref().map_or(&[], |bytes| &bytes[self.start..])
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::tail(bytes.into(), 0)
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(self.as_slice()))
+    }
+}
+
+/// What one client publishes and others receive.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub topic: TopicName,
+    pub payload: Payload,
+    pub qos: Qos,
+    pub retain: bool,
+    /// When it arrived; its expiry counts from here.
+    pub received_at: Timestamp,
+    /// The client id it came from; empty for the gateway's own.
+    pub publisher: Arc<str>,
+    /// What MQTT 5 carries beside the payload; most messages have none.
+    pub properties: Option<Arc<Properties>>,
+}
+
+/// The properties of an MQTT 5 PUBLISH that travel from publisher to subscriber (MQTT 5.0, section 3.3.2.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Properties {
+    pub payload_is_utf8: Option<bool>,
+    /// Seconds.
+    pub message_expiry: Option<u32>,
+    pub content_type: Option<Box<str>>,
+    pub response_topic: Option<Box<str>>,
+    pub correlation_data: Option<Box<[u8]>>,
+    /// In the order in which they came.
+    pub user_properties: Vec<(Box<str>, Box<str>)>,
+}

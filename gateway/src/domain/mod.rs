@@ -1,0 +1,10 @@
+//! The gateway's words: what crosses from one room to another. Plain data with its rules, no IO and no clock.
+
+pub mod alert;
+pub mod message;
+pub mod reading;
+pub mod rule;
+pub mod sensor;
+pub mod status;
+pub mod timestamp;
+pub mod topic;

@@ -1,0 +1,167 @@
+//! Topic names and topic filters, with the matching rules of MQTT 5.0, section 4.7 (the same in 3.1.1).
+
+use std::{fmt, sync::Arc};
+
+use serde::Serialize;
+
+/// The longest topic name or filter, in bytes (a UTF-8 string of MQTT, section 1.5.4).
+pub const MAX_BYTES: usize = 65_535;
+
+/// A topic that messages are published to: no wildcards.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct TopicName(Arc<str>);
+
+/// A pattern of topics: `+` stands for one level, a last `#` for the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct TopicFilter(Arc<str>);
+
+/// Why a text is no topic name or no topic filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TopicError {
+    #[error("is empty")]
+    Empty,
+    #[error("is longer than {MAX_BYTES} bytes")]
+    TooLong,
+    #[error("contains U+0000")]
+    Null,
+    #[error("contains a wildcard")]
+    Wildcard,
+    #[error("has `+` beside other characters of its level")]
+    MisplacedPlus,
+    #[error("has `#` elsewhere than alone in the last level")]
+    MisplacedHash,
+}
+
+impl TopicName {
+    /// Checks `text`: not empty, at most [`MAX_BYTES`], no U+0000, no wildcard.
+    pub fn new(text: &str) -> Result<Self, TopicError> {
+        check_text(text)?;
+        if text.contains(['+', '#']) {
+            return Err(TopicError::Wildcard);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text of the topic.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands after the last `/`.
+    pub fn last_level(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl TopicFilter {
+    /// Checks `text` (MQTT 5.0, section 4.7.1).
+    pub fn new(text: &str) -> Result<Self, TopicError> {
+        check_text(text)?;
+        let mut levels = text.split('/').peekable();
+        while let Some(level) = levels.next() {
+            let last = levels.peek().is_none();
+            if level.contains('#') && (level != "#" || !last) {
+                return Err(TopicError::MisplacedHash);
+            }
+            if level.contains('+') && level != "+" {
+                return Err(TopicError::MisplacedPlus);
+            }
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text of the filter.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `topic` is one of this filter's. A wildcard in the first level does not stand for a
+    /// level that begins with `$` (MQTT 5.0, section 4.7.2).
+    pub fn matches(&self, topic: &TopicName) -> bool {
+        let topic = topic.as_str();
+        if topic.starts_with('$') && self.0.starts_with(['+', '#']) {
+            return false;
+        }
+        let mut levels = topic.split('/');
+        for wanted in self.0.split('/') {
+            if wanted == "#" {
+                return true;
+            }
+            match levels.next() {
+                Some(level) if wanted == "+" || wanted == level => {}
+                _ => return false,
+            }
+        }
+        levels.next().is_none()
+    }
+}
+
+fn check_text(text: &str) -> Result<(), TopicError> {
+    if text.is_empty() {
+        return Err(TopicError::Empty);
+    }
+    if MAX_BYTES < text.len() {
+        return Err(TopicError::TooLong);
+    }
+    if text.contains('\0') {
+        return Err(TopicError::Null);
+    }
+    Ok(())
+}
+
+impl fmt::Display for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for TopicFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_match_as_the_specification_says() {
+        let check = |filter: &str, topic: &str, expected: bool| {
+            let matched = TopicFilter::new(filter)
+                .unwrap()
+                .matches(&TopicName::new(topic).unwrap());
+            assert_eq!(matched, expected, "{filter} and {topic}");
+        };
+        check("sport/tennis/player1/#", "sport/tennis/player1", true);
+        check("sport/tennis/player1/#", "sport/tennis/player1/ranking", true);
+        check("sport/#", "sport", true);
+        check("#", "a/b/c", true);
+        check("sport/+", "sport", false);
+        check("sport/+", "sport/", true);
+        check("+/+", "/finance", true);
+        check("/+", "/finance", true);
+        check("+", "/finance", false);
+        check("#", "$SYS/broker", false);
+        check("+/broker", "$SYS/broker", false);
+        check("$SYS/#", "$SYS/broker", true);
+        check("a/b", "a/b/c", false);
+        check("传感器/+", "传感器/1", true);
+    }
+
+    #[test]
+    fn malformed_filters_and_names_are_refused() {
+        let filter = |text: &str| TopicFilter::new(text).map(drop);
+        assert_eq!(filter(""), Err(TopicError::Empty));
+        assert_eq!(filter("a/#/b"), Err(TopicError::MisplacedHash));
+        assert_eq!(filter("a#"), Err(TopicError::MisplacedHash));
+        assert_eq!(filter("a/b+"), Err(TopicError::MisplacedPlus));
+        assert_eq!(filter("a\0"), Err(TopicError::Null));
+        assert_eq!(filter(&"x".repeat(65_536)), Err(TopicError::TooLong));
+        let name = |text: &str| TopicName::new(text).map(drop);
+        assert_eq!(name("a/+"), Err(TopicError::Wildcard));
+        assert_eq!(name("étage/1"), Ok(()));
+    }
+}
