@@ -1,4 +1,10 @@
 //! The edge gateway, from the bottom up.
 
+pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod ingest;
+pub mod logging;
+pub mod metrics;
+pub mod rules;
+pub mod store;

@@ -1,0 +1,381 @@
+//! The committer: one thread with the only write connection. It takes what has arrived, evaluates the rules, writes it
+//! all in one transaction, and only then completes the receipts. The next group is what arrived meanwhile.
+//!
+//! If a commit fails, nothing is acknowledged and nothing dropped: the same group is tried again until it succeeds,
+//! and meanwhile nothing more is taken from the queue.
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::value::RawValue;
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, mpsc::error::TryRecvError, oneshot},
+    time,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{OutboxRequest, Submission, SubmissionReceiver, submission::Work};
+use crate::{
+    domain::{
+        alert::{Alert, AlertState},
+        message::{Message, Qos},
+        reading::Reading,
+        topic::TopicName,
+    },
+    metrics::Metrics,
+    rules::{self, Engine},
+    store::{
+        Committed, Group, NewReject, StoreError, Writer,
+        outbox::{Batch, Change},
+    },
+};
+
+/// A group is closed at so many readings: a bound on memory and on the time of one commit.
+const MAX_GROUP_READINGS: usize = 8192;
+
+/// Between two tries of a commit that failed.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// Takes messages and alerts once they are on disk.
+pub type Outlet = Box<dyn Fn(Message) + Send>;
+
+/// What the committer needs beside the store.
+pub struct Settings {
+    pub gateway_id: Arc<str>,
+    /// How long it waits for more readings before a commit.
+    pub group_commit: Duration,
+    pub outlet: Outlet,
+    /// Woken when something came into the outbox.
+    pub outbox_wake: Arc<Notify>,
+    pub metrics: Arc<Metrics>,
+    pub health: Arc<Health>,
+    /// Cancelled when a commit that keeps failing is to be given up, at the end of the shutdown grace.
+    pub give_up: CancellationToken,
+}
+
+/// Whether commits succeed, for whoever asks.
+#[derive(Debug, Default)]
+pub struct Health {
+    has_ended: AtomicBool,
+    failure: Mutex<Option<String>>,
+}
+
+impl Health {
+    /// What is wrong, if anything is.
+    pub fn trouble(&self) -> Option<String> {
+        if self.has_ended.load(Ordering::Acquire) {
+            return Some("the committer has ended".to_owned());
+        }
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set(&self, failure: Option<String>) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+}
+
+/// The committer, ready to run.
+pub struct Committer {
+    writer: Writer,
+    engine: Engine,
+    receiver: SubmissionReceiver,
+    settings: Settings,
+    runtime: Handle,
+    failed_rules: HashSet<Arc<str>>,
+}
+
+/// A group and who waits for it.
+#[derive(Default)]
+struct Pending {
+    group: Group,
+    submissions: Vec<Submission>,
+    recorded: Vec<(Vec<Batch>, oneshot::Sender<Vec<Batch>>)>,
+    confirmed: Vec<oneshot::Sender<Committed>>,
+}
+
+impl Committer {
+    /// Starts the thread. It ends when all senders of the queue are gone and what they sent is committed.
+    pub fn spawn(
+        writer: Writer,
+        engine: Engine,
+        receiver: SubmissionReceiver,
+        settings: Settings,
+        runtime: Handle,
+    ) -> std::io::Result<thread::JoinHandle<Result<(), StoreError>>> {
+        let committer = Self {
+            writer,
+            engine,
+            receiver,
+            settings,
+            runtime,
+            failed_rules: HashSet::new(),
+        };
+        thread::Builder::new()
+            .name("committer".into())
+            .stack_size(rules::STACK_BYTES)
+            .spawn(move || committer.run())
+    }
+
+    fn run(mut self) -> Result<(), StoreError> {
+        let health = Arc::clone(&self.settings.health);
+        let _ended = SetOnDrop(&health.has_ended);
+        while let Some(first) = self.receiver.receiver.blocking_recv() {
+            let mut pending = Pending::default();
+            self.take(first, &mut pending);
+            self.fill(&mut pending);
+            match self.commit(&pending.group) {
+                Some(committed) => self.finish(pending, committed),
+                None => return Ok(()),
+            }
+        }
+        self.writer.close()
+    }
+
+    /// Adds what has arrived, and what arrives within `group_commit`.
+    fn fill(&mut self, pending: &mut Pending) {
+        let until = Instant::now() + self.settings.group_commit;
+        while pending.group.reading_count() < MAX_GROUP_READINGS {
+            let work = match self.receiver.receiver.try_recv() {
+                Ok(work) => work,
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) if self.settings.group_commit.is_zero() => return,
+                Err(TryRecvError::Empty) => {
+                    let receive = time::timeout_at(until.into(), self.receiver.receiver.recv());
+                    match self.runtime.block_on(receive) {
+                        Ok(Some(work)) => work,
+                        Ok(None) | Err(_) => return,
+                    }
+                }
+            };
+            self.take(work, pending);
+        }
+    }
+
+    fn take(&mut self, work: Work, pending: &mut Pending) {
+        match work {
+            Work::Submission(mut submission) => {
+                for reading in submission.readings.drain(..) {
+                    self.rule(reading, &mut pending.group);
+                }
+                for (label, reject) in submission.rejects.drain(..) {
+                    self.reject(label, reject, &mut pending.group);
+                }
+                for status in submission.statuses.drain(..) {
+                    pending.group.push_status(status);
+                }
+                pending.submissions.push(submission);
+            }
+            Work::Outbox(OutboxRequest::Record {
+                format,
+                compression,
+                batches,
+                done,
+            }) => {
+                let number = |readings| Batch {
+                    id: self.writer.next_batch_id(),
+                    format: format.clone(),
+                    compression: compression.clone(),
+                    readings,
+                };
+                let batches: Vec<Batch> = batches.into_iter().map(number).collect();
+                for batch in &batches {
+                    pending.group.push_outbox(Change::Record(batch.clone()));
+                }
+                pending.recorded.push((batches, done));
+            }
+            Work::Outbox(OutboxRequest::Confirm { batches, done }) => {
+                for batch in batches {
+                    pending.group.push_outbox(Change::Confirm(batch));
+                }
+                pending.confirmed.push(done);
+            }
+        }
+    }
+
+    /// Applies the rules to a reading and puts it, with what follows from it, into the group.
+    fn rule(&mut self, reading: Reading, group: &mut Group) {
+        let outcome = self.engine.evaluate(&reading);
+        for (rule, reason) in outcome.failures {
+            if self.failed_rules.insert(Arc::clone(&rule)) {
+                tracing::warn!(%rule, %reason, sensor_id = %reading.sensor_id, "rule cannot be evaluated; said once");
+            }
+        }
+        if outcome.drop {
+            self.count_lost("rule");
+            return;
+        }
+        let tags = (!outcome.tags.is_empty()).then(|| {
+            // Names of rules and tags need no escaping in JSON: letters, digits, `.`, `_` and `-`.
+            format!("[\"{}\"]", outcome.tags.join("\",\"")).into_boxed_str()
+        });
+        match self
+            .writer
+            .add_reading(group, reading, tags, outcome.forward)
+        {
+            Ok(_) => {
+                for rule in outcome.alerts {
+                    self.raise(rule, group);
+                }
+            }
+            Err(reading) => self.reject("sensors", too_many_sensors(reading), group),
+        }
+    }
+
+    fn raise(&mut self, rule: Arc<str>, group: &mut Group) {
+        let gateway_id = Arc::clone(&self.settings.gateway_id);
+        self.writer.add_alert(group, |new, alert_id| {
+            let reading = &new.reading;
+            let attributes = reading.attributes.as_json().to_owned();
+            Alert {
+                gateway_id,
+                alert_id,
+                episode: alert_id,
+                rule,
+                state: AlertState::Raised,
+                sensor_id: reading.sensor_id.clone(),
+                value: reading.value,
+                ts: reading.ts,
+                reading_id: new.id,
+                attributes: RawValue::from_string(attributes).unwrap_or_default(),
+            }
+        });
+    }
+
+    fn reject(&mut self, label: &str, reject: NewReject, group: &mut Group) {
+        self.settings
+            .metrics
+            .readings_rejected
+            .with_label_values(&[label])
+            .inc();
+        self.writer.add_reject(group, reject);
+    }
+
+    fn count_lost(&self, reason: &str) {
+        self.settings
+            .metrics
+            .readings_lost
+            .with_label_values(&[reason])
+            .inc();
+    }
+
+    /// Commits, however often it takes; `None` if it was given up.
+    fn commit(&mut self, group: &Group) -> Option<Committed> {
+        let mut has_failed = false;
+        loop {
+            let started = Instant::now();
+            match self.writer.commit(group) {
+                Ok(committed) => {
+                    let metrics = &self.settings.metrics;
+                    metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+                    metrics.commit_readings.observe(group.reading_count() as f64);
+                    if has_failed {
+                        tracing::info!("commits succeed again");
+                        self.settings.health.set(None);
+                    }
+                    return Some(committed);
+                }
+                Err(error) => {
+                    if !has_failed {
+                        tracing::error!(%error, "commit failed: nothing is acknowledged until it succeeds");
+                        self.settings.health.set(Some(error.to_string()));
+                        has_failed = true;
+                    }
+                }
+            }
+            if self.settings.give_up.is_cancelled() {
+                tracing::error!("the last commit was given up; none of it was acknowledged");
+                return None;
+            }
+            thread::sleep(RETRY_PAUSE);
+        }
+    }
+
+    /// Tells everybody that the group is on disk.
+    fn finish(&mut self, mut pending: Pending, committed: Committed) {
+        for submission in &mut pending.submissions {
+            submission.complete(committed);
+        }
+        for (batches, done) in pending.recorded {
+            done.send(batches).ok();
+        }
+        for done in pending.confirmed {
+            done.send(committed).ok();
+        }
+        let metrics = &self.settings.metrics;
+        let stored = pending.group.reading_count() as u64;
+        metrics.readings_committed.inc_by(stored);
+        if 0 < pending.group.forwarded_count() {
+            self.settings.outbox_wake.notify_one();
+        }
+        for submission in pending.submissions {
+            submission.messages.into_iter().for_each(&self.settings.outlet);
+        }
+        for alert in pending.group.alerts() {
+            let labels = [&*alert.rule, alert.state.as_str()];
+            metrics.alerts.with_label_values(&labels).inc();
+            if let Some(message) = alert_message(alert) {
+                (self.settings.outlet)(message);
+            }
+        }
+    }
+}
+
+/// The alert as it goes to dashboards: QoS 1, retained.
+fn alert_message(alert: &Alert) -> Option<Message> {
+    let topic = TopicName::new(&format!("alerts/{}", alert.sensor_id)).ok()?;
+    let payload = serde_json::to_vec(alert).ok()?;
+    Some(Message {
+        topic,
+        payload: payload.into(),
+        qos: Qos::AtLeastOnce,
+        retain: true,
+        received_at: alert.ts,
+        publisher: "".into(),
+        properties: None,
+    })
+}
+
+fn too_many_sensors(reading: Reading) -> NewReject {
+    let payload = serde_json::json!({
+        "sensor_id": reading.sensor_id,
+        "value": reading.value,
+        "ts": reading.ts,
+    });
+    NewReject {
+        topic: reading
+            .topic
+            .map_or_else(String::new, |topic| topic.as_str().to_owned())
+            .into_boxed_str(),
+        payload: payload.to_string().into_bytes().into_boxed_slice(),
+        reason: "there are more sensors than the gateway can hold".into(),
+        received_at: reading.received_at,
+    }
+}
+
+struct SetOnDrop<'f>(&'f AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Committer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Committer")
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,168 @@
+//! From payload bytes to readings and statuses. Pure: one file a format, time comes in as `now`.
+
+mod json;
+pub mod timestamp;
+
+use crate::domain::{
+    reading::{Attributes, Reading},
+    sensor::{SensorId, SensorIdError},
+    status::{DeviceId, DeviceStatus},
+    timestamp::Timestamp,
+    topic::TopicName,
+};
+
+pub use json::{RequestFault, decode_request};
+
+/// Why a payload, or one element of it, is no reading. The label is for metrics, the text for people.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Fault {
+    #[error("the payload is empty")]
+    Empty,
+    #[error("the payload is not UTF-8")]
+    NotUtf8,
+    #[error("the payload is neither JSON nor a number: {0}")]
+    NotJson(String),
+    #[error("expected a number, an object or an array of objects, found {0}")]
+    WrongShape(&'static str),
+    #[error("the array is empty")]
+    EmptyArray,
+    #[error("an attribute is nested too deeply")]
+    TooDeep,
+    #[error("`value` is missing and there is no other number")]
+    NoValue,
+    #[error("`{name}`: expected a finite number, found {found}")]
+    BadValue { name: String, found: String },
+    #[error("`{0}` stands there twice")]
+    Twice(&'static str),
+    #[error("`{name}`: expected a text, found {found}")]
+    BadSensorType { name: &'static str, found: String },
+    #[error("`sensor_id` is missing")]
+    NoSensor,
+    #[error(transparent)]
+    BadSensor(#[from] SensorIdError),
+    #[error("`ts`: expected milliseconds since 1970 or RFC 3339, between 1970 and 2200, found {0}")]
+    BadTime(String),
+    #[error("{0}")]
+    BadStatus(String),
+}
+
+impl Fault {
+    /// A short word out of a small set.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Empty | Self::EmptyArray => "empty",
+            Self::NotUtf8 => "encoding",
+            Self::NotJson(_) | Self::WrongShape(_) | Self::Twice(_) | Self::TooDeep => "syntax",
+            Self::NoValue | Self::BadValue { .. } => "value",
+            Self::NoSensor | Self::BadSensorType { .. } | Self::BadSensor(_) => "sensor",
+            Self::BadTime(_) => "time",
+            Self::BadStatus(_) => "status",
+        }
+    }
+}
+
+/// What came out of one payload.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    pub readings: Vec<Reading>,
+    /// Each with the part of the payload that it is about, or nothing for the whole.
+    pub faults: Vec<(Fault, Option<String>)>,
+}
+
+/// Where a payload came from, for what it does not say itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'t> {
+    /// `None` if it did not come by MQTT: then the payload must name the sensor.
+    pub topic: Option<&'t TopicName>,
+    pub now: Timestamp,
+}
+
+/// Reads a payload in any of the spellings that `auto` understands: a bare number, a JSON object, an array of them.
+/// Of an array the bad elements are faults alone.
+pub fn decode_auto(payload: &[u8], origin: Origin<'_>) -> Decoded {
+    let Ok(text) = std::str::from_utf8(payload) else {
+        return whole(Fault::NotUtf8);
+    };
+    let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\u{feff}');
+    match text.as_bytes().first() {
+        None => whole(Fault::Empty),
+        Some(b'{' | b'[') => json::decode(text, origin),
+        Some(_) => match decode_number(text, origin) {
+            Ok(reading) => Decoded {
+                readings: vec![reading],
+                faults: Vec::new(),
+            },
+            Err(fault) => whole(fault),
+        },
+    }
+}
+
+/// Reads a device's status: plain text, or a JSON object with `status`.
+pub fn decode_status(payload: &[u8], origin: Origin<'_>) -> Result<DeviceStatus, Fault> {
+    let device = origin.topic.map_or("", TopicName::last_level);
+    let text = std::str::from_utf8(payload)
+        .map_err(|_| Fault::NotUtf8)?
+        .trim();
+    let status = if text.starts_with('{') {
+        json::status_of(text)?
+    } else {
+        text.to_owned()
+    };
+    new_status(device, &status, origin.now)
+}
+
+/// Checks a status that came in parts.
+pub fn new_status(device: &str, status: &str, now: Timestamp) -> Result<DeviceStatus, Fault> {
+    DeviceId::new(device)
+        .and_then(|device| DeviceStatus::new(device, status, now))
+        .map_err(|error| Fault::BadStatus(error.to_string()))
+}
+
+fn whole(fault: Fault) -> Decoded {
+    Decoded {
+        readings: Vec::new(),
+        faults: vec![(fault, None)],
+    }
+}
+
+fn decode_number(text: &str, origin: Origin<'_>) -> Result<Reading, Fault> {
+    let value = finite(text).ok_or_else(|| Fault::BadValue {
+        name: "payload".to_owned(),
+        found: shown(text),
+    })?;
+    Ok(Reading {
+        sensor_id: topic_sensor(origin)?,
+        value,
+        ts: origin.now,
+        received_at: origin.now,
+        attributes: Attributes::default(),
+        topic: origin.topic.cloned(),
+    })
+}
+
+fn topic_sensor(origin: Origin<'_>) -> Result<SensorId, Fault> {
+    let topic = origin.topic.ok_or(Fault::NoSensor)?;
+    Ok(SensorId::new(topic.last_level())?)
+}
+
+/// A decimal number that is finite: not `inf`, `nan`, or one beyond 1.8e308.
+fn finite(text: &str) -> Option<f64> {
+    let is_spelled_in_digits = text
+        .bytes()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
+    let value: f64 = is_spelled_in_digits.then(|| text.parse().ok())??;
+    value.is_finite().then_some(value)
+}
+
+/// The beginning of a text, for error messages.
+fn shown(text: &str) -> String {
+    const LIMIT: usize = 40;
+    let mut shown: String = text.chars().take(LIMIT).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests;

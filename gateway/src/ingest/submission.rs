@@ -1,0 +1,159 @@
+//! What crosses to the committer: all that one socket read or one request brought, with one receipt.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    domain::{message::Message, reading::{Reading, ReadingId}, status::DeviceStatus},
+    metrics::Metrics,
+    store::{Committed, NewReject, outbox::Batch},
+};
+
+/// Submissions that may wait for the committer. While so many do, sockets are not read.
+const CAPACITY: usize = 512;
+
+/// Readings, statuses and rejects on their way to one commit, and the messages that go to subscribers after it.
+#[derive(Debug, Default)]
+pub struct Submission {
+    pub readings: Vec<Reading>,
+    pub statuses: Vec<DeviceStatus>,
+    /// Each with the label of its reason.
+    pub rejects: Vec<(&'static str, NewReject)>,
+    pub messages: Vec<Message>,
+    receipt: Option<oneshot::Sender<Committed>>,
+}
+
+impl Submission {
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.readings.is_empty() && self.statuses.is_empty() && self.rejects.is_empty()
+    }
+
+    /// Asks for the proof that it is on disk.
+    pub fn receipt(&mut self) -> Receipt {
+        let (sender, receiver) = oneshot::channel();
+        self.receipt = Some(sender);
+        Receipt(receiver)
+    }
+
+    pub(super) fn complete(&mut self, committed: Committed) {
+        if let Some(receipt) = self.receipt.take() {
+            // The session may be gone: then nobody waits for the answer.
+            receipt.send(committed).ok();
+        }
+    }
+}
+
+/// A promise of [`Committed`].
+#[derive(Debug)]
+pub struct Receipt(oneshot::Receiver<Committed>);
+
+impl Receipt {
+    /// Waits for the commit; `None` if the gateway stops before it.
+    pub async fn committed(&mut self) -> Option<Committed> {
+        (&mut self.0).await.ok()
+    }
+}
+
+/// What the forwarder asks to be written.
+#[derive(Debug)]
+pub enum OutboxRequest {
+    /// Records batches and gives them their numbers.
+    Record {
+        format: Box<str>,
+        compression: Box<str>,
+        batches: Vec<Vec<ReadingId>>,
+        done: oneshot::Sender<Vec<Batch>>,
+    },
+    /// Takes the readings of confirmed batches out of the outbox.
+    Confirm {
+        batches: Vec<Batch>,
+        done: oneshot::Sender<Committed>,
+    },
+}
+
+#[derive(Debug)]
+pub(super) enum Work {
+    Submission(Submission),
+    Outbox(OutboxRequest),
+}
+
+/// The queue has no room, or the committer is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Busy {
+    #[error("the committer is busy")]
+    Full,
+    #[error("the gateway is stopping")]
+    Stopped,
+}
+
+/// The way to the committer. Bounded; policy: whoever holds something that will be acknowledged waits, a submission
+/// of QoS 0 only is refused and its sender counts it.
+#[derive(Clone, Debug)]
+pub struct SubmissionQueue {
+    sender: mpsc::Sender<Work>,
+}
+
+/// The committer's end of the queue.
+#[derive(Debug)]
+pub struct SubmissionReceiver {
+    pub(super) receiver: mpsc::Receiver<Work>,
+}
+
+impl SubmissionQueue {
+    /// A queue and its end.
+    pub fn new() -> (Self, SubmissionReceiver) {
+        let (sender, receiver) = mpsc::channel(CAPACITY);
+        (Self { sender }, SubmissionReceiver { receiver })
+    }
+
+    /// Waits for room. Cancel safe: a submission is handed over whole or not at all.
+    pub async fn reserve(&self) -> Result<Place<'_>, Busy> {
+        let permit = self.sender.reserve().await.map_err(|_| Busy::Stopped)?;
+        Ok(Place(permit))
+    }
+
+    /// Hands over, waiting for room.
+    pub async fn submit(&self, submission: Submission) -> Result<(), Busy> {
+        self.reserve().await?.submit(submission);
+        Ok(())
+    }
+
+    /// Hands over only if there is room now.
+    pub fn try_submit(&self, submission: Submission) -> Result<(), Busy> {
+        let work = Work::Submission(submission);
+        self.sender.try_send(work).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Busy::Full,
+            mpsc::error::TrySendError::Closed(_) => Busy::Stopped,
+        })
+    }
+
+    /// Asks for a change of the outbox, waiting for room.
+    pub async fn request(&self, request: OutboxRequest) -> Result<(), Busy> {
+        self.sender
+            .send(Work::Outbox(request))
+            .await
+            .map_err(|_| Busy::Stopped)
+    }
+
+    /// Shows how many submissions wait.
+    pub fn observe(&self, metrics: &Arc<Metrics>) {
+        let waiting = self.sender.max_capacity() - self.sender.capacity();
+        metrics
+            .queue_depth
+            .with_label_values(&["submissions"])
+            .set(waiting as i64);
+    }
+}
+
+/// Room for one submission.
+#[derive(Debug)]
+pub struct Place<'q>(mpsc::Permit<'q, Work>);
+
+impl Place<'_> {
+    /// Hands over.
+    pub fn submit(self, submission: Submission) {
+        self.0.send(Work::Submission(submission));
+    }
+}

@@ -1,0 +1,133 @@
+use super::*;
+use crate::domain::{
+    reading::Attributes, rule::Place, sensor::SensorId, timestamp::Timestamp, topic::TopicName,
+};
+
+fn rule(name: &str, when: &str, actions: &[Action]) -> RuleDefinition {
+    RuleDefinition {
+        name: name.into(),
+        when: when.into(),
+        actions: actions.to_vec(),
+        place: Place::Defaults,
+    }
+}
+
+fn defaults() -> Engine {
+    Engine::compile(&[
+        rule("high", "value > 75", &[Action::Alert]),
+        rule("important", "value > 50", &[Action::Forward]),
+    ])
+    .unwrap()
+}
+
+fn reading(value: f64, attributes: &str) -> Reading {
+    Reading {
+        sensor_id: SensorId::new("boiler/1").unwrap(),
+        value,
+        ts: Timestamp::from_millis(1_764_000_000_000),
+        received_at: Timestamp::from_millis(1_764_000_000_003),
+        attributes: Attributes::from_json(attributes.to_owned()),
+        topic: Some(TopicName::new("sensors/boiler/1").unwrap()),
+    }
+}
+
+#[test]
+fn comparisons_are_strict() {
+    let engine = defaults();
+    let check = |value: f64, is_alert: bool, is_forwarded: bool| {
+        let outcome = engine.evaluate(&reading(value, "{}"));
+        assert_eq!(outcome.alerts.len(), usize::from(is_alert), "{value}");
+        assert_eq!(outcome.forward, is_forwarded, "{value}");
+        assert_eq!(outcome.tags, outcome.alerts, "{value}");
+        assert_eq!(outcome.failures, [], "{value}");
+    };
+    check(50.0, false, false);
+    check(50.000_000_1, false, true);
+    check(75.0, false, true);
+    check(75.000_000_1, true, true);
+    check(-1e300, false, false);
+    check(1e300, true, true);
+}
+
+#[test]
+fn a_condition_sees_all_of_a_reading() {
+    let check = |when: &str, expected: bool| {
+        let engine = Engine::compile(&[rule("r", when, &[Action::Forward])]).unwrap();
+        let outcome = engine.evaluate(&reading(60.0, r#"{"room":"b1","floor":2,"list":[1]}"#));
+        assert_eq!(outcome.failures, [], "{when}");
+        assert_eq!(outcome.forward, expected, "{when}");
+    };
+    check("sensor_id == 'boiler/1' && topic.startsWith('sensors/')", true);
+    check("sensor_id.matches('^boiler/[0-9]+$')", true);
+    check("attributes.room == 'b1' && attributes.floor > 1.5", true);
+    check("has(attributes.missing)", false);
+    check("ts < received_at", true);
+    check("attributes.list.size() == 1", true);
+    check("value >= 60 && value < 60.5", true);
+}
+
+#[test]
+fn a_rule_that_fails_does_not_stop_the_others() {
+    let engine = Engine::compile(&[
+        rule("room", "attributes.room == 'b1'", &[Action::Alert]),
+        rule("all", "true", &[Action::Tag("seen".into()), Action::Forward]),
+    ])
+    .unwrap();
+    let outcome = engine.evaluate(&reading(1.0, "{}"));
+    assert_eq!(outcome.failures.len(), 1);
+    assert!(outcome.failures[0].1.contains("room"), "{outcome:?}");
+    assert_eq!(outcome.tags, ["seen".into()]);
+    assert!(outcome.forward && outcome.alerts.is_empty());
+}
+
+#[test]
+fn rules_that_cannot_work_are_refused_with_the_reason() {
+    let check = |when: &str, part: &str| {
+        let faults = Engine::compile(&[rule("broken", when, &[Action::Alert])]).unwrap_err();
+        assert_eq!(faults.len(), 1);
+        assert_eq!(faults[0].rule, "broken");
+        assert!(faults[0].reason.contains(part), "{when}: {}", faults[0]);
+    };
+    check("value >", "line 1, column 8");
+    check("valve > 75", "unknown name `valve` at column 1");
+    check("value + 1.0", "not a bool");
+    check("value + 1", "`value + 1`");
+    check("'text'", "not a bool");
+    check("value > 'text'", "value > 'text'");
+    check("frobnicate(value)", "frobnicate");
+    check(&"1+".repeat(1_000), "at most 1024");
+}
+
+#[test]
+fn every_faulty_rule_is_named() {
+    let faults = Engine::compile(&[
+        rule("a", "value >", &[]),
+        rule("b", "value > 1", &[]),
+        rule("c", "nothing", &[]),
+    ])
+    .unwrap_err();
+    let names: Vec<_> = faults.iter().map(|fault| fault.rule.as_str()).collect();
+    assert_eq!(names, ["a", "c"]);
+}
+
+#[test]
+fn the_deepest_condition_allowed_does_not_overflow_the_stack() {
+    let deep = |text: String| {
+        let text: String = text.chars().take(RuleDefinition::MAX_WHEN_BYTES).collect();
+        let compiled = Engine::compile(&[rule("deep", &text, &[])]);
+        assert!(compiled.is_err() || text.ends_with("true"), "{text}");
+    };
+    deep("(".repeat(1024));
+    deep("!".repeat(1020) + "true");
+    deep("-".repeat(1024));
+    deep("[".repeat(1024));
+    deep("1+".repeat(512));
+    let sum = "1+".repeat(500) + "1 > 0";
+    let engine = Engine::compile(&[rule("sum", &sum, &[Action::Forward])]).unwrap();
+    thread::Builder::new()
+        .stack_size(STACK_BYTES)
+        .spawn(move || assert!(engine.evaluate(&reading(1.0, "{}")).forward))
+        .unwrap()
+        .join()
+        .unwrap();
+}

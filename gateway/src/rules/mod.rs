@@ -1,0 +1,7 @@
+//! What a reading means: conditions in CEL, compiled once. Pure: no IO, no clock, no store.
+
+mod condition;
+mod engine;
+
+pub use condition::{RuleFault, STACK_BYTES};
+pub use engine::{Engine, Outcome};

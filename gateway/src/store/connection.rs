@@ -1,0 +1,176 @@
+//! Opening the file: pragmas, the lock against a second gateway, migrations.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::StoreError;
+
+/// Forward only: the file's `user_version` counts how many of them it has.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_init.sql")];
+
+/// How long a statement waits for another process that holds a lock, such as an SQLite shell.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The log is copied into the database when it has so many pages (of 4 KiB). Larger means fewer
+/// rewrites of the same page and a larger file beside the database.
+const CHECKPOINT_PAGES: u32 = 4096;
+
+/// Pages that a connection keeps in memory, in KiB.
+const CACHE_KIB: u32 = 2048;
+
+/// Holds the store for this process until it is dropped.
+#[derive(Debug)]
+pub(super) struct StoreLock {
+    _file: File,
+}
+
+/// Creates the folder and takes the lock; a second gateway on the same store is refused.
+pub(super) fn lock(path: &Path) -> Result<StoreLock, StoreError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(|source| StoreError::Folder {
+            folder: folder.display().to_string(),
+            source,
+        })?;
+    }
+    let lock_path = beside(path, "-lock");
+    let shown = || lock_path.display().to_string();
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock_path)
+        .map_err(|source| StoreError::Lock {
+            path: shown(),
+            source,
+        })?;
+    match file.try_lock() {
+        Ok(()) => Ok(StoreLock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
+            path: path.display().to_string(),
+        }),
+        Err(TryLockError::Error(source)) => Err(StoreError::Lock {
+            path: shown(),
+            source,
+        }),
+    }
+}
+
+/// The path of a file that belongs to the database, such as its write-ahead log (`-wal`).
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Opens the one write connection: WAL, and an fsync of the log before each COMMIT returns.
+#[expect(clippy::disallowed_methods, reason = "the one lawful site for writing")]
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::NoWriteAheadLog {
+            path: path.display().to_string(),
+            mode,
+        });
+    }
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens a connection that cannot write.
+#[expect(clippy::disallowed_methods, reason = "the one lawful site for reading")]
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let known = MIGRATIONS.len();
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let done = usize::try_from(found).unwrap_or(usize::MAX);
+    if known < done {
+        return Err(StoreError::Newer {
+            found,
+            known: known as i64,
+        });
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", index as i64 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ack_stands_on_wal_and_full_sync() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open_writer(&folder.path().join("gateway.db")).unwrap();
+        let text = |name| -> String {
+            connection
+                .pragma_query_value(None, name, |row| row.get(0))
+                .unwrap()
+        };
+        let number = |name| -> i64 {
+            connection
+                .pragma_query_value(None, name, |row| row.get(0))
+                .unwrap()
+        };
+        assert_eq!(text("journal_mode"), "wal");
+        assert_eq!(number("synchronous"), 2, "2 is FULL");
+    }
+
+    #[test]
+    fn a_newer_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.db");
+        let connection = open_writer(&path).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        drop(connection);
+        assert!(matches!(
+            open_writer(&path),
+            Err(StoreError::Newer { found: 99, .. })
+        ));
+    }
+
+    #[test]
+    fn a_second_gateway_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data/gateway.db");
+        let _held = lock(&path).unwrap();
+        assert!(matches!(lock(&path), Err(StoreError::InUse { .. })));
+    }
+
+    #[test]
+    fn the_hot_table_has_no_second_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open_writer(&folder.path().join("gateway.db")).unwrap();
+        let indexes: i64 = connection
+            .query_row(
+                "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND tbl_name IN ('reading', 'outbox_entry')",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(indexes, 0);
+    }
+}

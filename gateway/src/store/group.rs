@@ -1,0 +1,85 @@
+//! A group: all that one transaction writes. Plain data with its ids already given, so that writing it a second
+//! time after a failure writes the same.
+
+use super::outbox;
+use crate::domain::{
+    alert::Alert,
+    reading::{Reading, ReadingId},
+    status::DeviceStatus,
+    timestamp::Timestamp,
+};
+
+/// All that one transaction writes.
+#[derive(Debug, Default)]
+pub struct Group {
+    pub(super) readings: Vec<NewReading>,
+    pub(super) sensors: Vec<NewSensor>,
+    pub(super) alerts: Vec<(i64, Alert)>,
+    pub(super) rejects: Vec<(i64, NewReject)>,
+    pub(super) statuses: Vec<DeviceStatus>,
+    pub(super) outbox: Vec<outbox::Change>,
+}
+
+/// A reading with its id and what the rules made of it.
+#[derive(Debug)]
+pub struct NewReading {
+    pub id: ReadingId,
+    pub reading: Reading,
+    /// A JSON array of texts; `None` for no tags.
+    pub tags: Option<Box<str>>,
+    /// Whether it goes into the outbox.
+    pub forward: bool,
+    pub(super) sensor: i64,
+}
+
+/// What could not be read.
+#[derive(Debug)]
+pub struct NewReject {
+    /// Where it was published; empty if it came by HTTP.
+    pub topic: Box<str>,
+    pub payload: Box<[u8]>,
+    pub reason: Box<str>,
+    pub received_at: Timestamp,
+}
+
+#[derive(Debug)]
+pub(super) struct NewSensor {
+    pub(super) key: i64,
+    pub(super) name: std::sync::Arc<str>,
+}
+
+impl Group {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.readings.is_empty()
+            && self.alerts.is_empty()
+            && self.rejects.is_empty()
+            && self.statuses.is_empty()
+            && self.outbox.is_empty()
+    }
+
+    /// How many readings it has.
+    pub fn reading_count(&self) -> usize {
+        self.readings.len()
+    }
+
+    /// How many of its readings go into the outbox.
+    pub fn forwarded_count(&self) -> usize {
+        self.readings.iter().filter(|new| new.forward).count()
+    }
+
+    /// Adds a device's word.
+    pub fn push_status(&mut self, status: DeviceStatus) {
+        self.statuses.push(status);
+    }
+
+    /// Adds a change of the outbox.
+    pub fn push_outbox(&mut self, change: outbox::Change) {
+        self.outbox.push(change);
+    }
+
+    /// The alerts, in the order of their ids.
+    pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.iter().map(|(_, alert)| alert)
+    }
+}

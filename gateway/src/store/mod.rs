@@ -1,0 +1,46 @@
+//! What is on disk: one SQLite file. The only room that knows SQL.
+//!
+//! One [`Writer`] holds the only write connection and belongs to the committer's thread; any number of
+//! [`Reader`]s look on. Nothing here waits for a network, evaluates a rule or decides what a payload means.
+//!
+//! Invariants: ids in the file ≤ ids given ≤ the stored counters of the last commit plus the group in hand;
+//! a [`Committed`] exists only after its group's rows are on disk.
+
+mod connection;
+mod group;
+pub mod outbox;
+mod reader;
+mod sensors;
+mod writer;
+
+pub use group::{Group, NewReading, NewReject};
+pub use reader::{Reader, ReadingPage, ReadingQuery};
+pub use sensors::{LastReading, Sensors};
+pub use writer::{Committed, Writer};
+
+/// What can go wrong with the file.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot create the folder {folder}: {source}")]
+    Folder {
+        folder: String,
+        source: std::io::Error,
+    },
+    #[error("{path} is in use by another gateway")]
+    InUse { path: String },
+    #[error("cannot lock {path}: {source}")]
+    Lock {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("the store was written by a newer gateway (schema {found}, this one knows up to {known})")]
+    Newer { found: i64, known: i64 },
+    #[error("the store's counters are missing: the file is damaged")]
+    NoCounters,
+    #[error("{path} cannot be switched to write-ahead logging (it is in `{mode}` mode)")]
+    NoWriteAheadLog { path: String, mode: String },
+    #[error("the write-ahead log could not be checkpointed yet")]
+    CheckpointBusy,
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+}

@@ -1,0 +1,297 @@
+//! Looking at the store without writing. Each call is one short read transaction, so that the log can be checkpointed.
+//! Calls block on the disk: async callers go through a blocking thread.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::value::RawValue;
+
+use super::{
+    LastReading, Sensors, StoreError, connection,
+    outbox::{self, Batch},
+};
+use crate::domain::{
+    reading::{ReadingId, StoredReading},
+    sensor::SensorId,
+    timestamp::Timestamp,
+};
+
+/// Connections kept open between calls; more are opened while more calls run at once.
+const IDLE_CONNECTIONS: usize = 2;
+
+/// A call looks through at most so many readings: well under a second, also on a small board.
+const SCAN_ROWS: i64 = 200_000;
+
+/// A shared way to look at the store.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    store_id: Arc<str>,
+    sensors: Sensors,
+    outbox_pending: Arc<AtomicI64>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// Which readings a page of them shows, newest first.
+#[derive(Clone, Debug)]
+pub struct ReadingQuery {
+    pub sensor_id: Option<SensorId>,
+    /// Only readings older than this one.
+    pub before: Option<ReadingId>,
+    pub limit: usize,
+}
+
+/// A page of readings and where the next begins.
+#[derive(Debug)]
+pub struct ReadingPage {
+    pub readings: Vec<StoredReading>,
+    /// To be passed as `before`; `None` at the end.
+    pub next: Option<ReadingId>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        path: PathBuf,
+        store_id: Arc<str>,
+        sensors: Sensors,
+        outbox_pending: Arc<AtomicI64>,
+    ) -> Self {
+        let shared = Shared {
+            path,
+            store_id,
+            sensors,
+            outbox_pending,
+            idle: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Names the store: ids only grow within one.
+    pub fn store_id(&self) -> &str {
+        &self.shared.store_id
+    }
+
+    /// How many readings wait for the cloud.
+    pub fn outbox_pending(&self) -> u64 {
+        let pending = self.shared.outbox_pending.load(Ordering::Relaxed);
+        u64::try_from(pending).unwrap_or(0)
+    }
+
+    /// The newest reading of each sensor. Does not touch the disk.
+    pub fn last_readings(&self) -> Vec<LastReading> {
+        self.shared.sensors.last_readings()
+    }
+
+    /// Bytes of the database and its log on disk.
+    pub fn bytes_on_disk(&self) -> u64 {
+        ["", "-wal", "-shm"]
+            .iter()
+            .filter_map(|suffix| connection::beside(&self.shared.path, suffix).metadata().ok())
+            .map(|metadata| metadata.len())
+            .sum()
+    }
+
+    /// A page of readings, newest first. For a rare sensor it looks through [`SCAN_ROWS`] at a time, each in a
+    /// transaction of its own.
+    pub fn readings(&self, query: &ReadingQuery) -> Result<ReadingPage, StoreError> {
+        let connection = self.connection()?;
+        let sensor = match &query.sensor_id {
+            None => None,
+            Some(sensor_id) => match sensor_key(&connection, sensor_id)? {
+                Some(key) => Some(key),
+                None => return Ok(self.end(connection, Vec::new())),
+            },
+        };
+        let newest = connection
+            .query_row("SELECT max(id) FROM reading", [], |row| {
+                row.get::<_, Option<i64>>(0)
+            })?
+            .unwrap_or(0);
+        let oldest = connection
+            .query_row("SELECT min(id) FROM reading", [], |row| {
+                row.get::<_, Option<i64>>(0)
+            })?
+            .unwrap_or(0);
+        let mut upper = query.before.map_or(newest, |id| newest.min(id.0 - 1));
+        let mut readings = Vec::new();
+        while oldest <= upper && readings.len() < query.limit {
+            let lower = upper.saturating_sub(SCAN_ROWS) + 1;
+            let wanted = (query.limit - readings.len()) as i64;
+            let mut select = connection.prepare_cached(
+                "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
+                 FROM reading r CROSS JOIN sensor s ON s.key = r.sensor \
+                 WHERE r.id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR r.sensor = ?3) \
+                 ORDER BY r.id DESC LIMIT ?4",
+            )?;
+            let rows = select.query_map(params![lower, upper, sensor, wanted], read_reading)?;
+            for reading in rows {
+                readings.push(reading?);
+            }
+            upper = lower - 1;
+        }
+        Ok(self.end(connection, readings).with_next(query.limit))
+    }
+
+    /// The readings of the outbox that come after `after`, oldest first.
+    pub fn outbox_readings(
+        &self,
+        after: ReadingId,
+        limit: usize,
+    ) -> Result<Vec<StoredReading>, StoreError> {
+        let connection = self.connection()?;
+        let found = connection
+            .prepare_cached(
+                "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
+                 FROM outbox_entry o CROSS JOIN reading r ON r.id = o.reading CROSS JOIN sensor s ON s.key = r.sensor \
+                 WHERE ?1 < o.reading ORDER BY o.reading LIMIT ?2",
+            )?
+            .query_map(params![after.0, limit as i64], read_reading)?
+            .collect::<Result<_, _>>()?;
+        self.give_back(connection);
+        Ok(found)
+    }
+
+    /// The recorded batches that the cloud has not confirmed, oldest first, at most `limit` that come after `after`.
+    pub fn recorded_batches(&self, after: i64, limit: usize) -> Result<Vec<Batch>, StoreError> {
+        let connection = self.connection()?;
+        let found = connection
+            .prepare_cached(
+                "SELECT id, format, compression, readings FROM batch WHERE ?1 < id ORDER BY id LIMIT ?2",
+            )?
+            .query_map(params![after, limit as i64], outbox::read)?
+            .collect::<Result<_, _>>()?;
+        self.give_back(connection);
+        Ok(found)
+    }
+
+    /// Readings by their ids, in the order asked for.
+    pub fn readings_by_id(&self, ids: &[ReadingId]) -> Result<Vec<StoredReading>, StoreError> {
+        let connection = self.connection()?;
+        let mut found = Vec::with_capacity(ids.len());
+        {
+            let mut select = connection.prepare_cached(
+                "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
+                 FROM reading r CROSS JOIN sensor s ON s.key = r.sensor WHERE r.id = ?1",
+            )?;
+            for id in ids {
+                found.extend(select.query_row([id.0], read_reading).optional()?);
+            }
+        }
+        self.give_back(connection);
+        Ok(found)
+    }
+
+    /// When the oldest reading of the outbox arrived.
+    pub fn outbox_oldest(&self) -> Result<Option<Timestamp>, StoreError> {
+        let connection = self.connection()?;
+        let oldest = connection
+            .prepare_cached(
+                "SELECT ts + delay FROM reading WHERE id = (SELECT min(reading) FROM outbox_entry)",
+            )?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        self.give_back(connection);
+        Ok(oldest.map(Timestamp::from_millis))
+    }
+
+    /// The latest status of each device, by device id.
+    pub fn statuses(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let connection = self.connection()?;
+        let found = connection
+            .prepare_cached("SELECT device_id, status FROM device_status ORDER BY device_id")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        self.give_back(connection);
+        Ok(found)
+    }
+
+    /// How many readings the cloud refused for good.
+    pub fn dead_letters(&self) -> Result<u64, StoreError> {
+        let connection = self.connection()?;
+        let count: i64 = connection
+            .prepare_cached("SELECT count(*) FROM dead_letter")?
+            .query_row([], |row| row.get(0))?;
+        self.give_back(connection);
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    fn connection(&self) -> Result<Connection, StoreError> {
+        let idle = self.idle().pop();
+        idle.map_or_else(|| connection::open_reader(&self.shared.path), Ok)
+    }
+
+    /// Keeps a connection for the next call. One that met an error is not given back, and so closed.
+    fn give_back(&self, connection: Connection) {
+        let mut idle = self.idle();
+        if idle.len() < IDLE_CONNECTIONS {
+            idle.push(connection);
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.shared
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, connection: Connection, readings: Vec<StoredReading>) -> ReadingPage {
+        self.give_back(connection);
+        ReadingPage {
+            readings,
+            next: None,
+        }
+    }
+}
+
+impl ReadingPage {
+    /// A full page is followed by another one, if only by an empty one.
+    fn with_next(mut self, limit: usize) -> Self {
+        if self.readings.len() == limit {
+            self.next = self.readings.last().map(|reading| reading.id);
+        }
+        self
+    }
+}
+
+fn sensor_key(connection: &Connection, sensor: &SensorId) -> Result<Option<i64>, StoreError> {
+    let key = connection
+        .prepare_cached("SELECT key FROM sensor WHERE name = ?1")?
+        .query_row([sensor.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(key)
+}
+
+fn read_reading(row: &Row<'_>) -> rusqlite::Result<StoredReading> {
+    let ts: i64 = row.get(3)?;
+    let delay: i64 = row.get(4)?;
+    Ok(StoredReading {
+        id: ReadingId(row.get(0)?),
+        sensor_id: SensorId::from_stored(row.get(1)?),
+        value: row.get(2)?,
+        ts: Timestamp::from_millis(ts),
+        received_at: Timestamp::from_millis(ts.saturating_add(delay)),
+        tags: read_json(row, 5, "[]")?,
+        attributes: read_json(row, 6, "{}")?,
+    })
+}
+
+fn read_json(row: &Row<'_>, column: usize, empty: &str) -> rusqlite::Result<Box<RawValue>> {
+    let text: Option<String> = row.get(column)?;
+    RawValue::from_string(text.unwrap_or_else(|| empty.to_owned())).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into())
+    })
+}

@@ -1,0 +1,346 @@
+//! The only write connection. It gives ids, writes groups, and settles what a failed COMMIT left behind.
+//!
+//! A failed COMMIT is ambiguous: after an I/O error in the log's fsync the rows may be there when the file is opened
+//! again. So each group has a number that is written with it; after a failure the file is opened anew, the number
+//! looked up, the group written again only if it is absent, and nothing counts as committed until the log has been
+//! copied into the database and synced.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::{
+    Group, NewReading, NewReject, Reader, Sensors, StoreError,
+    connection::{self, StoreLock},
+    group::NewSensor,
+    outbox,
+    sensors::{self, Index},
+};
+use crate::domain::{
+    alert::Alert,
+    reading::{Reading, ReadingId},
+};
+
+/// The newest reading of each sensor is written down after so many readings; that many are read again at start.
+const SAVE_SENSORS_EVERY: usize = 50_000;
+
+/// Proof that a group is on disk. Only this file makes one; whoever acknowledges asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Committed(());
+
+/// The counters of the `counter` row: the last numbers given.
+#[derive(Clone, Copy, Debug)]
+struct Counters {
+    group: i64,
+    reading: i64,
+    alert: i64,
+    reject: i64,
+    batch: i64,
+}
+
+/// The only write connection.
+#[derive(Debug)]
+pub struct Writer {
+    connection: Connection,
+    path: PathBuf,
+    store_id: Arc<str>,
+    given: Counters,
+    /// The last reading of the last commit.
+    committed_reading: i64,
+    unsaved_readings: usize,
+    index: Index,
+    sensors: Sensors,
+    outbox_pending: Arc<AtomicI64>,
+    /// After a failure, until a checkpoint has succeeded.
+    is_doubtful: bool,
+    _lock: StoreLock,
+}
+
+impl Writer {
+    /// Opens or creates the store at `path`.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let lock = connection::lock(path)?;
+        let connection = connection::open_writer(path)?;
+        let new_store_id = format!("{:016x}", fastrand::u64(..));
+        connection.execute(
+            "INSERT OR IGNORE INTO counter VALUES (1, ?1, 0, 0, 0, 0, 0, 0)",
+            [new_store_id],
+        )?;
+        let (store_id, given, saved_upto) = read_counters(&connection)?;
+        let (index, sensors) = sensors::load(&connection, saved_upto)?;
+        let pending: i64 =
+            connection.query_row("SELECT count(*) FROM outbox_entry", [], |row| row.get(0))?;
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            store_id,
+            committed_reading: given.reading,
+            given,
+            unsaved_readings: 0,
+            index,
+            sensors,
+            outbox_pending: Arc::new(AtomicI64::new(pending)),
+            is_doubtful: false,
+            _lock: lock,
+        })
+    }
+
+    /// A way to look at the store, for other threads.
+    pub fn reader(&self) -> Reader {
+        Reader::new(
+            self.path.clone(),
+            Arc::clone(&self.store_id),
+            self.sensors.clone(),
+            Arc::clone(&self.outbox_pending),
+        )
+    }
+
+    /// Puts a reading into the group and gives it its id. Too many sensors give it back.
+    pub fn add_reading(
+        &mut self,
+        group: &mut Group,
+        reading: Reading,
+        tags: Option<Box<str>>,
+        forward: bool,
+    ) -> Result<ReadingId, Reading> {
+        let sensor = match self.index.key(&reading.sensor_id) {
+            Some(key) => key,
+            None => match self.index.add(&reading.sensor_id, &self.sensors) {
+                Some(key) => {
+                    let name = Arc::clone(reading.sensor_id.shared());
+                    group.sensors.push(NewSensor { key, name });
+                    key
+                }
+                None => return Err(reading),
+            },
+        };
+        self.given.reading += 1;
+        let id = ReadingId(self.given.reading);
+        group.readings.push(NewReading {
+            id,
+            reading,
+            tags,
+            forward,
+            sensor,
+        });
+        Ok(id)
+    }
+
+    /// Puts an alert of the group's newest reading into the group; `make` gets the alert's id.
+    pub fn add_alert(&mut self, group: &mut Group, make: impl FnOnce(&NewReading, i64) -> Alert) {
+        if let Some(newest) = group.readings.last() {
+            self.given.alert += 1;
+            let alert = make(newest, self.given.alert);
+            group.alerts.push((newest.sensor, alert));
+        }
+    }
+
+    /// Puts what could not be read into the group.
+    pub fn add_reject(&mut self, group: &mut Group, reject: NewReject) {
+        self.given.reject += 1;
+        group.rejects.push((self.given.reject, reject));
+    }
+
+    /// Gives the next batch its number.
+    pub fn next_batch_id(&mut self) -> i64 {
+        self.given.batch += 1;
+        self.given.batch
+    }
+
+    /// Writes the group in one transaction and returns when it is on disk. After an error the same group may be
+    /// given again, and only it, until it succeeds.
+    pub fn commit(&mut self, group: &Group) -> Result<Committed, StoreError> {
+        let number = self.given.group + 1;
+        let is_written = self.is_doubtful && self.reopen()? == number;
+        if !is_written {
+            self.write(group, number).inspect_err(|_| self.is_doubtful = true)?;
+        }
+        if self.is_doubtful {
+            checkpoint(&self.connection, "FULL")?;
+            self.recount_outbox()?;
+            self.is_doubtful = false;
+        }
+        self.given.group = number;
+        self.committed_reading = self.given.reading;
+        self.sensors.adopt(&group.readings, &self.index);
+        Ok(Committed(()))
+    }
+
+    /// Writes down what is kept behind, copies the log into the database and closes the file.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.unsaved_readings = SAVE_SENSORS_EVERY;
+        self.commit(&Group::default())?;
+        checkpoint(&self.connection, "TRUNCATE")?;
+        self.connection.close().map_err(|(_, error)| error.into())
+    }
+
+    fn reopen(&mut self) -> Result<i64, StoreError> {
+        self.connection = connection::open_writer(&self.path)?;
+        let (_, stored, _) = read_counters(&self.connection)?;
+        Ok(stored.group)
+    }
+
+    fn recount_outbox(&self) -> Result<(), StoreError> {
+        let count = "SELECT count(*) FROM outbox_entry";
+        let pending = self.connection.query_row(count, [], |row| row.get(0))?;
+        self.outbox_pending.store(pending, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn write(&mut self, group: &Group, number: i64) -> Result<(), StoreError> {
+        let is_saving = SAVE_SENSORS_EVERY <= self.unsaved_readings + group.readings.len();
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut pending = group.forwarded_count() as i64;
+        write_readings(&transaction, group)?;
+        write_alerts(&transaction, group)?;
+        write_rejects(&transaction, group)?;
+        write_statuses(&transaction, group)?;
+        for change in &group.outbox {
+            pending -= outbox::write(&transaction, change)? as i64;
+        }
+        if is_saving {
+            self.sensors.save(&transaction)?;
+            transaction
+                .prepare_cached("UPDATE counter SET sensors_saved_upto = ?1")?
+                .execute([self.committed_reading])?;
+        }
+        transaction
+            .prepare_cached(
+                "UPDATE counter SET commit_group = ?1, reading = ?2, alert = ?3, reject = ?4, batch = ?5",
+            )?
+            .execute(params![
+                number,
+                self.given.reading,
+                self.given.alert,
+                self.given.reject,
+                self.given.batch
+            ])?;
+        transaction.commit()?;
+        self.outbox_pending.fetch_add(pending, Ordering::Relaxed);
+        if is_saving {
+            self.sensors.mark_saved();
+            self.unsaved_readings = 0;
+        }
+        self.unsaved_readings += group.readings.len();
+        Ok(())
+    }
+}
+
+fn read_counters(connection: &Connection) -> Result<(Arc<str>, Counters, i64), StoreError> {
+    let row = connection.query_row(
+        "SELECT store_id, commit_group, reading, alert, reject, batch, sensors_saved_upto FROM counter",
+        [],
+        |row| {
+            let counters = Counters {
+                group: row.get(1)?,
+                reading: row.get(2)?,
+                alert: row.get(3)?,
+                reject: row.get(4)?,
+                batch: row.get(5)?,
+            };
+            Ok((row.get(0)?, counters, row.get(6)?))
+        },
+    );
+    row.map_err(|error| match error {
+        rusqlite::Error::QueryReturnedNoRows => StoreError::NoCounters,
+        other => other.into(),
+    })
+}
+
+/// Copies the log into the database and syncs it; an error if a reader kept part of it from being copied.
+fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StoreError> {
+    let busy: i64 = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        row.get(0)
+    })?;
+    if busy == 0 {
+        Ok(())
+    } else {
+        Err(StoreError::CheckpointBusy)
+    }
+}
+
+fn write_readings(connection: &Connection, group: &Group) -> Result<(), StoreError> {
+    let mut sensor = connection
+        .prepare_cached("INSERT INTO sensor (key, name, readings) VALUES (?1, ?2, 0)")?;
+    for new in &group.sensors {
+        sensor.execute(params![new.key, new.name])?;
+    }
+    let mut reading = connection.prepare_cached(
+        "INSERT INTO reading (id, sensor, value, ts, delay, tags, attributes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    let mut entry = connection.prepare_cached("INSERT INTO outbox_entry (reading) VALUES (?1)")?;
+    for new in &group.readings {
+        let ts = new.reading.ts.millis();
+        reading.execute(params![
+            new.id.0,
+            new.sensor,
+            new.reading.value,
+            ts,
+            new.reading.received_at.millis().saturating_sub(ts),
+            new.tags,
+            new.reading.attributes.stored(),
+        ])?;
+        if new.forward {
+            entry.execute([new.id.0])?;
+        }
+    }
+    Ok(())
+}
+
+fn write_alerts(connection: &Connection, group: &Group) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO alert (id, episode, rule, state, sensor, value, ts, reading) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    for (sensor, alert) in &group.alerts {
+        insert.execute(params![
+            alert.alert_id,
+            alert.episode,
+            alert.rule,
+            alert.state.as_str(),
+            sensor,
+            alert.value,
+            alert.ts.millis(),
+            alert.reading_id.0,
+        ])?;
+    }
+    Ok(())
+}
+
+fn write_rejects(connection: &Connection, group: &Group) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO reject (id, topic, payload, reason, received_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for (id, reject) in &group.rejects {
+        insert.execute(params![
+            id,
+            reject.topic,
+            reject.payload,
+            reject.reason,
+            reject.received_at.millis(),
+        ])?;
+    }
+    Ok(())
+}
+
+fn write_statuses(connection: &Connection, group: &Group) -> Result<(), StoreError> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO device_status (device_id, status, ts) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (device_id) DO UPDATE SET status = excluded.status, ts = excluded.ts",
+    )?;
+    for status in &group.statuses {
+        upsert.execute(params![
+            status.device_id.as_str(),
+            status.status,
+            status.ts.millis(),
+        ])?;
+    }
+    Ok(())
+}
