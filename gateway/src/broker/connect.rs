@@ -1,0 +1,227 @@
+//! CONNECT: what a client asks for, and whether it may have it.
+
+use std::{net::IpAddr, sync::Arc};
+
+use mqtt_protocol_core::mqtt::{
+    packet::{self, Packet, Property, v3_1_1, v5_0},
+    result_code::{ConnectReasonCode, ConnectReturnCode},
+};
+
+use super::{
+    properties,
+    protocol::{Protocol, RECEIVE_MAXIMUM, from_wire},
+};
+use crate::{
+    config::Anonymous,
+    domain::{
+        message::{Message, Payload},
+        timestamp::Timestamp,
+        topic::TopicName,
+    },
+};
+
+/// The longest client id, in bytes.
+const MAX_CLIENT_ID_BYTES: usize = 256;
+
+/// A CONNECT packet.
+#[derive(Debug)]
+pub(super) struct Connect {
+    client_id: Box<str>,
+    is_clean: bool,
+    /// Seconds; zero for none.
+    pub(super) keep_alive: u16,
+    will: Option<Will>,
+    wants_session_expiry: bool,
+    wants_authentication: bool,
+    is_v5: bool,
+}
+
+#[derive(Debug)]
+struct Will {
+    topic: Box<str>,
+    message: WillMessage,
+}
+
+#[derive(Debug)]
+struct WillMessage {
+    payload: Payload,
+    qos: crate::domain::message::Qos,
+    retain: bool,
+    properties: Option<crate::domain::message::Properties>,
+}
+
+/// A client that may stay.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) client_id: Arc<str>,
+    pub(super) will: Option<Message>,
+    is_assigned: bool,
+    wants_session_expiry: bool,
+}
+
+/// Why a client may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    ClientId,
+    NotAuthorized,
+    AuthenticationMethod,
+    WillTopic,
+}
+
+impl Connect {
+    pub(super) fn from_v3(packet: &v3_1_1::Connect) -> Self {
+        let will = packet.will_topic().map(|topic| Will {
+            topic: topic.into(),
+            message: WillMessage {
+                payload: packet.will_payload().unwrap_or_default().to_vec().into(),
+                qos: from_wire(packet.will_qos()),
+                retain: packet.will_retain(),
+                properties: None,
+            },
+        });
+        Self {
+            client_id: packet.client_id().into(),
+            is_clean: packet.clean_session(),
+            keep_alive: packet.keep_alive(),
+            will,
+            wants_session_expiry: false,
+            wants_authentication: false,
+            is_v5: false,
+        }
+    }
+
+    pub(super) fn from_v5(packet: &v5_0::Connect) -> Self {
+        let will = packet.will_topic().map(|topic| Will {
+            topic: topic.into(),
+            message: WillMessage {
+                payload: packet.will_payload().unwrap_or_default().to_vec().into(),
+                qos: from_wire(packet.will_qos()),
+                retain: packet.will_retain(),
+                properties: properties::read(packet.will_props()),
+            },
+        });
+        let has = |wanted: fn(&Property) -> bool| packet.props().iter().any(wanted);
+        Self {
+            client_id: packet.client_id().into(),
+            is_clean: packet.clean_start(),
+            keep_alive: packet.keep_alive(),
+            will,
+            wants_session_expiry: has(
+                |p| matches!(p, Property::SessionExpiryInterval(p) if p.val() != 0),
+            ),
+            wants_authentication: has(|p| matches!(p, Property::AuthenticationMethod(_))),
+            is_v5: true,
+        }
+    }
+
+    /// Whether the client may stay. `may_publish` is asked about the will's topic.
+    pub(super) fn admit(
+        self,
+        peer: IpAddr,
+        anonymous: Anonymous,
+        now: Timestamp,
+        may_publish: impl Fn(&TopicName) -> bool,
+    ) -> Result<Admitted, Refusal> {
+        if self.wants_authentication {
+            return Err(Refusal::AuthenticationMethod);
+        }
+        let is_welcome = match anonymous {
+            Anonymous::Never => false,
+            Anonymous::Loopback => peer.to_canonical().is_loopback(),
+            Anonymous::Always => true,
+        };
+        if !is_welcome {
+            return Err(Refusal::NotAuthorized);
+        }
+        let is_assigned = self.client_id.is_empty();
+        let is_nameless = is_assigned && !self.is_v5 && !self.is_clean;
+        let is_text = !self.client_id.chars().any(char::is_control);
+        if is_nameless || MAX_CLIENT_ID_BYTES < self.client_id.len() || !is_text {
+            return Err(Refusal::ClientId);
+        }
+        let client_id: Arc<str> = if is_assigned {
+            format!("auto-{:016x}", fastrand::u64(..)).into()
+        } else {
+            self.client_id.into()
+        };
+        let will = match self.will {
+            None => None,
+            Some(will) => {
+                let topic = TopicName::new(&will.topic).map_err(|_| Refusal::WillTopic)?;
+                if !may_publish(&topic) {
+                    return Err(Refusal::NotAuthorized);
+                }
+                Some(Message {
+                    topic,
+                    payload: will.message.payload,
+                    qos: will.message.qos,
+                    retain: will.message.retain,
+                    received_at: now,
+                    publisher: Arc::clone(&client_id),
+                    properties: will.message.properties.map(Arc::new),
+                })
+            }
+        };
+        Ok(Admitted {
+            client_id,
+            will,
+            is_assigned,
+            wants_session_expiry: self.wants_session_expiry,
+        })
+    }
+}
+
+impl Protocol {
+    /// CONNACK of a client that may stay. Sessions end with their connection: MQTT 5 is told so.
+    pub(super) fn accept(&mut self, admitted: &Admitted) {
+        if !self.is_v5() {
+            let connack = v3_1_1::Connack::builder()
+                .session_present(false)
+                .return_code(ConnectReturnCode::Accepted)
+                .build();
+            return self.send(connack.map(Packet::V3_1_1Connack));
+        }
+        let mut properties: Vec<Property> = Vec::new();
+        properties.extend(packet::ReceiveMaximum::new(RECEIVE_MAXIMUM).map(Into::into));
+        properties.extend(packet::SharedSubscriptionAvailable::new(0).map(Into::into));
+        if admitted.wants_session_expiry {
+            properties.extend(packet::SessionExpiryInterval::new(0).map(Into::into));
+        }
+        if admitted.is_assigned {
+            let assigned = packet::AssignedClientIdentifier::new(&*admitted.client_id);
+            properties.extend(assigned.map(Into::into));
+        }
+        let connack = v5_0::Connack::builder()
+            .session_present(false)
+            .reason_code(ConnectReasonCode::Success)
+            .props(properties)
+            .build();
+        self.send(connack.map(Packet::V5_0Connack));
+    }
+
+    /// CONNACK of a client that may not.
+    pub(super) fn refuse(&mut self, refusal: Refusal) {
+        if self.is_v5() {
+            let reason = match refusal {
+                Refusal::ClientId => ConnectReasonCode::ClientIdentifierNotValid,
+                Refusal::NotAuthorized => ConnectReasonCode::NotAuthorized,
+                Refusal::AuthenticationMethod => ConnectReasonCode::BadAuthenticationMethod,
+                Refusal::WillTopic => ConnectReasonCode::TopicNameInvalid,
+            };
+            let connack = v5_0::Connack::builder()
+                .session_present(false)
+                .reason_code(reason)
+                .build();
+            return self.send(connack.map(Packet::V5_0Connack));
+        }
+        let code = match refusal {
+            Refusal::ClientId => ConnectReturnCode::IdentifierRejected,
+            _ => ConnectReturnCode::NotAuthorized,
+        };
+        let connack = v3_1_1::Connack::builder()
+            .session_present(false)
+            .return_code(code)
+            .build();
+        self.send(connack.map(Packet::V3_1_1Connack));
+    }
+}

@@ -1,0 +1,238 @@
+//! The hub: takes messages and puts them into the queues of those who want them. It never waits for anybody.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use super::{
+    queue::{Delivery, Queue},
+    retained::RetainedMessages,
+    subscribe::{Entry, Granted, Removed, Retained},
+    subscriptions::{Subscriber, Subscriptions},
+};
+use crate::{
+    clock,
+    domain::{
+        message::{Message, Qos},
+        topic::{TopicError, TopicFilter},
+    },
+    metrics::Metrics,
+};
+
+/// Subscriptions that one session may have.
+const MAX_SUBSCRIPTIONS: usize = 1000;
+
+/// Where messages of all clients meet.
+#[derive(Debug)]
+pub struct Hub {
+    subscriptions: RwLock<Subscriptions>,
+    subscription_count: AtomicUsize,
+    retained: RwLock<RetainedMessages>,
+    sessions: Mutex<HashMap<Arc<str>, (u64, Arc<Queue>)>>,
+    last_session: AtomicU64,
+    metrics: Arc<Metrics>,
+}
+
+/// A connected client's place in the hub.
+#[derive(Debug)]
+pub(super) struct Member {
+    session: u64,
+    pub(super) client_id: Arc<str>,
+    pub(super) queue: Arc<Queue>,
+    filters: HashSet<TopicFilter>,
+}
+
+impl Hub {
+    /// An empty hub.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            subscriptions: RwLock::default(),
+            subscription_count: AtomicUsize::new(0),
+            retained: RwLock::default(),
+            sessions: Mutex::default(),
+            last_session: AtomicU64::new(0),
+            metrics,
+        }
+    }
+
+    /// Whether anybody subscribes to anything: without it a message that is not retained need not be made.
+    pub(super) fn has_subscribers(&self) -> bool {
+        0 < self.subscription_count.load(Ordering::Relaxed)
+    }
+
+    /// Hands a message to all who subscribe to its topic, and retains it if it asks for that.
+    pub fn publish(&self, message: Message) {
+        let message = Arc::new(message);
+        if message.retain {
+            let mut retained = self.retained.write().unwrap_or_else(PoisonError::into_inner);
+            if !retained.keep(&message) {
+                self.count_dropped("retained_full", 1);
+            }
+        }
+        if !self.has_subscribers() {
+            return;
+        }
+        let tree = self
+            .subscriptions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut matches: Vec<&Subscriber> = Vec::new();
+        tree.for_each_match(&message.topic, &mut |subscriber| matches.push(subscriber));
+        matches.sort_by_key(|subscriber| subscriber.session);
+        for same_session in matches.chunk_by(|a, b| a.session == b.session) {
+            self.deliver(&message, same_session);
+        }
+    }
+
+    /// One copy for a session, however many of its subscriptions match, with the best QoS of them.
+    fn deliver(&self, message: &Arc<Message>, subscriptions: &[&Subscriber]) {
+        let is_wanted = |s: &&&Subscriber| !(s.options.no_local && s.client_id == message.publisher);
+        let mut wanted = subscriptions.iter().filter(is_wanted).peekable();
+        let Some(first) = wanted.peek() else {
+            return;
+        };
+        let queue = &first.queue;
+        let mut granted = Qos::AtMostOnce;
+        let mut retain = false;
+        let mut subscription_ids = Vec::new();
+        for subscriber in wanted {
+            granted = granted.max(subscriber.options.qos);
+            retain |= subscriber.options.retain_as_published && message.retain;
+            subscription_ids.extend(subscriber.options.id);
+        }
+        let left_out = queue.push(Delivery {
+            message: Arc::clone(message),
+            qos: granted.min(message.qos),
+            retain,
+            subscription_ids,
+        });
+        if 0 < left_out {
+            self.count_dropped("queue_full", left_out as u64);
+            if queue.is_first_loss() {
+                let client_id = &*first.client_id;
+                tracing::warn!(client_id, "subscriber is too slow: messages are dropped; said once a session");
+            }
+        }
+    }
+
+    fn count_dropped(&self, reason: &str, count: u64) {
+        let dropped = &self.metrics.mqtt_dropped;
+        dropped.with_label_values(&[reason]).inc_by(count);
+    }
+
+    /// Gives a client its place; a connection that has the same client id is told to go.
+    pub(super) fn join(&self, client_id: Arc<str>) -> Member {
+        let session = self.last_session.fetch_add(1, Ordering::Relaxed) + 1;
+        let queue = Arc::<Queue>::default();
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (session, Arc::clone(&queue));
+        if let Some((_, former)) = sessions.insert(Arc::clone(&client_id), place) {
+            former.take_over();
+        }
+        Member {
+            session,
+            client_id,
+            queue,
+            filters: HashSet::new(),
+        }
+    }
+
+    /// Takes a client out.
+    pub(super) fn leave(&self, member: &mut Member) {
+        let mut tree = self
+            .subscriptions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        for filter in member.filters.drain() {
+            if tree.remove(&filter, member.session) {
+                self.subscription_count.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        drop(tree);
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.get(&member.client_id).is_some_and(|(session, _)| *session == member.session) {
+            sessions.remove(&member.client_id);
+        }
+    }
+
+    /// Adds a subscription; retained messages of its topics are put into the queue, as far as they are wanted.
+    pub(super) fn subscribe(&self, member: &mut Member, entry: Entry) -> Granted {
+        let Ok(filter) = entry.filter else {
+            return Granted::FilterInvalid;
+        };
+        if entry.is_shared {
+            return Granted::SharedNotSupported;
+        }
+        if MAX_SUBSCRIPTIONS <= member.filters.len() && !member.filters.contains(&filter) {
+            return Granted::QuotaExceeded;
+        }
+        let subscriber = Subscriber {
+            session: member.session,
+            client_id: Arc::clone(&member.client_id),
+            queue: Arc::clone(&member.queue),
+            options: entry.options,
+        };
+        let is_new = self
+            .subscriptions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(&filter, subscriber);
+        if is_new {
+            self.subscription_count.fetch_add(1, Ordering::Relaxed);
+        }
+        let is_wanted = match entry.retained {
+            Retained::Send => true,
+            Retained::SendIfNew => is_new,
+            Retained::Keep => false,
+        };
+        if is_wanted {
+            self.send_retained(member, &filter, &entry);
+        }
+        member.filters.insert(filter);
+        Granted::Yes(entry.options.qos)
+    }
+
+    fn send_retained(&self, member: &Member, filter: &TopicFilter, entry: &Entry) {
+        let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
+        let messages = retained.matching(filter, clock::now());
+        drop(retained);
+        for message in messages {
+            let left_out = member.queue.push(Delivery {
+                qos: entry.options.qos.min(message.qos),
+                message,
+                retain: true,
+                subscription_ids: entry.options.id.into_iter().collect(),
+            });
+            self.count_dropped("queue_full", left_out as u64);
+        }
+    }
+
+    /// Takes a subscription away.
+    pub(super) fn unsubscribe(
+        &self,
+        member: &mut Member,
+        filter: Result<TopicFilter, TopicError>,
+    ) -> Removed {
+        let Ok(filter) = filter else {
+            return Removed::FilterInvalid;
+        };
+        member.filters.remove(&filter);
+        let was_there = self
+            .subscriptions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&filter, member.session);
+        if !was_there {
+            return Removed::NoneExisted;
+        }
+        self.subscription_count.fetch_sub(1, Ordering::Relaxed);
+        Removed::Yes
+    }
+}
+
+#[cfg(test)]
+mod tests;

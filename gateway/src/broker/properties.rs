@@ -1,0 +1,57 @@
+//! MQTT 5 properties, between the wire and the gateway's words.
+
+use mqtt_protocol_core::mqtt::{packet::{self, Property, PayloadFormat}, result_code::MqttError};
+
+use crate::domain::message::Properties;
+
+/// The properties of a PUBLISH or of a will that travel to subscribers; `None` if there are none.
+pub(super) fn read(properties: &[Property]) -> Option<Properties> {
+    let mut read = Properties::default();
+    for property in properties {
+        match property {
+            Property::PayloadFormatIndicator(p) => read.payload_is_utf8 = Some(p.val() == 1),
+            Property::MessageExpiryInterval(p) => read.message_expiry = Some(p.val()),
+            Property::ContentType(p) => read.content_type = Some(p.val().into()),
+            Property::ResponseTopic(p) => read.response_topic = Some(p.val().into()),
+            Property::CorrelationData(p) => read.correlation_data = Some(p.val().into()),
+            Property::UserProperty(p) => read.user_properties.push((p.key().into(), p.val().into())),
+            _ => {}
+        }
+    }
+    (read != Properties::default()).then_some(read)
+}
+
+/// The properties of an outgoing PUBLISH. `expiry` is what is left of the message's, in seconds.
+pub(super) fn write(
+    properties: Option<&Properties>,
+    expiry: Option<u32>,
+    subscription_ids: &[u32],
+) -> Result<Vec<Property>, MqttError> {
+    let mut written: Vec<Property> = Vec::new();
+    for id in subscription_ids {
+        written.push(packet::SubscriptionIdentifier::new(*id)?.into());
+    }
+    let Some(properties) = properties else {
+        return Ok(written);
+    };
+    if let Some(is_utf8) = properties.payload_is_utf8 {
+        let format = if is_utf8 { PayloadFormat::String } else { PayloadFormat::Binary };
+        written.push(packet::PayloadFormatIndicator::new(format)?.into());
+    }
+    if let Some(seconds) = expiry {
+        written.push(packet::MessageExpiryInterval::new(seconds)?.into());
+    }
+    if let Some(text) = &properties.content_type {
+        written.push(packet::ContentType::new(&**text)?.into());
+    }
+    if let Some(topic) = &properties.response_topic {
+        written.push(packet::ResponseTopic::new(&**topic)?.into());
+    }
+    if let Some(data) = &properties.correlation_data {
+        written.push(packet::CorrelationData::new(data.to_vec())?.into());
+    }
+    for (key, value) in &properties.user_properties {
+        written.push(packet::UserProperty::new(&**key, &**value)?.into());
+    }
+    Ok(written)
+}

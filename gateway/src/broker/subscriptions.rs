@@ -1,0 +1,192 @@
+//! The subscription tree: from a topic to those who want it, by levels (MQTT 5.0, section 4.7).
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{queue::Queue, subscribe::SubscriptionOptions};
+use crate::domain::topic::{TopicFilter, TopicName};
+
+/// One session's subscription.
+#[derive(Clone, Debug)]
+pub(super) struct Subscriber {
+    /// Tells sessions apart, also two of the same client id.
+    pub(super) session: u64,
+    pub(super) client_id: Arc<str>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) options: SubscriptionOptions,
+}
+
+/// All subscriptions.
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    root: Node,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    levels: HashMap<Box<str>, Node>,
+    any: Option<Box<Node>>,
+    /// Those whose filter ends here.
+    here: Vec<Subscriber>,
+    /// Those whose filter ends in `#` here: they want this level's topics and all below.
+    rest: Vec<Subscriber>,
+}
+
+impl Subscriptions {
+    /// Adds or replaces a session's subscription; true if it is new.
+    pub(super) fn insert(&mut self, filter: &TopicFilter, subscriber: Subscriber) -> bool {
+        let mut node = &mut self.root;
+        let mut is_rest = false;
+        for level in filter.as_str().split('/') {
+            match level {
+                "#" => is_rest = true,
+                "+" => node = node.any.get_or_insert_default(),
+                name => node = node.levels.entry(name.into()).or_default(),
+            }
+        }
+        let list = if is_rest { &mut node.rest } else { &mut node.here };
+        match list.iter_mut().find(|s| s.session == subscriber.session) {
+            Some(existing) => {
+                *existing = subscriber;
+                false
+            }
+            None => {
+                list.push(subscriber);
+                true
+            }
+        }
+    }
+
+    /// Takes a session's subscription away; false if there was none.
+    pub(super) fn remove(&mut self, filter: &TopicFilter, session: u64) -> bool {
+        let levels: Vec<&str> = filter.as_str().split('/').collect();
+        self.root.remove(&levels, session)
+    }
+
+    /// Calls `found` for each subscription that wants `topic`; a session with several of them is met several times.
+    pub(super) fn for_each_match<'t>(
+        &'t self,
+        topic: &TopicName,
+        found: &mut impl FnMut(&'t Subscriber),
+    ) {
+        let levels: Vec<&str> = topic.as_str().split('/').collect();
+        let is_hidden = topic.as_str().starts_with('$');
+        self.root.visit(&levels, is_hidden, found);
+    }
+}
+
+impl Node {
+    fn visit<'t>(
+        &'t self,
+        levels: &[&str],
+        is_hidden: bool,
+        found: &mut impl FnMut(&'t Subscriber),
+    ) {
+        if !is_hidden {
+            self.rest.iter().for_each(&mut *found);
+        }
+        let Some((level, deeper)) = levels.split_first() else {
+            self.here.iter().for_each(found);
+            return;
+        };
+        if let Some(node) = self.levels.get(*level) {
+            node.visit(deeper, false, found);
+        }
+        if let Some(node) = self.any.as_deref().filter(|_| !is_hidden) {
+            node.visit(deeper, false, found);
+        }
+    }
+
+    /// Removes, and lets go of nodes that became empty.
+    fn remove(&mut self, levels: &[&str], session: u64) -> bool {
+        let drop_from = |list: &mut Vec<Subscriber>| {
+            let before = list.len();
+            list.retain(|subscriber| subscriber.session != session);
+            list.len() < before
+        };
+        let Some((level, deeper)) = levels.split_first() else {
+            return drop_from(&mut self.here);
+        };
+        match *level {
+            "#" => drop_from(&mut self.rest),
+            "+" => {
+                let Some(node) = &mut self.any else {
+                    return false;
+                };
+                let removed = node.remove(deeper, session);
+                if node.is_empty() {
+                    self.any = None;
+                }
+                removed
+            }
+            name => {
+                let Some(node) = self.levels.get_mut(name) else {
+                    return false;
+                };
+                let removed = node.remove(deeper, session);
+                if node.is_empty() {
+                    self.levels.remove(name);
+                }
+                removed
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.levels.is_empty()
+            && self.any.is_none()
+            && self.here.is_empty()
+            && self.rest.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::message::Qos;
+
+    fn subscriber(session: u64) -> Subscriber {
+        Subscriber {
+            session,
+            client_id: "c".into(),
+            queue: Arc::default(),
+            options: SubscriptionOptions {
+                qos: Qos::AtMostOnce,
+                no_local: false,
+                retain_as_published: false,
+                id: None,
+            },
+        }
+    }
+
+    #[test]
+    fn the_tree_agrees_with_the_filters() {
+        let filters = [
+            "#", "+", "a/b", "a/+", "a/#", "+/b", "+/+", "a", "/", "/+", "+/b/#", "$SYS/#", "$SYS/+", "传感器/+", "a//b",
+        ];
+        let topics = [
+            "a", "a/b", "a/b/c", "/", "/a", "a/", "b", "b/b", "$SYS/x", "$SYS/x/y", "传感器/1", "a//b",
+        ];
+        let mut tree = Subscriptions::default();
+        for (session, filter) in filters.iter().enumerate() {
+            let filter = TopicFilter::new(filter).unwrap();
+            assert!(tree.insert(&filter, subscriber(session as u64)));
+            assert!(!tree.insert(&filter, subscriber(session as u64)));
+        }
+        for topic in topics {
+            let topic = TopicName::new(topic).unwrap();
+            let mut found = Vec::new();
+            tree.for_each_match(&topic, &mut |s| found.push(s.session as usize));
+            found.sort_unstable();
+            let expected: Vec<usize> = (0..filters.len())
+                .filter(|at| TopicFilter::new(filters[*at]).unwrap().matches(&topic))
+                .collect();
+            assert_eq!(found, expected, "{topic}");
+        }
+        for (session, filter) in filters.iter().enumerate() {
+            let filter = TopicFilter::new(filter).unwrap();
+            assert!(tree.remove(&filter, session as u64));
+            assert!(!tree.remove(&filter, session as u64));
+        }
+        assert!(tree.root.is_empty());
+    }
+}
