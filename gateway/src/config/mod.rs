@@ -1,71 +1,114 @@
 //! What the operator decided, read and checked before anything starts: one file a section, raw in, checked out.
-//! A room receives its own section, never the whole.
+//! A room receives its own section, never the whole. All faults are reported at once, each with its place;
+//! what a value means is never guessed, and no key is silently ignored.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+mod cloud;
+mod cloud_url;
+mod document;
+mod environment;
+mod fault;
+mod gateway_id;
+mod http;
+mod ingest;
+mod kinds;
+mod later;
+mod leftover;
+mod listener;
+mod mqtt;
+mod quantity;
+mod rules;
+mod section;
+mod store;
+mod suggestion;
+mod value;
 
-use crate::domain::{rule::RuleDefinition, topic::TopicFilter};
+use std::{path::Path, sync::Arc, time::Duration};
+
+use crate::config::fault::Findings;
+use crate::config::quantity::LONGEST;
+use crate::config::section::Section;
+use crate::config::value::Table;
+use crate::domain::rule::RuleDefinition;
+
+pub use crate::config::cloud::{Cloud, Compression, Format};
+pub use crate::config::fault::{Fault, Faults};
+pub use crate::config::http::Http;
+pub use crate::config::ingest::Ingest;
+pub use crate::config::listener::Anonymous;
+pub use crate::config::mqtt::Mqtt;
+pub use crate::config::store::Store;
 
 /// The whole configuration, free of faults.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// 1 to 64 of `[A-Za-z0-9._-]`. Default: the host name, made to fit.
     pub gateway_id: Arc<str>,
+    /// How long a stop may take before what is still running is cut off. Default: 10 s.
     pub shutdown_grace: Duration,
+    /// How the broker is reached and what a client may cost.
     pub mqtt: Mqtt,
+    /// How API and dashboard are reached.
     pub http: Http,
+    /// Which topics are readings and statuses.
     pub ingest: Ingest,
+    /// Where and how often is written.
     pub store: Store,
+    /// `None`: readings to forward wait in the outbox.
     pub cloud: Option<Cloud>,
+    /// In the order of the file; no two have the same name. Their conditions are not compiled yet.
     pub rules: Vec<RuleDefinition>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Anonymous { Never, Loopback, Always }
+impl Config {
+    /// Reads the file at `path` (none: the defaults), puts the variables `EDGE_GATEWAY_…` over it and checks it all.
+    pub fn load(
+        path: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Faults> {
+        let mut findings = Findings::default();
+        let root = match path {
+            Some(path) => document::read(path, &mut findings)?,
+            None => Table::new(),
+        };
+        let folder = path.and_then(Path::parent).unwrap_or(Path::new(""));
+        Self::check(root, environment, folder, findings)
+    }
 
-#[derive(Clone, Debug)]
-pub struct Mqtt {
-    pub listen: SocketAddr,
-    pub max_connections: usize,
-    /// Bytes.
-    pub max_packet: u32,
-    pub anonymous: Anonymous,
+    fn check(
+        mut root: Table,
+        environment: impl Iterator<Item = (String, String)>,
+        folder: &Path,
+        mut findings: Findings,
+    ) -> Result<Self, Faults> {
+        environment::merge(&mut root, environment, &mut findings);
+        let config = Self::read(Section::root(root, &mut findings), folder);
+        findings.into_result(config)
+    }
+
+    fn read(mut root: Section<'_>, folder: &Path) -> Self {
+        let grace = Duration::from_secs(10);
+        let config = Self {
+            gateway_id: gateway_id::read(&mut root),
+            shutdown_grace: root
+                .setting(
+                    "shutdown_grace",
+                    grace,
+                    kinds::duration(Duration::ZERO..=LONGEST),
+                )
+                .value,
+            mqtt: Mqtt::read(root.section_or_empty("mqtt")),
+            http: Http::read(root.section_or_empty("http")),
+            ingest: Ingest::read(root.section_or_empty("ingest")),
+            store: Store::read(root.section_or_empty("store")),
+            cloud: root
+                .section("cloud")
+                .map(|section| Cloud::read(section, folder)),
+            rules: rules::read(&mut root),
+        };
+        root.finish();
+        config
+    }
 }
 
-#[derive(Clone, Debug)]
-pub struct Http {
-    pub listen: SocketAddr,
-    pub anonymous: Anonymous,
-}
-
-#[derive(Clone, Debug)]
-pub struct Ingest {
-    pub readings: Vec<TopicFilter>,
-    pub statuses: Vec<TopicFilter>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Store {
-    pub path: PathBuf,
-    pub group_commit: Duration,
-}
-
-#[derive(Clone, Debug)]
-pub struct Cloud {
-    /// Normalised absolute URL text, `https://…` or allowed `http://…`.
-    pub url: Box<str>,
-    pub format: Format,
-    pub compression: Compression,
-    pub batch_max_readings: usize,
-    pub batch_max_bytes: usize,
-    pub batch_linger: Duration,
-    pub timeout: Duration,
-    pub retry_initial: Duration,
-    pub retry_max: Duration,
-    pub ca_file: Option<PathBuf>,
-    pub bearer_token_file: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format { Batch, Single }
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression { None, Gzip }
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! From TOML text to values with places. All syntax faults are found, and what can be read around them is.
+
+use std::{borrow::Cow, fs, path::Path, sync::Arc};
+
+use toml::de::{DeTable, DeValue};
+
+use crate::config::fault::{Fault, Faults, Findings};
+use crate::config::value::{Node, Table, table_from_toml};
+use crate::domain::rule::Place;
+
+/// Reads the file at `path`. A file that cannot be read is the only fault of its configuration.
+pub(super) fn read(path: &Path, findings: &mut Findings) -> Result<Table, Faults> {
+    let name: Arc<str> = path.display().to_string().into();
+    let text = fs::read_to_string(path).map_err(|error| {
+        Faults(vec![Fault {
+            place: Place::File {
+                path: Arc::clone(&name),
+                line: 0,
+            },
+            key: String::new(),
+            message: format!("cannot be read: {error}"),
+        }])
+    })?;
+    Ok(parse(&text, &name, findings))
+}
+
+/// Parses the text of the file called `name`.
+pub(super) fn parse(text: &str, name: &Arc<str>, findings: &mut Findings) -> Table {
+    let place_at = |offset: usize| {
+        let before = &text.as_bytes()[..offset.min(text.len())];
+        Place::File {
+            path: Arc::clone(name),
+            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
+        }
+    };
+    let root = parse_recoverable(text, &place_at, findings);
+    // The parser gives up the rest of a file after a line that is neither a value nor a header.
+    match without_stray_words(text, findings) {
+        Some(rest) => parse_recoverable(&rest, &place_at, findings),
+        None => root,
+    }
+}
+
+fn parse_recoverable(
+    text: &str,
+    place_at: &impl Fn(usize) -> Place,
+    findings: &mut Findings,
+) -> Table {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        findings.add_syntax(Fault {
+            place: place_at(error.span().map_or(0, |span| span.start)),
+            key: String::new(),
+            message: format!("not valid TOML: {}", error.message()),
+        });
+    }
+    table_from_toml(root.into_inner(), place_at)
+}
+
+/// The text with spaces in place of broken lines that are neither a value nor a header, if there are such lines.
+/// Every offset stays as it was.
+fn without_stray_words(text: &str, findings: &Findings) -> Option<String> {
+    let mut found = false;
+    let lines = text.split_inclusive('\n').enumerate().map(|(index, line)| {
+        let is_stray = findings.is_broken(index + 1) && !line.contains(['=', '[', ']']);
+        found |= is_stray;
+        if is_stray {
+            let length = line.trim_end_matches('\n').len();
+            Cow::Owned(" ".repeat(length) + &line[length..])
+        } else {
+            Cow::Borrowed(line)
+        }
+    });
+    let rest: String = lines.collect();
+    found.then_some(rest)
+}
+
+/// Parses the TOML value in an environment variable.
+pub(super) fn parse_value(text: &str, place: &Place) -> Result<Node, String> {
+    match DeValue::parse(text) {
+        Ok(value) => Ok(Node::from_toml(value, &|_| place.clone())),
+        Err(error) => Err(format!("not valid TOML: {}", error.message())),
+    }
+}

@@ -1,0 +1,106 @@
+//! What is wrong with a configuration: every fault with its place, and the list of them all.
+
+use std::{collections::BTreeSet, fmt};
+
+use crate::domain::rule::Place;
+
+/// One thing that the operator has to put right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where the value stands. Line 0 means the file as a whole.
+    pub place: Place,
+    /// The path of the key, `mqtt.listen`; empty where no key is at fault.
+    pub key: String,
+    /// What was expected and what was found instead, or what is the cure.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::File { path, line: 0 } => write!(f, "{path}: ")?,
+            place => write!(f, "{place}: ")?,
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// Every fault of a configuration, those of the file first and in its order. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults(pub Vec<Fault>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            if 0 < index {
+                f.write_str("\n")?;
+            }
+            fault.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// The faults found so far.
+#[derive(Default)]
+pub(super) struct Findings {
+    faults: Vec<Fault>,
+    /// Lines that are not TOML: what the parser guessed there deserves no second fault.
+    broken_lines: BTreeSet<usize>,
+}
+
+impl Findings {
+    /// Takes the first syntax fault of each line; those after it only follow from it.
+    pub(super) fn add_syntax(&mut self, fault: Fault) {
+        let first = match fault.place {
+            Place::File { line, .. } => self.broken_lines.insert(line),
+            _ => true,
+        };
+        if first {
+            self.faults.push(fault);
+        }
+    }
+
+    /// Whether a syntax fault was found in `line` of the file.
+    pub(super) fn is_broken(&self, line: usize) -> bool {
+        self.broken_lines.contains(&line)
+    }
+
+    /// Takes a fault of a value.
+    pub(super) fn add(&mut self, fault: Fault) {
+        let guessed = match fault.place {
+            Place::File { line, .. } => self.is_broken(line),
+            _ => false,
+        };
+        if !guessed {
+            self.faults.push(fault);
+        }
+    }
+
+    /// Takes the fault of a key that is absent, unless it may stand in a line that could not be read.
+    pub(super) fn add_missing(&mut self, fault: Fault) {
+        if self.broken_lines.is_empty() {
+            self.faults.push(fault);
+        }
+    }
+
+    /// Gives `checked` out if nothing was found.
+    pub(super) fn into_result<T>(mut self, checked: T) -> Result<T, Faults> {
+        if self.faults.is_empty() {
+            return Ok(checked);
+        }
+        self.faults.sort_by_key(|fault| match &fault.place {
+            Place::File { line, .. } => (0, *line, String::new()),
+            Place::Environment(name) => (1, 0, name.to_string()),
+            Place::Defaults => (2, 0, String::new()),
+        });
+        Err(Faults(self.faults))
+    }
+}

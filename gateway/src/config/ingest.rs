@@ -1,0 +1,68 @@
+//! The section `[ingest]`: which messages are readings and which are a device's status.
+
+use crate::config::kinds::{choice, unexpected};
+use crate::config::section::Section;
+use crate::config::value::Value;
+use crate::domain::topic::TopicFilter;
+
+/// Which topics the gateway reads itself. All others are ordinary MQTT between the clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ingest {
+    /// Filters of readings. Empty: readings come by HTTP only. Default: `sensors/#`.
+    pub readings: Vec<TopicFilter>,
+    /// Filters of device statuses. Empty: statuses come by HTTP only. Default: `status/+`.
+    pub statuses: Vec<TopicFilter>,
+}
+
+/// First levels that no filter may name, and why.
+const REFUSED_LEVELS: &[(&str, &str)] = &[
+    (
+        "alerts",
+        "clients may not publish there: it is where the gateway publishes alerts",
+    ),
+    (
+        "$SYS",
+        "clients may not publish there: it is where the gateway says how it is",
+    ),
+    (
+        "$share",
+        "shared subscriptions are for clients: write the filter after the share's name",
+    ),
+];
+const LATER_FORMATS: &[&str] = &["json", "number", "senml-json", "senml-cbor", "sparkplug-b"];
+
+impl Ingest {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let readings = section.list("readings", filter);
+        let statuses = section.list("statuses", filter);
+        section.setting("format", (), choice(&[("auto", ())], LATER_FORMATS));
+        section.finish();
+        Self {
+            readings: readings.unwrap_or_else(|| default_filter("sensors/#")),
+            statuses: statuses.unwrap_or_else(|| default_filter("status/+")),
+        }
+    }
+}
+
+fn default_filter(text: &str) -> Vec<TopicFilter> {
+    TopicFilter::new(text).into_iter().collect()
+}
+
+fn filter(value: &Value) -> Result<TopicFilter, String> {
+    let expected = "a topic filter, such as \"sensors/#\"";
+    let (Value::Text(text) | Value::Raw(text)) = value else {
+        return Err(unexpected(expected, value));
+    };
+    let filter = TopicFilter::new(text).map_err(|error| {
+        let message = unexpected(expected, value);
+        format!("{message}, which {error}")
+    })?;
+    let first = text.split_once('/').map(|(first, _)| first);
+    match REFUSED_LEVELS
+        .iter()
+        .find(|(level, _)| Some(*level) == first)
+    {
+        Some((_, reason)) => Err(format!("{value} is refused: {reason}")),
+        None => Ok(filter),
+    }
+}

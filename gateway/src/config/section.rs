@@ -1,0 +1,241 @@
+//! A walk through one section: each key is taken once, and every fault is noted with its place.
+//! What is left at the end was unknown.
+
+use crate::config::fault::{Fault, Findings};
+use crate::config::kinds::{is_empty_list, items, unexpected};
+use crate::config::leftover::refusal;
+use crate::config::value::{Node, Table, Value};
+use crate::domain::rule::Place;
+
+/// A section on its way from raw to checked.
+pub(super) struct Section<'f> {
+    /// As in `mqtt`; empty for the top of the file.
+    path: String,
+    /// The path without an index: what the section is called.
+    kind: &'static str,
+    place: Place,
+    entries: Table,
+    asked: Vec<&'static str>,
+    findings: &'f mut Findings,
+}
+
+/// What a key says, or its default.
+pub(super) struct Setting<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+    /// Whether the value can be compared with others: a fault leaves the default here.
+    pub(super) sound: bool,
+}
+
+impl<'f> Section<'f> {
+    /// The top of the configuration.
+    pub(super) fn root(entries: Table, findings: &'f mut Findings) -> Self {
+        Self {
+            path: String::new(),
+            kind: "",
+            place: Place::Defaults,
+            entries,
+            asked: Vec::new(),
+            findings,
+        }
+    }
+
+    /// The section `key`, if it is there.
+    pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'_>> {
+        let node = self.take(key)?;
+        let path = self.path_of(key);
+        let (entries, place) = self.opened(&path, node)?;
+        Some(self.inner(key, path, entries, place))
+    }
+
+    /// The section `key`, empty if it is not there.
+    pub(super) fn section_or_empty(&mut self, key: &'static str) -> Section<'_> {
+        let path = self.path_of(key);
+        let opened = self.take(key).and_then(|node| self.opened(&path, node));
+        let (entries, place) = opened.unwrap_or_default();
+        self.inner(key, path, entries, place)
+    }
+
+    /// Reads each section of the list `key`. Gives back `None` if the key is not there.
+    pub(super) fn sections<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(Section<'_>) -> T,
+    ) -> Option<Vec<T>> {
+        let node = self.take(key)?;
+        let path = self.path_of(key);
+        let nodes = self.items(&path, &format!("sections [[{key}]]"), node);
+        let mut all = Vec::new();
+        for (index, node) in nodes.into_iter().enumerate() {
+            let path = format!("{path}[{}]", index + 1);
+            if let Some((entries, place)) = self.opened(&path, node) {
+                all.push(read(self.inner(key, path, entries, place)));
+            }
+        }
+        Some(all)
+    }
+
+    /// The value of `key` as `convert` checks it, else `default`.
+    pub(super) fn setting<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        convert: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Setting<T> {
+        let Some(node) = self.take(key) else {
+            return Setting {
+                value: default,
+                place: Place::Defaults,
+                sound: true,
+            };
+        };
+        let (value, sound) = match convert(&node.value) {
+            Ok(value) => (value, true),
+            Err(message) => {
+                self.add(&self.path_of(key), node.place.clone(), message);
+                (default, false)
+            }
+        };
+        Setting {
+            value,
+            place: node.place,
+            sound,
+        }
+    }
+
+    /// The value of `key`, which has no default. `expected` says what should be there.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        convert: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<(T, Place)> {
+        if !self.entries.contains_key(key) {
+            self.add_missing(key, expected);
+        }
+        let setting = self.setting(key, None, |value| convert(value).map(Some));
+        setting.value.map(|value| (value, setting.place))
+    }
+
+    /// The list `key`, each item as `convert` checks it, without those at fault; `None` if the key is not there.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        convert: impl Fn(&Value) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let node = self.take(key)?;
+        let path = self.path_of(key);
+        let mut all = Vec::new();
+        for node in self.items(&path, "a list of texts, such as [\"a\", \"b\"]", node) {
+            match convert(&node.value) {
+                Ok(item) => all.push(item),
+                Err(message) => self.add(&path, node.place, message),
+            }
+        }
+        Some(all)
+    }
+
+    /// The list `key`, which has no default and at least one item.
+    pub(super) fn required_list<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        convert: impl Fn(&Value) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        match self.entries.get(key) {
+            None => self.add_missing(key, expected),
+            Some(node) if is_empty_list(&node.value) => {
+                self.add(
+                    &self.path_of(key),
+                    node.place.clone(),
+                    format!("is empty: expected {expected}"),
+                );
+            }
+            Some(_) => {}
+        }
+        self.list(key, convert)
+    }
+
+    /// Notes a fault of `key` that only its meaning shows.
+    pub(super) fn refuse(&mut self, key: &str, place: Place, message: impl Into<String>) {
+        self.add(&self.path_of(key), place, message.into());
+    }
+
+    /// The whole path of `key`.
+    pub(super) fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    /// Ends the walk: what nobody asked for is refused.
+    pub(super) fn finish(mut self) {
+        for (key, node) in std::mem::take(&mut self.entries) {
+            if let Some(message) = refusal(self.kind, &self.path, &self.asked, &key, &node) {
+                self.add(&self.path_of(&key), node.place, message);
+            }
+        }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Node> {
+        self.asked.push(key);
+        self.entries.remove(key)
+    }
+
+    fn opened(&mut self, path: &str, node: Node) -> Option<(Table, Place)> {
+        match node.value {
+            Value::Table(entries) => Some((entries, node.place)),
+            value => {
+                self.add(
+                    path,
+                    node.place,
+                    unexpected("a section with keys of its own", &value),
+                );
+                None
+            }
+        }
+    }
+
+    fn inner(
+        &mut self,
+        kind: &'static str,
+        path: String,
+        entries: Table,
+        place: Place,
+    ) -> Section<'_> {
+        Section {
+            path,
+            kind,
+            place,
+            entries,
+            asked: Vec::new(),
+            findings: self.findings,
+        }
+    }
+
+    fn items(&mut self, path: &str, expected: &str, node: Node) -> Vec<Node> {
+        let place = node.place.clone();
+        items(expected, node).unwrap_or_else(|message| {
+            self.add(path, place, message);
+            Vec::new()
+        })
+    }
+
+    fn add_missing(&mut self, key: &str, expected: &str) {
+        self.findings.add_missing(Fault {
+            place: self.place.clone(),
+            key: self.path_of(key),
+            message: format!("is missing: expected {expected}"),
+        });
+    }
+
+    fn add(&mut self, key: &str, place: Place, message: String) {
+        self.findings.add(Fault {
+            place,
+            key: key.to_owned(),
+            message,
+        });
+    }
+}

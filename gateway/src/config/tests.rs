@@ -1,0 +1,523 @@
+//! What holds for a configuration as a whole: its defaults, its faults, the environment over the file.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::domain::rule::{Action, Place};
+use crate::domain::topic::TopicFilter;
+
+impl Config {
+    /// Reads `text` as the file `name` in the working folder, without any environment.
+    pub(super) fn parse(text: &str, name: &Arc<str>) -> Result<Self, Faults> {
+        parse_with(text, name, &[])
+    }
+}
+
+fn parse_with(text: &str, name: &Arc<str>, environment: &[(&str, &str)]) -> Result<Config, Faults> {
+    let mut findings = Findings::default();
+    let root = document::parse(text, name, &mut findings);
+    Config::check(root, variables(environment), Path::new(""), findings)
+}
+
+fn variables(environment: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+    let owned: Vec<_> = environment
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect();
+    owned.into_iter()
+}
+
+fn from_environment(environment: &[(&str, &str)]) -> Result<Config, Faults> {
+    Config::load(None, variables(environment))
+}
+
+fn lines(result: Result<Config, Faults>) -> Vec<String> {
+    match result {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.to_string().lines().map(str::to_owned).collect(),
+    }
+}
+
+fn lines_of(text: &str) -> Vec<String> {
+    lines(Config::parse(text, &"g.toml".into()))
+}
+
+/// Each fault has to begin and to contain what is expected, in this order.
+#[track_caller]
+fn check_lines(found: &[String], expected: &[(&str, &str)]) {
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (line, (start, part)) in found.iter().zip(expected) {
+        assert!(
+            line.starts_with(start) && line.contains(part),
+            "{line:?} is not {start:?} … {part:?}"
+        );
+    }
+}
+
+fn example() -> PathBuf {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../broker-config/gateway.toml").into()
+}
+
+fn filters(texts: &[&str]) -> Vec<TopicFilter> {
+    texts
+        .iter()
+        .map(|text| TopicFilter::new(text).unwrap())
+        .collect()
+}
+
+fn without_places(mut config: Config) -> Config {
+    for rule in &mut config.rules {
+        rule.place = Place::Defaults;
+    }
+    config
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let rule = |name: &str, when: &str, action| RuleDefinition {
+        name: name.into(),
+        when: when.into(),
+        actions: vec![action],
+        place: Place::Defaults,
+    };
+    let expected = Config {
+        gateway_id: from_environment(&[]).unwrap().gateway_id,
+        shutdown_grace: Duration::from_secs(10),
+        mqtt: Mqtt {
+            listen: "127.0.0.1:1883".parse().unwrap(),
+            max_connections: 10_000,
+            max_packet: 262_144,
+            anonymous: Anonymous::Loopback,
+        },
+        http: Http {
+            listen: "127.0.0.1:8080".parse().unwrap(),
+            anonymous: Anonymous::Loopback,
+        },
+        ingest: Ingest {
+            readings: filters(&["sensors/#"]),
+            statuses: filters(&["status/+"]),
+        },
+        store: Store {
+            path: "data/gateway.db".into(),
+            group_commit: Duration::ZERO,
+        },
+        cloud: None,
+        rules: vec![
+            rule("high", "value > 75", Action::Alert),
+            rule("important", "value > 50", Action::Forward),
+        ],
+    };
+    assert_eq!(from_environment(&[]).unwrap(), expected);
+    assert_eq!(Config::parse("", &"g.toml".into()).unwrap(), expected);
+    assert!(kinds::is_name(&expected.gateway_id));
+}
+
+#[test]
+fn the_defaults_of_the_cloud_are_those_of_the_contract() {
+    let config = Config::parse("[cloud]\nurl = \"https://a.example/x\"", &"g.toml".into()).unwrap();
+    let expected = Cloud {
+        url: "https://a.example/x".into(),
+        format: Format::Batch,
+        compression: Compression::Gzip,
+        batch_max_readings: 1000,
+        batch_max_bytes: 524_288,
+        batch_linger: Duration::from_secs(1),
+        timeout: Duration::from_secs(30),
+        retry_initial: Duration::from_secs(1),
+        retry_max: Duration::from_secs(300),
+        ca_file: None,
+        bearer_token_file: None,
+    };
+    assert_eq!(config.cloud, Some(expected));
+}
+
+#[test]
+fn the_shipped_file_says_the_defaults() {
+    let config = Config::load(Some(&example()), std::iter::empty()).unwrap();
+    assert_eq!(without_places(config), from_environment(&[]).unwrap());
+}
+
+#[test]
+fn the_shipped_file_with_everything_switched_on_has_no_faults() {
+    let text = std::fs::read_to_string(example())
+        .unwrap()
+        .replace("#| ", "");
+    let config = Config::parse(&text, &"g.toml".into()).unwrap();
+    let minimal = "gateway_id = \"edge-1\"\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"";
+    let expected = Config::parse(minimal, &"g.toml".into()).unwrap();
+    assert_eq!(without_places(config), expected);
+}
+
+const FAULTY: &str = r#"gateway_id = "no spaces"
+shutdown_grace = 10
+colour = "red"
+[mqtt]
+listen = "localhost:1883"
+max_connections = "many"
+max_conections = 5
+max_packet = "1GiB"
+anonymous = "sometimes"
+[http]
+listen = "8080"
+[ingest]
+readings = [
+  "sensors/#",
+  "a/#/b",
+  "alerts/x",
+  7,
+]
+format = "json"
+[store]
+path = ""
+group_commit = "-1s"
+[cloud]
+batch_max_readings = 0
+compression = "zstd"
+allow_plain_http = "yes"
+[[rule]]
+name = "high"
+when = " "
+actions = []
+[[rule]]
+name = "high"
+actions = ["alert", "publish:x", "tag:a b", "beep"]
+"#;
+
+const FAULTS_IN_ORDER: &[(&str, &str)] = &[
+    ("g.toml:1: gateway_id: ", "found \"no spaces\""),
+    (
+        "g.toml:2: shutdown_grace: ",
+        "such as \"250ms\", \"10s\" or \"5m\", found 10",
+    ),
+    ("g.toml:3: colour: ", "unknown key"),
+    ("g.toml:5: mqtt.listen: ", "\"localhost\" is a host name"),
+    (
+        "g.toml:6: mqtt.max_connections: expected a whole number from 1 to 1000000, found \"many\"",
+        "",
+    ),
+    (
+        "g.toml:7: mqtt.max_conections: ",
+        "did you mean `max_connections`?",
+    ),
+    (
+        "g.toml:8: mqtt.max_packet: ",
+        "a size from 1KiB to 268435455B",
+    ),
+    (
+        "g.toml:9: mqtt.anonymous: ",
+        "\"never\" or \"loopback\" or \"always\", found \"sometimes\"",
+    ),
+    ("g.toml:11: http.listen: ", "expected an address and a port"),
+    (
+        "g.toml:15: ingest.readings: ",
+        "has `#` elsewhere than alone in the last level",
+    ),
+    (
+        "g.toml:16: ingest.readings: ",
+        "clients may not publish there",
+    ),
+    ("g.toml:17: ingest.readings: ", "found 7"),
+    ("g.toml:19: ingest.format: ", "not yet"),
+    ("g.toml:21: store.path: ", "not empty"),
+    ("g.toml:22: store.group_commit: ", "found \"-1s\""),
+    ("g.toml:23: cloud.url: is missing", "https://"),
+    (
+        "g.toml:24: cloud.batch_max_readings: ",
+        "from 1 to 100000, found 0",
+    ),
+    ("g.toml:25: cloud.compression: ", "not yet"),
+    (
+        "g.toml:26: cloud.allow_plain_http: ",
+        "expected true or false",
+    ),
+    ("g.toml:29: rule[1].when: ", "expected a condition"),
+    ("g.toml:30: rule[1].actions: is empty", ""),
+    ("g.toml:31: rule[2].when: is missing", "value > 75"),
+    ("g.toml:32: rule[2].name: ", "at g.toml:28"),
+    ("g.toml:33: rule[2].actions: ", "\"publish:x\" is not yet"),
+    ("g.toml:33: rule[2].actions: ", "expected a tag"),
+    ("g.toml:33: rule[2].actions: ", "found \"beep\""),
+];
+
+#[test]
+fn all_faults_are_reported_at_once_with_their_lines() {
+    check_lines(&lines_of(FAULTY), FAULTS_IN_ORDER);
+}
+
+#[test]
+fn every_syntax_fault_is_reported_and_hides_no_other_fault() {
+    let found = lines_of(
+        "shutdown_grace = 10s\n[mqtt]\nlisten =\nmax_packet = 5\n[cloud]\nurl\nformat = \"xml\"\n[http\n",
+    );
+    check_lines(
+        &found,
+        &[
+            ("g.toml:1: not valid TOML: ", ""),
+            ("g.toml:3: not valid TOML: ", ""),
+            ("g.toml:4: mqtt.max_packet: ", "found 5"),
+            ("g.toml:6: not valid TOML: ", ""),
+            ("g.toml:7: cloud.format: ", "found \"xml\""),
+            ("g.toml:8: not valid TOML: ", ""),
+        ],
+    );
+}
+
+#[test]
+fn stray_words_do_not_hide_what_follows_them() {
+    let found = lines_of(
+        "words\n[mqtt]\nmore\nmax_connections = 0\nmax_packet = 1\nmax_packet = 2\n[http\n[store]\npath = \"\"\n",
+    );
+    check_lines(
+        &found,
+        &[
+            ("g.toml:1: not valid TOML: ", ""),
+            ("g.toml:3: not valid TOML: ", ""),
+            ("g.toml:4: mqtt.max_connections: ", "found 0"),
+            ("g.toml:5: mqtt.max_packet: ", "found 1"),
+            ("g.toml:6: not valid TOML: ", "duplicate key"),
+            ("g.toml:7: not valid TOML: ", ""),
+            ("g.toml:9: store.path: ", "not empty"),
+        ],
+    );
+}
+
+#[test]
+fn a_section_that_is_none_is_a_fault() {
+    let found = lines_of("mqtt = 5\nrule = [\"high\"]\nuplink = 3\n[[http]]\n");
+    check_lines(
+        &found,
+        &[
+            ("g.toml:1: mqtt: ", "found 5"),
+            ("g.toml:2: rule[1]: ", "found \"high\""),
+            ("g.toml:3: uplink: ", "not yet"),
+            ("g.toml:4: http: ", "found a list"),
+        ],
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_fault() {
+    let found = lines(Config::load(
+        Some(Path::new("no/such.toml")),
+        variables(&[("EDGE_GATEWAY_X", "1")]),
+    ));
+    check_lines(&found, &[("no/such.toml: cannot be read: ", "")]);
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let text = "gateway_id = \"a\"\n[mqtt]\nlisten = \"wrong\"\nmax_connections = 5\n[ingest]\nreadings = [\"x\"]";
+    let config = parse_with(
+        text,
+        &"g.toml".into(),
+        &[
+            ("EDGE_GATEWAY_GATEWAY_ID", "edge-7"),
+            ("EDGE_GATEWAY_MQTT__LISTEN", "[::1]:0"),
+            ("EDGE_GATEWAY_MQTT__MAX_PACKET", "1MiB"),
+            ("EDGE_GATEWAY_MQTT__WEBSOCKET_LISTEN", ""),
+            ("EDGE_GATEWAY_INGEST__READINGS", "a/#, b/+"),
+            ("EDGE_GATEWAY_INGEST__STATUSES", "[\"c,d\"]"),
+            ("EDGE_GATEWAY_CLOUD__URL", "http://10.0.0.1/"),
+            ("EDGE_GATEWAY_CLOUD__ALLOW_PLAIN_HTTP", "true"),
+            ("EDGE_GATEWAY_CLOUD__HEADERS", "{}"),
+            (
+                "EDGE_GATEWAY_RULE",
+                "[{ name = \"r\", when = \"true\", actions = [\"tag:t\"] }]",
+            ),
+            ("PATH", "/bin"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(&*config.gateway_id, "edge-7");
+    assert_eq!(config.mqtt.listen, "[::1]:0".parse().unwrap());
+    assert_eq!(
+        (config.mqtt.max_connections, config.mqtt.max_packet),
+        (5, 1_048_576)
+    );
+    assert_eq!(config.ingest.readings, filters(&["a/#", "b/+"]));
+    assert_eq!(config.ingest.statuses, filters(&["c,d"]));
+    assert_eq!(
+        config.cloud.as_ref().map(|cloud| &*cloud.url),
+        Some("http://10.0.0.1/")
+    );
+    assert_eq!(config.rules[0].actions, [Action::Tag("t".into())]);
+    assert_eq!(
+        config.rules[0].place,
+        Place::Environment("EDGE_GATEWAY_RULE".into())
+    );
+}
+
+const FAULTY_VARIABLES: &[(&str, &str)] = &[
+    ("EDGE_GATEWAY_MQTT__MAX_CONNECTIONS", "many"),
+    ("EDGE_GATEWAY_MQTT__LISEN", "127.0.0.1:1"),
+    ("EDGE_GATEWAY_CONFIG", "x.toml"),
+    ("EDGE_GATEWAY_GATEWAY_IDS", "x"),
+    ("EDGE_GATEWAY_mqtt__listen", "127.0.0.1:1"),
+    ("EDGE_GATEWAY_HTTP__TLS__LISTEN", "127.0.0.1:1"),
+    ("EDGE_GATEWAY_INGEST__READINGS", "[\"a\""),
+    ("EDGE_GATEWAY_CLOUD__TIMEOUT", "0s"),
+    ("EDGE_GATEWAY_STORE", "x"),
+    ("EDGE_GATEWAY_STORE__PATH", "x"),
+];
+
+const FAULTS_OF_VARIABLES: &[(&str, &str)] = &[
+    (
+        "environment EDGE_GATEWAY_CLOUD__TIMEOUT: cloud.url: is missing",
+        "",
+    ),
+    (
+        "environment EDGE_GATEWAY_CLOUD__TIMEOUT: cloud.timeout: ",
+        "found \"0s\"",
+    ),
+    (
+        "environment EDGE_GATEWAY_CONFIG: config: unknown variable",
+        "",
+    ),
+    (
+        "environment EDGE_GATEWAY_GATEWAY_IDS: ",
+        "did you mean `EDGE_GATEWAY_GATEWAY_ID`?",
+    ),
+    (
+        "environment EDGE_GATEWAY_HTTP__TLS__LISTEN: http.tls: ",
+        "not yet",
+    ),
+    (
+        "environment EDGE_GATEWAY_INGEST__READINGS: ingest.readings: ",
+        "not valid TOML",
+    ),
+    (
+        "environment EDGE_GATEWAY_MQTT__LISEN: ",
+        "did you mean `EDGE_GATEWAY_MQTT__LISTEN`?",
+    ),
+    (
+        "environment EDGE_GATEWAY_MQTT__MAX_CONNECTIONS: mqtt.max_connections: ",
+        "found \"many\"",
+    ),
+    (
+        "environment EDGE_GATEWAY_STORE: store: ",
+        "expected a section",
+    ),
+    (
+        "environment EDGE_GATEWAY_STORE__PATH: store.path: ",
+        "no section",
+    ),
+    (
+        "environment EDGE_GATEWAY_mqtt__listen: ",
+        "unknown variable",
+    ),
+];
+
+#[test]
+fn faults_of_the_environment_name_the_variable() {
+    check_lines(
+        &lines(from_environment(FAULTY_VARIABLES)),
+        FAULTS_OF_VARIABLES,
+    );
+}
+
+#[test]
+fn an_open_door_needs_the_operators_word() {
+    for section in ["mqtt", "http"] {
+        let check = |listen: &str, anonymous: &str, expected: &[(&str, &str)]| {
+            let text = format!("[{section}]\nlisten = \"{listen}\"\nanonymous = \"{anonymous}\"");
+            check_lines(&lines_of(&text), expected);
+        };
+        let place = format!("g.toml:2: {section}.listen: ");
+        let cure = format!(
+            "set {section}.anonymous = \"always\" to let everybody in, or listen on 127.0.0.1:1"
+        );
+        for open in ["0.0.0.0:1", "192.168.1.5:1", "[::]:1"] {
+            check(open, "loopback", &[(&place, &cure)]);
+            check(open, "never", &[(&place, &cure)]);
+            check(open, "always", &[]);
+            check(open, "wrong", &[("g.toml:3: ", "found \"wrong\"")]);
+        }
+        for local in [
+            "127.0.0.1:1",
+            "127.9.9.9:1",
+            "[::1]:1",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            check(local, "never", &[]);
+        }
+    }
+}
+
+#[test]
+fn the_longest_wait_is_not_shorter_than_the_first() {
+    let check = |keys: &str, expected: &[(&str, &str)]| {
+        let found = lines_of(&format!("[cloud]\nurl = \"https://a.example\"\n{keys}"));
+        check_lines(&found, expected);
+    };
+    check("retry_initial = \"5m\"", &[]);
+    let cure = "cloud.retry_max (5m) is shorter than cloud.retry_initial (10m)";
+    check(
+        "retry_initial = \"10m\"",
+        &[("g.toml:3: cloud.retry_initial: ", cure)],
+    );
+    let cure = "cloud.retry_max (500ms) is shorter than cloud.retry_initial (1s)";
+    check(
+        "retry_max = \"500ms\"",
+        &[("g.toml:3: cloud.retry_max: ", cure)],
+    );
+    check(
+        "retry_initial = \"0s\"\nretry_max = \"1ms\"",
+        &[("g.toml:3: cloud.retry_initial: ", "from 1ms")],
+    );
+}
+
+#[test]
+fn files_are_looked_for_beside_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.toml");
+    std::fs::write(folder.path().join("ca.pem"), "").unwrap();
+    std::fs::write(
+        &path,
+        "[cloud]\nurl = \"https://a.example\"\nca_file = \"ca.pem\"\n[store]\npath = \"x.db\"",
+    )
+    .unwrap();
+    let config = Config::load(Some(&path), std::iter::empty()).unwrap();
+    assert_eq!(
+        config.cloud.unwrap().ca_file,
+        Some(folder.path().join("ca.pem"))
+    );
+    assert_eq!(config.store.path, PathBuf::from("x.db"));
+
+    let token = ("EDGE_GATEWAY_CLOUD__BEARER_TOKEN_FILE", "token");
+    let found = lines(Config::load(Some(&path), variables(&[token])));
+    let looked_for = format!("there is no file {:?}", folder.path().join("token"));
+    check_lines(
+        &found,
+        &[(
+            "environment EDGE_GATEWAY_CLOUD__BEARER_TOKEN_FILE: ",
+            &looked_for,
+        )],
+    );
+}
+
+#[test]
+fn a_rule_from_a_file_knows_the_line_of_its_condition() {
+    let text = "[[rule]]\nname = \"a\"\nactions = [\"drop\", \"tag:x\"]\n\nwhen = \"value < 0\"";
+    let rules = Config::parse(text, &"g.toml".into()).unwrap().rules;
+    assert_eq!(rules.len(), 1);
+    assert_eq!(rules[0].place.to_string(), "g.toml:5");
+    assert_eq!(rules[0].actions, [Action::Drop, Action::Tag("x".into())]);
+    assert_eq!(
+        Config::parse("rule = []", &"g.toml".into()).unwrap().rules,
+        []
+    );
+}
+
+#[test]
+fn a_condition_is_bounded_before_anyone_parses_it() {
+    let check = |length: usize, expected: &[(&str, &str)]| {
+        let when = "x".repeat(length);
+        let text = format!("[[rule]]\nname = \"a\"\nwhen = \"{when}\"\nactions = [\"alert\"]");
+        check_lines(&lines_of(&text), expected);
+    };
+    check(RuleDefinition::MAX_WHEN_BYTES, &[]);
+    check(
+        RuleDefinition::MAX_WHEN_BYTES + 1,
+        &[("g.toml:3: rule[1].when: ", "at most 1024 bytes, found 1025")],
+    );
+}
