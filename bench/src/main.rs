@@ -3,6 +3,11 @@
 
 mod client;
 mod frames;
+mod gateway;
 mod load;
+mod mosquitto;
+mod process;
+mod server;
+mod sink;
 
 fn main() {}
