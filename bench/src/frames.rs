@@ -1,0 +1,249 @@
+//! MQTT 3.1.1 as bytes: what the generator sends, made before the clock starts, and the acks it reads back.
+//! It knows nothing of sockets and never allocates while a load runs.
+
+use std::fmt::Write;
+
+use anyhow::{Result, bail, ensure};
+
+const CONNECT: u8 = 0x10;
+const PUBLISH_QOS_1: u8 = 0x32;
+const PUBACK: u8 = 0x40;
+pub(crate) const DISCONNECT: [u8; 2] = [0xE0, 0];
+/// What an MQTT 3.1.1 server answers to a clean session that it takes.
+pub(crate) const CONNACK_ACCEPTED: [u8; 4] = [0x20, 2, 0, 0];
+const ACK_BYTES: usize = 4;
+const CLEAN_SESSION: u8 = 0x02;
+const KEEP_ALIVE_SECONDS: u16 = 60;
+
+pub(crate) fn connect(client_id: &str) -> Result<Vec<u8>> {
+    let mut body = Vec::new();
+    push_text(&mut body, "MQTT")?;
+    body.extend([4, CLEAN_SESSION]);
+    body.extend(KEEP_ALIVE_SECONDS.to_be_bytes());
+    push_text(&mut body, client_id)?;
+    let mut frame = vec![CONNECT];
+    push_remaining_length(&mut frame, body.len())?;
+    frame.extend(body);
+    Ok(frame)
+}
+
+/// A publish with QoS 1.
+fn push_publish(frames: &mut Vec<u8>, topic: &str, packet_id: u16, payload: &str) -> Result<()> {
+    frames.push(PUBLISH_QOS_1);
+    push_remaining_length(frames, 2 + topic.len() + 2 + payload.len())?;
+    push_text(frames, topic)?;
+    frames.extend(packet_id.to_be_bytes());
+    frames.extend(payload.as_bytes());
+    Ok(())
+}
+
+fn push_text(bytes: &mut Vec<u8>, text: &str) -> Result<()> {
+    bytes.extend(u16::try_from(text.len())?.to_be_bytes());
+    bytes.extend(text.as_bytes());
+    Ok(())
+}
+
+fn push_remaining_length(frame: &mut Vec<u8>, mut length: usize) -> Result<()> {
+    ensure!(
+        length < 1 << 28,
+        "{length} bytes do not fit into an MQTT packet"
+    );
+    loop {
+        let low = (length & 0x7F) as u8;
+        length >>= 7;
+        if length == 0 {
+            frame.push(low);
+            return Ok(());
+        }
+        frame.push(low | 0x80);
+    }
+}
+
+/// All publishes of one client, one behind the other.
+pub(crate) struct Publishes {
+    bytes: Vec<u8>,
+    /// Where each publish ends in `bytes`.
+    ends: Vec<usize>,
+}
+
+impl Publishes {
+    /// The share of client `client` of `readings` readings spread over `clients` clients.
+    pub(crate) fn share(client: u64, clients: u64, readings: u64) -> Result<Self> {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        let (mut topic, mut payload) = (String::new(), String::new());
+        for (index, seq) in (client..readings).step_by(clients.try_into()?).enumerate() {
+            let (sensor, hundredths) = sensor_and_hundredths(seq);
+            topic.clear();
+            payload.clear();
+            write!(topic, "sensors/s{sensor}")?;
+            write!(
+                payload,
+                r#"{{"sensor_id":"s{sensor}","value":{}.{:02},"seq":{seq}}}"#,
+                hundredths / 100,
+                hundredths % 100
+            )?;
+            push_publish(&mut bytes, &topic, Self::packet_id(index), &payload)?;
+            ends.push(bytes.len());
+        }
+        Ok(Self { bytes, ends })
+    }
+
+    /// The packet id of publish `index`: never 0, the same again only after all others.
+    pub(crate) fn packet_id(index: usize) -> u16 {
+        (index % usize::from(u16::MAX)) as u16 + 1
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// What of the first `count` publishes is not among the first `written` bytes.
+    pub(crate) fn unwritten(&self, written: usize, count: usize) -> &[u8] {
+        let end = count.checked_sub(1).map_or(0, |last| self.ends[last]);
+        &self.bytes[written..end]
+    }
+}
+
+/// Spreads the readings over 1,000 sensors and, in each block of 1,000, the values over 0.05, 0.15, … 99.95:
+/// exactly a quarter lies over 75 and half over 50. The steps share no factor with 1,000, so every sensor
+/// meets every value.
+fn sensor_and_hundredths(seq: u64) -> (u64, u64) {
+    let (block, sensor) = (seq / 1_000, seq % 1_000);
+    let tenths = (sensor * 617 + block * 389) % 1_000;
+    (sensor, tenths * 10 + 5)
+}
+
+/// Takes acks out of a stream of bytes, however the reads cut it.
+#[derive(Default)]
+pub(crate) struct AckParser {
+    begun: [u8; ACK_BYTES],
+    begun_bytes: usize,
+}
+
+impl AckParser {
+    /// Calls `on_ack` with the packet id of each PUBACK that `bytes` completes.
+    pub(crate) fn push(
+        &mut self,
+        bytes: &[u8],
+        mut on_ack: impl FnMut(u16) -> Result<()>,
+    ) -> Result<()> {
+        for &byte in bytes {
+            self.begun[self.begun_bytes] = byte;
+            self.begun_bytes += 1;
+            if self.begun_bytes == ACK_BYTES {
+                self.begun_bytes = 0;
+                let [kind, length, high, low] = self.begun;
+                if (kind, length) != (PUBACK, 2) {
+                    bail!(
+                        "the server sent a packet that is no PUBACK: {:02x?} …",
+                        self.begun
+                    );
+                }
+                on_ack(u16::from_be_bytes([high, low]))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remaining_length_takes_as_many_bytes_as_the_standard_says() -> Result<()> {
+        let checks: [(usize, &[u8]); 7] = [
+            (0, &[0]),
+            (127, &[0x7F]),
+            (128, &[0x80, 0x01]),
+            (321, &[0xC1, 0x02]),
+            (16_383, &[0xFF, 0x7F]),
+            (16_384, &[0x80, 0x80, 0x01]),
+            (268_435_455, &[0xFF, 0xFF, 0xFF, 0x7F]),
+        ];
+        for (length, expected) in checks {
+            let mut frame = Vec::new();
+            push_remaining_length(&mut frame, length)?;
+            assert_eq!(frame, expected, "{length}");
+        }
+        assert!(push_remaining_length(&mut Vec::new(), 268_435_456).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_connect_asks_for_a_clean_session_of_mqtt_3_1_1() -> Result<()> {
+        assert_eq!(
+            connect("b7")?,
+            b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02b7"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_share_is_every_nth_reading_as_publishes_with_counted_packet_ids() -> Result<()> {
+        let share = Publishes::share(1, 2, 5)?;
+        assert_eq!(share.count(), 2);
+        let first =
+            b"\x32\x36\x00\x0asensors/s1\x00\x01{\"sensor_id\":\"s1\",\"value\":61.75,\"seq\":1}";
+        let second =
+            b"\x32\x36\x00\x0asensors/s3\x00\x02{\"sensor_id\":\"s3\",\"value\":85.15,\"seq\":3}";
+        assert_eq!(share.unwritten(0, 1), first);
+        assert_eq!(share.unwritten(first.len(), 2), second);
+        assert_eq!(share.unwritten(first.len() + 4, 2), &second[4..]);
+        assert!(share.unwritten(0, 0).is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn packet_ids_begin_again_at_one() {
+        assert_eq!(
+            [0, 65_534, 65_535].map(Publishes::packet_id),
+            [1, 65_535, 1]
+        );
+    }
+
+    #[test]
+    fn a_quarter_of_the_values_is_over_75_and_half_over_50() {
+        let over = |limit: u64| {
+            (3_000..4_000)
+                .filter(|&seq| limit * 100 < sensor_and_hundredths(seq).1)
+                .count()
+        };
+        assert_eq!((over(75), over(50)), (250, 500));
+    }
+
+    #[test]
+    fn acks_are_read_whole_wherever_the_reads_cut_them() -> Result<()> {
+        let stream = [0x40, 2, 0, 1, 0x40, 2, 0x12, 0x34, 0x40, 2, 0xFF, 0xFF];
+        for first_cut in 0..stream.len() {
+            for second_cut in first_cut..stream.len() {
+                let (mut parser, mut seen) = (AckParser::default(), Vec::new());
+                for part in [
+                    &stream[..first_cut],
+                    &stream[first_cut..second_cut],
+                    &stream[second_cut..],
+                ] {
+                    parser.push(part, |packet_id| {
+                        seen.push(packet_id);
+                        Ok(())
+                    })?;
+                }
+                assert_eq!(
+                    seen,
+                    [1, 0x1234, 0xFFFF],
+                    "cut at {first_cut} and {second_cut}"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_packet_that_is_no_puback_is_a_fault() {
+        assert!(
+            AckParser::default()
+                .push(&[0xD0, 0, 0x40, 2], |_| Ok(()))
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! Bare Mosquitto, storing nothing: what the gateway is held against.
+
+use std::{
+    env, fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::server::Server;
+
+const NAME: &str = "mosquitto";
+const START_LIMIT: Duration = Duration::from_secs(10);
+const START_POLL: Duration = Duration::from_millis(10);
+/// Where distributions put it and people's PATH often does not look.
+const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
+
+pub(crate) fn find() -> Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(SYSTEM_FOLDERS.map(PathBuf::from))
+        .map(|folder| folder.join(NAME))
+        .find(|file| file.is_file())
+        .context(
+            "mosquitto is not installed: `apt-get install -y mosquitto` brings it; \
+             `--only gateway` measures the gateway alone",
+        )
+}
+
+/// The first line of its help, which names it and its version.
+pub(crate) fn version(program: &Path) -> Result<String> {
+    let help = Command::new(program)
+        .arg("-h")
+        .output()
+        .context("cannot run mosquitto -h")?;
+    let text = String::from_utf8_lossy(&help.stdout);
+    let first_line = text.lines().next().context("mosquitto -h says nothing")?;
+    Ok(first_line.trim().to_owned())
+}
+
+/// Returns once it accepts connections.
+pub(crate) fn start(program: &Path, folder: &Path) -> Result<(Server, SocketAddr)> {
+    let address = free_address()?;
+    let config = folder.join("mosquitto.conf");
+    let text = format!(
+        "listener {} {}\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n\
+         log_dest stderr\nlog_type error\n",
+        address.port(),
+        address.ip()
+    );
+    fs::write(&config, text).context("cannot write mosquitto.conf")?;
+    let mut command = Command::new(program);
+    command.arg("-c").arg(&config).current_dir(folder);
+    let mut server = Server::spawn(NAME, &mut command, |_| {})?;
+    let deadline = Instant::now() + START_LIMIT;
+    while TcpStream::connect(address).is_err() {
+        if server.has_ended()? {
+            bail!("mosquitto ended by itself; {}", server.last_lines());
+        }
+        if deadline < Instant::now() {
+            bail!(
+                "mosquitto does not listen after {START_LIMIT:?}; {}",
+                server.last_lines()
+            );
+        }
+        thread::sleep(START_POLL);
+    }
+    Ok((server, address))
+}
+
+/// Mosquitto cannot be asked which port it got, so one is chosen that was free a moment ago.
+fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+    Ok(listener.local_addr()?)
+}
