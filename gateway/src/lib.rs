@@ -1,5 +1,6 @@
 //! The edge gateway, from the bottom up.
 
+pub mod broker;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -11,7 +11,7 @@ use std::{
 use super::{
     queue::{Delivery, Queue},
     retained::RetainedMessages,
-    subscribe::{Entry, Granted, Removed, Retained},
+    subscribe::{Entry, Granted, Removed, Retained, SubscriptionOptions},
     subscriptions::{Subscriber, Subscriptions},
 };
 use crate::{
@@ -90,20 +90,22 @@ impl Hub {
 
     /// One copy for a session, however many of its subscriptions match, with the best QoS of them.
     fn deliver(&self, message: &Arc<Message>, subscriptions: &[&Subscriber]) {
-        let is_wanted = |s: &&&Subscriber| !(s.options.no_local && s.client_id == message.publisher);
-        let mut wanted = subscriptions.iter().filter(is_wanted).peekable();
-        let Some(first) = wanted.peek() else {
-            return;
-        };
-        let queue = &first.queue;
+        let mut queue = None;
         let mut granted = Qos::AtMostOnce;
         let mut retain = false;
         let mut subscription_ids = Vec::new();
-        for subscriber in wanted {
+        for subscriber in subscriptions {
+            if subscriber.options.no_local && subscriber.client_id == message.publisher {
+                continue;
+            }
+            queue = Some(&subscriber.queue);
             granted = granted.max(subscriber.options.qos);
             retain |= subscriber.options.retain_as_published && message.retain;
             subscription_ids.extend(subscriber.options.id);
         }
+        let Some(queue) = queue else {
+            return;
+        };
         let left_out = queue.push(Delivery {
             message: Arc::clone(message),
             qos: granted.min(message.qos),
@@ -113,7 +115,7 @@ impl Hub {
         if 0 < left_out {
             self.count_dropped("queue_full", left_out as u64);
             if queue.is_first_loss() {
-                let client_id = &*first.client_id;
+                let client_id = subscriptions.first().map(|s| &*s.client_id);
                 tracing::warn!(client_id, "subscriber is too slow: messages are dropped; said once a session");
             }
         }
@@ -164,6 +166,7 @@ impl Hub {
         let Ok(filter) = entry.filter else {
             return Granted::FilterInvalid;
         };
+        let options = entry.options;
         if entry.is_shared {
             return Granted::SharedNotSupported;
         }
@@ -174,7 +177,7 @@ impl Hub {
             session: member.session,
             client_id: Arc::clone(&member.client_id),
             queue: Arc::clone(&member.queue),
-            options: entry.options,
+            options,
         };
         let is_new = self
             .subscriptions
@@ -190,22 +193,22 @@ impl Hub {
             Retained::Keep => false,
         };
         if is_wanted {
-            self.send_retained(member, &filter, &entry);
+            self.send_retained(member, &filter, options);
         }
         member.filters.insert(filter);
-        Granted::Yes(entry.options.qos)
+        Granted::Yes(options.qos)
     }
 
-    fn send_retained(&self, member: &Member, filter: &TopicFilter, entry: &Entry) {
+    fn send_retained(&self, member: &Member, filter: &TopicFilter, options: SubscriptionOptions) {
         let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
         let messages = retained.matching(filter, clock::now());
         drop(retained);
         for message in messages {
             let left_out = member.queue.push(Delivery {
-                qos: entry.options.qos.min(message.qos),
+                qos: options.qos.min(message.qos),
                 message,
                 retain: true,
-                subscription_ids: entry.options.id.into_iter().collect(),
+                subscription_ids: options.id.into_iter().collect(),
             });
             self.count_dropped("queue_full", left_out as u64);
         }

@@ -7,7 +7,7 @@ use mqtt_protocol_core::mqtt::{
     Connection, Version,
     common::Cursor,
     connection::{ConnectionOptions, Event},
-    packet::{Packet, Qos as WireQos, v3_1_1, v5_0},
+    packet::{GenericPacketTrait, Packet, Qos as WireQos, v3_1_1, v5_0},
     result_code::{DisconnectReasonCode, MqttError, PubrecReasonCode},
     role,
 };

@@ -1,0 +1,127 @@
+//! From a publish to what it is: a reading, a status, or a message between clients.
+
+use std::sync::Arc;
+
+use prometheus::IntCounter;
+
+use super::{hub::Hub, session::AckReason};
+use crate::{
+    config::Ingest,
+    domain::{
+        message::Message,
+        topic::{TopicFilter, TopicName},
+    },
+    ingest::{
+        Submission,
+        decode::{self, Decoded, Fault, Origin},
+    },
+    metrics::Metrics,
+    store::NewReject,
+};
+
+/// Tells readings and statuses from other messages.
+#[derive(Debug)]
+pub(super) struct Intake {
+    readings: Vec<TopicFilter>,
+    statuses: Vec<TopicFilter>,
+    hub: Arc<Hub>,
+    received: IntCounter,
+}
+
+impl Intake {
+    pub(super) fn new(config: &Ingest, hub: Arc<Hub>, metrics: &Metrics) -> Self {
+        Self {
+            readings: config.readings.clone(),
+            statuses: config.statuses.clone(),
+            hub,
+            received: metrics.readings_received.with_label_values(&["mqtt"]),
+        }
+    }
+
+    /// Whether a client may publish there. What stands under `alerts/` and `$SYS/` is the gateway's own word.
+    pub(super) fn may_publish(topic: &TopicName) -> bool {
+        let topic = topic.as_str();
+        !["alerts/", "$SYS/"]
+            .iter()
+            .any(|own| topic.starts_with(own))
+            && topic != "alerts"
+            && topic != "$SYS"
+    }
+
+    /// Puts a reading or a status into the submission, and hands on any other message at once.
+    pub(super) fn take(&self, message: Message, submission: &mut Submission) -> AckReason {
+        if !Self::may_publish(&message.topic) {
+            return AckReason::NotAuthorized;
+        }
+        let is_clearing = message.retain && message.payload.as_slice().is_empty();
+        let is_one_of = |filters: &[TopicFilter]| {
+            !is_clearing && filters.iter().any(|filter| filter.matches(&message.topic))
+        };
+        if is_one_of(&self.readings) {
+            self.take_readings(message, submission)
+        } else if is_one_of(&self.statuses) {
+            self.take_status(message, submission)
+        } else {
+            self.hub.publish(message);
+            AckReason::Success
+        }
+    }
+
+    fn take_readings(&self, message: Message, submission: &mut Submission) -> AckReason {
+        let Decoded { readings, faults } =
+            decode::decode_auto(message.payload.as_slice(), origin_of(&message));
+        self.received.inc_by((readings.len() + faults.len()) as u64);
+        let is_hopeless = readings.is_empty();
+        submission.readings.extend(readings);
+        for (fault, part) in faults {
+            submission.rejects.push(reject(&message, &fault, part));
+        }
+        if is_hopeless {
+            return AckReason::PayloadFormatInvalid;
+        }
+        self.pass_on(message, submission);
+        AckReason::Success
+    }
+
+    fn take_status(&self, message: Message, submission: &mut Submission) -> AckReason {
+        match decode::decode_status(message.payload.as_slice(), origin_of(&message)) {
+            Ok(status) => {
+                submission.statuses.push(status);
+                self.pass_on(message, submission);
+                AckReason::Success
+            }
+            Err(fault) => {
+                submission.rejects.push(reject(&message, &fault, None));
+                AckReason::PayloadFormatInvalid
+            }
+        }
+    }
+
+    /// After their commit readings and statuses are messages like any other.
+    fn pass_on(&self, message: Message, submission: &mut Submission) {
+        if message.retain || self.hub.has_subscribers() {
+            submission.messages.push(message);
+        }
+    }
+}
+
+fn origin_of(message: &Message) -> Origin<'_> {
+    Origin {
+        topic: Some(&message.topic),
+        now: message.received_at,
+    }
+}
+
+fn reject(message: &Message, fault: &Fault, part: Option<String>) -> (&'static str, NewReject) {
+    let payload = match part {
+        Some(part) => part.into_bytes().into_boxed_slice(),
+        None => message.payload.as_slice().into(),
+    };
+    let reject = NewReject {
+        topic: message.topic.as_str().into(),
+        payload,
+        reason: fault.to_string().into_boxed_str(),
+        received_at: message.received_at,
+    };
+    (fault.label(), reject)
+}

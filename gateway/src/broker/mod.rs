@@ -1,0 +1,94 @@
+//! The MQTT broker: versions 3.1.1 and 5 on one port.
+//!
+//! `listener` accepts, `connection` moves bytes, `protocol` (with `connect`, `subscribe`, `acknowledge` and
+//! `properties`) reads and writes packets, `session` keeps what is owed, `intake` tells readings from other messages,
+//! `hub` (with `subscriptions`, `retained` and `queue`) brings messages to their subscribers.
+//!
+//! Absent on purpose: a PUBACK or PUBREC of a reading without its `Committed`; a publisher that waits for a subscriber;
+//! a queue without a bound.
+
+mod acknowledge;
+mod connect;
+mod connection;
+mod hub;
+mod intake;
+mod listener;
+mod properties;
+mod protocol;
+mod queue;
+mod retained;
+mod session;
+mod subscribe;
+mod subscriptions;
+mod turn;
+
+use std::sync::Arc;
+
+use prometheus::IntCounter;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Anonymous, Ingest, Mqtt},
+    ingest::SubmissionQueue,
+    metrics::Metrics,
+};
+
+pub use hub::Hub;
+use intake::Intake;
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
+    hub: Arc<Hub>,
+    intake: Intake,
+    submissions: SubmissionQueue,
+    metrics: Arc<Metrics>,
+    /// By QoS.
+    messages_in: [IntCounter; 3],
+    messages_out: [IntCounter; 3],
+    anonymous: Anonymous,
+    /// Bytes.
+    max_packet: u32,
+}
+
+/// The broker, ready to run.
+#[derive(Debug)]
+pub struct Broker {
+    shared: Arc<Shared>,
+    max_connections: usize,
+}
+
+impl Broker {
+    /// Puts the broker together.
+    pub fn new(
+        config: &Mqtt,
+        ingest: &Ingest,
+        hub: Arc<Hub>,
+        submissions: SubmissionQueue,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let counters = |direction| {
+            ["0", "1", "2"].map(|qos| metrics.mqtt_messages.with_label_values(&[direction, qos]))
+        };
+        let shared = Shared {
+            intake: Intake::new(ingest, Arc::clone(&hub), &metrics),
+            hub,
+            submissions,
+            messages_in: counters("in"),
+            messages_out: counters("out"),
+            anonymous: config.anonymous,
+            max_packet: config.max_packet,
+            metrics,
+        };
+        Self {
+            shared: Arc::new(shared),
+            max_connections: config.max_connections,
+        }
+    }
+
+    /// Serves clients until `stop`; returns when all of them are gone.
+    pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
+        listener::run(listener, self.shared, self.max_connections, stop).await;
+    }
+}
