@@ -7,5 +7,12 @@
 //! The demo, the black-box tests and the benchmark are built on this. It never names the gateway:
 //! it knows only the words on the wire, so that it can tell when the gateway changes them.
 
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")
+)]
+
+pub mod cloud;
 pub mod fleet;
+mod tasks;
 mod waiting;

@@ -14,14 +14,11 @@ use std::{sync::Arc, time::Duration};
 pub use counts::Counts;
 use rumqttc::MqttOptions;
 pub use rumqttc::QoS;
-use tokio::{
-    task::{JoinError, JoinSet},
-    time::{self, Instant},
-};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 pub use wave::wave;
 
-use crate::{fleet::counts::Counters, waiting};
+use crate::{fleet::counts::Counters, tasks, waiting};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -189,24 +186,10 @@ impl RunningFleet {
     /// Like [`stop`](Self::stop), with the final answer of [`acked_of`](Self::acked_of).
     pub async fn stop_with_acked(mut self, limit: Duration) -> (Counts, Vec<u64>) {
         self.stop.cancel();
-        let deadline = Instant::now() + limit;
-        while let Ok(Some(ended)) = time::timeout_at(deadline, self.connections.join_next()).await {
-            repeat_panic(ended);
-        }
-        self.connections.abort_all();
-        while let Some(ended) = self.connections.join_next().await {
-            repeat_panic(ended);
+        if !tasks::join(&mut self.connections, limit).await {
+            self.connections.shutdown().await;
         }
         (self.counters.read(), self.counters.acked_of())
-    }
-}
-
-/// A connection that panicked must not pass for one that ended.
-fn repeat_panic(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        std::panic::resume_unwind(error.into_panic());
     }
 }
 
