@@ -32,7 +32,7 @@ pub(crate) async fn run(arguments: Arguments, stop: &CancellationToken) -> Resul
     let expect_token = arguments.token_file.as_ref().map(std::fs::read_to_string);
     let expect_token = expect_token
         .transpose()
-        .context("cannot read the token file")
+        .context("cannot read --token-file")
         .map_err(Failure::Usage)?;
     let cloud = Cloud {
         listen: arguments.listen,

@@ -55,16 +55,16 @@ pub struct Cloud {
 /// Why a cloud cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum CloudError {
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
         source: io::Error,
     },
-    #[error("cannot write the CA certificate to {path}: {source}")]
+    #[error("cannot write the CA certificate to {path}")]
     CaFile { path: PathBuf, source: io::Error },
-    #[error("cannot make a certificate: {0}")]
+    #[error("cannot make a certificate")]
     Certificate(#[from] rcgen::Error),
-    #[error("cannot set up TLS: {0}")]
+    #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
 }
 

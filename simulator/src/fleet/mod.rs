@@ -35,7 +35,7 @@ pub struct Fleet {
     pub qos: QoS,
     /// What stands before the sensor id in the topic, with its last `/`.
     pub topic_prefix: String,
-    /// Decides all values, see [`wave`].
+    /// Decides all values, see [`wave()`].
     pub seed: u64,
     /// How many sensors share a connection at most.
     pub sensors_per_connection: u32,
