@@ -16,9 +16,11 @@ pub enum LogFormat {
 pub fn start(format: LogFormat, level: Option<&str>) -> Result<(), String> {
     let filter = match level {
         Some(level) => EnvFilter::try_new(level).map_err(|error| error.to_string())?,
-        None => EnvFilter::try_from_default_env().or_else(|error| match std::env::var_os("RUST_LOG") {
-            Some(text) if !text.is_empty() => Err(format!("RUST_LOG: {error}")),
-            _ => Ok(EnvFilter::new("info")),
+        None => EnvFilter::try_from_default_env().or_else(|error| {
+            match std::env::var_os("RUST_LOG") {
+                Some(text) if !text.is_empty() => Err(format!("RUST_LOG: {error}")),
+                _ => Ok(EnvFilter::new("info")),
+            }
         })?,
     };
     let builder = tracing_subscriber::fmt()

@@ -1,9 +1,8 @@
 //! What the gateway counts, by the names of the contract. Rooms count; only `http` shows.
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Gauge, Opts, Registry,
-    TextEncoder,
-    core::Collector,
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, core::Collector,
 };
 
 /// Upper bounds of `gateway_commit_seconds`: from a fast NVMe's fsync to a stalled card.
@@ -48,24 +47,85 @@ impl Metrics {
         let registry = Registry::new();
         let new = Registrar(&registry);
         Self {
-            readings_received: new.counters("gateway_readings_received_total", "Readings that arrived", &["transport"]),
+            readings_received: new.counters(
+                "gateway_readings_received_total",
+                "Readings that arrived",
+                &["transport"],
+            ),
             readings_committed: new.counter("gateway_readings_committed_total", "Readings on disk"),
-            readings_rejected: new.counters("gateway_readings_rejected_total", "Readings that could not be read, by reason", &["reason"]),
-            readings_lost: new.counters("gateway_readings_lost_total", "Readings that were not stored, by reason; none of them was acknowledged", &["reason"]),
-            alerts: new.counters("gateway_alerts_total", "Alert events, by rule and state", &["rule", "state"]),
-            commit_seconds: new.histogram("gateway_commit_seconds", "Time of a commit, fsync included, in seconds", COMMIT_SECONDS),
-            commit_readings: new.histogram("gateway_commit_readings", "Readings of a commit", COMMIT_READINGS),
-            store_bytes: new.gauge("gateway_store_bytes", "Size of the store's files on disk, in bytes"),
-            store_written_bytes: new.counter("gateway_store_written_bytes_total", "Bytes the process caused to be written to disk"),
-            outbox_pending: new.gauge("gateway_outbox_pending", "Readings the cloud has not confirmed"),
-            outbox_oldest_seconds: new.float_gauge("gateway_outbox_oldest_seconds", "Age of the oldest reading the cloud has not confirmed, in seconds"),
-            uplink_requests: new.counters("gateway_uplink_requests_total", "Requests to the cloud, by verdict", &["verdict"]),
-            uplink_readings: new.counter("gateway_uplink_readings_total", "Readings the cloud has confirmed"),
-            mqtt_connections: new.gauge("gateway_mqtt_connections", "MQTT clients that are connected"),
-            mqtt_messages: new.counters("gateway_mqtt_messages_total", "MQTT messages, by direction (in, out) and QoS", &["direction", "qos"]),
-            mqtt_dropped: new.counters("gateway_mqtt_dropped_total", "MQTT messages that were not delivered or not taken, by reason", &["reason"]),
-            queue_depth: new.gauges("gateway_queue_depth", "Entries that wait in a queue", &["queue"]),
-            dead_letters: new.gauge("gateway_dead_letters", "Readings the cloud refused for good"),
+            readings_rejected: new.counters(
+                "gateway_readings_rejected_total",
+                "Readings that could not be read, by reason",
+                &["reason"],
+            ),
+            readings_lost: new.counters(
+                "gateway_readings_lost_total",
+                "Readings that were not stored, by reason; none of them was acknowledged",
+                &["reason"],
+            ),
+            alerts: new.counters(
+                "gateway_alerts_total",
+                "Alert events, by rule and state",
+                &["rule", "state"],
+            ),
+            commit_seconds: new.histogram(
+                "gateway_commit_seconds",
+                "Time of a commit, fsync included, in seconds",
+                COMMIT_SECONDS,
+            ),
+            commit_readings: new.histogram(
+                "gateway_commit_readings",
+                "Readings of a commit",
+                COMMIT_READINGS,
+            ),
+            store_bytes: new.gauge(
+                "gateway_store_bytes",
+                "Size of the store's files on disk, in bytes",
+            ),
+            store_written_bytes: new.counter(
+                "gateway_store_written_bytes_total",
+                "Bytes the process caused to be written to disk",
+            ),
+            outbox_pending: new.gauge(
+                "gateway_outbox_pending",
+                "Readings the cloud has not confirmed",
+            ),
+            outbox_oldest_seconds: new.float_gauge(
+                "gateway_outbox_oldest_seconds",
+                "Age of the oldest reading the cloud has not confirmed, in seconds",
+            ),
+            uplink_requests: new.counters(
+                "gateway_uplink_requests_total",
+                "Requests to the cloud, by verdict",
+                &["verdict"],
+            ),
+            uplink_readings: new.counter(
+                "gateway_uplink_readings_total",
+                "Readings the cloud has confirmed",
+            ),
+            mqtt_connections: new.gauge(
+                "gateway_mqtt_connections",
+                "MQTT clients that are connected",
+            ),
+            mqtt_messages: new.counters(
+                "gateway_mqtt_messages_total",
+                "MQTT messages, by direction (in, out) and QoS",
+                &["direction", "qos"],
+            ),
+            mqtt_dropped: new.counters(
+                "gateway_mqtt_dropped_total",
+                "MQTT messages that were not delivered or not taken, by reason",
+                &["reason"],
+            ),
+            queue_depth: new.gauges(
+                "gateway_queue_depth",
+                "Entries that wait in a queue",
+                &["queue"],
+            ),
+            dead_letters: new.gauge(
+                "gateway_dead_letters",
+                "Readings the cloud refused for good",
+            ),
             registry,
         }
     }

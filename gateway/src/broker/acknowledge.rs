@@ -3,9 +3,7 @@
 
 use mqtt_protocol_core::mqtt::{
     packet::{Packet, v3_1_1, v5_0},
-    result_code::{
-        DisconnectReasonCode, PubackReasonCode, PubcompReasonCode, PubrecReasonCode,
-    },
+    result_code::{DisconnectReasonCode, PubackReasonCode, PubcompReasonCode, PubrecReasonCode},
 };
 
 use super::{

@@ -106,7 +106,9 @@ pub(super) async fn serve<R, W>(
 #[derive(Debug)]
 enum End {
     /// The client said so; its will is not wanted unless it says that too.
-    Disconnected { wants_will: bool },
+    Disconnected {
+        wants_will: bool,
+    },
     /// The socket closed or failed.
     Lost,
     Violated(Violation),
@@ -129,7 +131,10 @@ struct Wire<R, W> {
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
     /// Reads up to the CONNECT; what the client sent behind it is left in `incoming`.
-    async fn greet(&mut self, incoming: &mut Vec<Incoming>) -> Result<Box<super::connect::Connect>, End> {
+    async fn greet(
+        &mut self,
+        incoming: &mut Vec<Incoming>,
+    ) -> Result<Box<super::connect::Connect>, End> {
         while incoming.is_empty() {
             let count = self.reader.read(&mut self.buffer).await;
             self.take(count, incoming)?;
@@ -392,14 +397,21 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             let is_possible = |qos| qos == Qos::AtMostOnce || packet_id.is_some();
             let delivery = self.member.queue.pop(|waiting| is_possible(waiting.qos));
             let sent = delivery.map_or(0, |delivery| {
-                let sent = self.wire.protocol.publish(&delivery, packet_id.unwrap_or(0), now);
+                let sent = self
+                    .wire
+                    .protocol
+                    .publish(&delivery, packet_id.unwrap_or(0), now);
                 if sent == 0 {
                     let dropped = &self.shared.metrics.mqtt_dropped;
                     dropped.with_label_values(&["not_sendable"]).inc();
                     return 1;
                 }
                 self.shared.messages_out[delivery.qos as usize].inc();
-                if delivery.qos == Qos::AtMostOnce { 1 } else { 2 }
+                if delivery.qos == Qos::AtMostOnce {
+                    1
+                } else {
+                    2
+                }
             });
             match (sent, packet_id) {
                 (2, _) => self.session.sent(),
@@ -434,7 +446,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         if let Some(will) = will.filter(|_| is_due) {
             let mut submission = Submission::default();
             let now = clock::now();
-            self.shared.intake.take(Message { received_at: now, ..will }, &mut submission);
+            self.shared.intake.take(
+                Message {
+                    received_at: now,
+                    ..will
+                },
+                &mut submission,
+            );
             if !submission.is_empty() {
                 self.submit(submission).await;
             }

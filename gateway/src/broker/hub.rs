@@ -68,7 +68,10 @@ impl Hub {
     pub fn publish(&self, message: Message) {
         let message = Arc::new(message);
         if message.retain {
-            let mut retained = self.retained.write().unwrap_or_else(PoisonError::into_inner);
+            let mut retained = self
+                .retained
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             if !retained.keep(&message) {
                 self.count_dropped("retained_full", 1);
             }
@@ -116,7 +119,10 @@ impl Hub {
             self.count_dropped("queue_full", left_out as u64);
             if queue.is_first_loss() {
                 let client_id = subscriptions.first().map(|s| &*s.client_id);
-                tracing::warn!(client_id, "subscriber is too slow: messages are dropped; said once a session");
+                tracing::warn!(
+                    client_id,
+                    "subscriber is too slow: messages are dropped; said once a session"
+                );
             }
         }
     }
@@ -156,7 +162,10 @@ impl Hub {
         }
         drop(tree);
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if sessions.get(&member.client_id).is_some_and(|(session, _)| *session == member.session) {
+        if sessions
+            .get(&member.client_id)
+            .is_some_and(|(session, _)| *session == member.session)
+        {
             sessions.remove(&member.client_id);
         }
     }

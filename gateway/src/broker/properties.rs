@@ -1,6 +1,9 @@
 //! MQTT 5 properties, between the wire and the gateway's words.
 
-use mqtt_protocol_core::mqtt::{packet::{self, Property, PayloadFormat}, result_code::MqttError};
+use mqtt_protocol_core::mqtt::{
+    packet::{self, PayloadFormat, Property},
+    result_code::MqttError,
+};
 
 use crate::domain::message::Properties;
 
@@ -14,7 +17,9 @@ pub(super) fn read(properties: &[Property]) -> Option<Properties> {
             Property::ContentType(p) => read.content_type = Some(p.val().into()),
             Property::ResponseTopic(p) => read.response_topic = Some(p.val().into()),
             Property::CorrelationData(p) => read.correlation_data = Some(p.val().into()),
-            Property::UserProperty(p) => read.user_properties.push((p.key().into(), p.val().into())),
+            Property::UserProperty(p) => {
+                read.user_properties.push((p.key().into(), p.val().into()))
+            }
             _ => {}
         }
     }
@@ -35,7 +40,11 @@ pub(super) fn write(
         return Ok(written);
     };
     if let Some(is_utf8) = properties.payload_is_utf8 {
-        let format = if is_utf8 { PayloadFormat::String } else { PayloadFormat::Binary };
+        let format = if is_utf8 {
+            PayloadFormat::String
+        } else {
+            PayloadFormat::Binary
+        };
         written.push(packet::PayloadFormatIndicator::new(format)?.into());
     }
     if let Some(seconds) = expiry {

@@ -83,7 +83,11 @@ impl Protocol {
     }
 
     /// Reads all whole packets out of `bytes`; the rest of a packet is kept until the next call.
-    pub(super) fn receive(&mut self, bytes: &[u8], into: &mut Vec<Incoming>) -> Result<(), Violation> {
+    pub(super) fn receive(
+        &mut self,
+        bytes: &[u8],
+        into: &mut Vec<Incoming>,
+    ) -> Result<(), Violation> {
         let mut cursor = Cursor::new(bytes);
         while (cursor.position() as usize) < bytes.len() {
             for event in self.inner.recv(&mut cursor) {
@@ -145,7 +149,9 @@ impl Protocol {
                 return Ok(None);
             }
             Packet::V5_0Pubrec(p) => {
-                if p.reason_code().is_some_and(|code| PubrecReasonCode::is_failure(&code)) {
+                if p.reason_code()
+                    .is_some_and(|code| PubrecReasonCode::is_failure(&code))
+                {
                     return Ok(Some(Incoming::Delivered(p.packet_id())));
                 }
                 self.pubrel(p.packet_id());
@@ -158,9 +164,12 @@ impl Protocol {
             Packet::V3_1_1Pingreq(_) | Packet::V5_0Pingreq(_) => Incoming::Ping,
             Packet::V3_1_1Disconnect(_) => Incoming::Disconnect { wants_will: false },
             Packet::V5_0Disconnect(p) => Incoming::Disconnect {
-                wants_will: p.reason_code() == Some(DisconnectReasonCode::DisconnectWithWillMessage),
+                wants_will: p.reason_code()
+                    == Some(DisconnectReasonCode::DisconnectWithWillMessage),
             },
-            Packet::V5_0Auth(_) => return Err(Violation("enhanced authentication was not agreed on")),
+            Packet::V5_0Auth(_) => {
+                return Err(Violation("enhanced authentication was not agreed on"));
+            }
             _ => return Err(Violation("a packet that only servers send")),
         }))
     }

@@ -43,7 +43,11 @@ impl Subscriptions {
                 name => node = node.levels.entry(name.into()).or_default(),
             }
         }
-        let list = if is_rest { &mut node.rest } else { &mut node.here };
+        let list = if is_rest {
+            &mut node.rest
+        } else {
+            &mut node.here
+        };
         match list.iter_mut().find(|s| s.session == subscriber.session) {
             Some(existing) => {
                 *existing = subscriber;
@@ -132,10 +136,7 @@ impl Node {
     }
 
     fn is_empty(&self) -> bool {
-        self.levels.is_empty()
-            && self.any.is_none()
-            && self.here.is_empty()
-            && self.rest.is_empty()
+        self.levels.is_empty() && self.any.is_none() && self.here.is_empty() && self.rest.is_empty()
     }
 }
 
@@ -161,10 +162,35 @@ mod tests {
     #[test]
     fn the_tree_agrees_with_the_filters() {
         let filters = [
-            "#", "+", "a/b", "a/+", "a/#", "+/b", "+/+", "a", "/", "/+", "+/b/#", "$SYS/#", "$SYS/+", "传感器/+", "a//b",
+            "#",
+            "+",
+            "a/b",
+            "a/+",
+            "a/#",
+            "+/b",
+            "+/+",
+            "a",
+            "/",
+            "/+",
+            "+/b/#",
+            "$SYS/#",
+            "$SYS/+",
+            "传感器/+",
+            "a//b",
         ];
         let topics = [
-            "a", "a/b", "a/b/c", "/", "/a", "a/", "b", "b/b", "$SYS/x", "$SYS/x/y", "传感器/1", "a//b",
+            "a",
+            "a/b",
+            "a/b/c",
+            "/",
+            "/a",
+            "a/",
+            "b",
+            "b/b",
+            "$SYS/x",
+            "$SYS/x/y",
+            "传感器/1",
+            "a//b",
         ];
         let mut tree = Subscriptions::default();
         for (session, filter) in filters.iter().enumerate() {

@@ -1,7 +1,11 @@
 //! A turn: what one read of the socket brought, and the acknowledgements that are owed for it. Turns are answered in
 //! their order, each whole.
 
-use super::{acknowledge::Leave, protocol::Protocol, session::{Ack, Session}};
+use super::{
+    acknowledge::Leave,
+    protocol::Protocol,
+    session::{Ack, Session},
+};
 use crate::{
     domain::message::Qos,
     ingest::{Receipt, Submission},

@@ -30,7 +30,9 @@ impl Payload {
 
     /// The bytes of the payload.
     pub fn as_slice(&self) -> &[u8] {
-        self.bytes.as_ref().map_or(&[], |bytes| &bytes[self.start..])
+        self.bytes
+            .as_ref()
+            .map_or(&[], |bytes| &bytes[self.start..])
     }
 }
 

@@ -40,7 +40,10 @@ impl SensorId {
         if text.starts_with('$') {
             return Err(SensorIdError::LeadingDollar);
         }
-        if text.chars().any(|c| matches!(c, '+' | '#') || c.is_control()) {
+        if text
+            .chars()
+            .any(|c| matches!(c, '+' | '#') || c.is_control())
+        {
             return Err(SensorIdError::ForbiddenCharacter);
         }
         if text.split('/').any(str::is_empty) {

@@ -14,7 +14,9 @@ pub struct DeviceId(Box<str>);
 /// Why a text is no device id or no status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatusError {
-    #[error("device id is empty, longer than 256 bytes, or contains `/`, `+`, `#` or a control character")]
+    #[error(
+        "device id is empty, longer than 256 bytes, or contains `/`, `+`, `#` or a control character"
+    )]
     DeviceId,
     #[error("status is empty, longer than 256 bytes, or contains a control character")]
     Text,

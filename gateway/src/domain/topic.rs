@@ -136,7 +136,11 @@ mod tests {
             assert_eq!(matched, expected, "{filter} and {topic}");
         };
         check("sport/tennis/player1/#", "sport/tennis/player1", true);
-        check("sport/tennis/player1/#", "sport/tennis/player1/ranking", true);
+        check(
+            "sport/tennis/player1/#",
+            "sport/tennis/player1/ranking",
+            true,
+        );
         check("sport/#", "sport", true);
         check("#", "a/b/c", true);
         check("sport/+", "sport", false);

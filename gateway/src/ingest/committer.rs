@@ -278,8 +278,12 @@ impl Committer {
             match self.writer.commit(group) {
                 Ok(committed) => {
                     let metrics = &self.settings.metrics;
-                    metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
-                    metrics.commit_readings.observe(group.reading_count() as f64);
+                    metrics
+                        .commit_seconds
+                        .observe(started.elapsed().as_secs_f64());
+                    metrics
+                        .commit_readings
+                        .observe(group.reading_count() as f64);
                     if has_failed {
                         tracing::info!("commits succeed again");
                         self.settings.health.set(None);
@@ -320,7 +324,10 @@ impl Committer {
             self.settings.outbox_wake.notify_one();
         }
         for submission in pending.submissions {
-            submission.messages.into_iter().for_each(&self.settings.outlet);
+            submission
+                .messages
+                .into_iter()
+                .for_each(&self.settings.outlet);
         }
         for alert in pending.group.alerts() {
             let labels = [&*alert.rule, alert.state.as_str()];

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    domain::{message::Message, reading::{Reading, ReadingId}, status::DeviceStatus},
+    domain::{
+        message::Message,
+        reading::{Reading, ReadingId},
+        status::DeviceStatus,
+    },
     metrics::Metrics,
     store::{Committed, NewReject, outbox::Batch},
 };

@@ -56,7 +56,9 @@ impl Condition {
         let when = &*definition.when;
         if RuleDefinition::MAX_WHEN_BYTES < when.len() {
             let (found, max) = (when.len(), RuleDefinition::MAX_WHEN_BYTES);
-            return Err(format!("the condition has {found} bytes, at most {max} are allowed"));
+            return Err(format!(
+                "the condition has {found} bytes, at most {max} are allowed"
+            ));
         }
         let program = Program::compile(when).map_err(|errors| {
             let described = errors.errors.iter().map(|error| {
@@ -72,7 +74,10 @@ impl Condition {
             .find(|name| !VARIABLES.contains(*name))
         {
             let known = VARIABLES.join(", ");
-            return Err(format!("unknown name `{unknown}`{}; known are {known}", position(when, unknown)));
+            return Err(format!(
+                "unknown name `{unknown}`{}; known are {known}",
+                position(when, unknown)
+            ));
         }
         let condition = Self { program };
         condition.try_out(when, root)?;
@@ -107,7 +112,9 @@ impl Condition {
             ) if !self.program.references().has_variable("attributes") => {
                 Err(format!("`{when}`: {error}"))
             }
-            Err(error @ ExecutionError::UndeclaredReference(_)) => Err(format!("`{when}`: {error}")),
+            Err(error @ ExecutionError::UndeclaredReference(_)) => {
+                Err(format!("`{when}`: {error}"))
+            }
             Err(_) => Ok(()),
         }
     }
@@ -158,7 +165,8 @@ impl<'r> Variables<'r> {
             let json: serde_json::Value =
                 serde_json::from_str(self.reading.attributes.as_json()).unwrap_or_default();
             let value = cel::to_value(json).unwrap_or(Value::Null);
-            Box::<dyn Val>::try_from(value).unwrap_or_else(|_| Box::new(cel::common::types::CelNull))
+            Box::<dyn Val>::try_from(value)
+                .unwrap_or_else(|_| Box::new(cel::common::types::CelNull))
         };
         &**self.attributes.get_or_init(parse)
     }

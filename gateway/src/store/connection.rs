@@ -31,7 +31,10 @@ pub(super) struct StoreLock {
 
 /// Creates the folder and takes the lock; a second gateway on the same store is refused.
 pub(super) fn lock(path: &Path) -> Result<StoreLock, StoreError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         fs::create_dir_all(folder).map_err(|source| StoreError::Folder {
             folder: folder.display().to_string(),
             source,

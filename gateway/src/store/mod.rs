@@ -33,7 +33,9 @@ pub enum StoreError {
         path: String,
         source: std::io::Error,
     },
-    #[error("the store was written by a newer gateway (schema {found}, this one knows up to {known})")]
+    #[error(
+        "the store was written by a newer gateway (schema {found}, this one knows up to {known})"
+    )]
     Newer { found: i64, known: i64 },
     #[error("the store's counters are missing: the file is damaged")]
     NoCounters,

@@ -99,7 +99,11 @@ impl Reader {
     pub fn bytes_on_disk(&self) -> u64 {
         ["", "-wal", "-shm"]
             .iter()
-            .filter_map(|suffix| connection::beside(&self.shared.path, suffix).metadata().ok())
+            .filter_map(|suffix| {
+                connection::beside(&self.shared.path, suffix)
+                    .metadata()
+                    .ok()
+            })
             .map(|metadata| metadata.len())
             .sum()
     }

@@ -152,12 +152,15 @@ pub(super) fn load(
             is_saved: true,
         });
     }
-    let mut select = connection
-        .prepare("SELECT sensor, id, value FROM reading WHERE ?1 < id ORDER BY id")?;
+    let mut select =
+        connection.prepare("SELECT sensor, id, value FROM reading WHERE ?1 < id ORDER BY id")?;
     let mut found = select.query([saved_upto])?;
     while let Some(reading) = found.next()? {
         let key: i64 = reading.get(0)?;
-        if let Some(row) = usize::try_from(key - 1).ok().and_then(|at| rows.get_mut(at)) {
+        if let Some(row) = usize::try_from(key - 1)
+            .ok()
+            .and_then(|at| rows.get_mut(at))
+        {
             row.readings += 1;
             row.last = Some((reading.get(1)?, reading.get(2)?));
             row.is_saved = false;

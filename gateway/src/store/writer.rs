@@ -159,7 +159,8 @@ impl Writer {
         let number = self.given.group + 1;
         let is_written = self.is_doubtful && self.reopen()? == number;
         if !is_written {
-            self.write(group, number).inspect_err(|_| self.is_doubtful = true)?;
+            self.write(group, number)
+                .inspect_err(|_| self.is_doubtful = true)?;
         }
         if self.is_doubtful {
             checkpoint(&self.connection, "FULL")?;
@@ -268,8 +269,8 @@ fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StoreError> {
 }
 
 fn write_readings(connection: &Connection, group: &Group) -> Result<(), StoreError> {
-    let mut sensor = connection
-        .prepare_cached("INSERT INTO sensor (key, name, readings) VALUES (?1, ?2, 0)")?;
+    let mut sensor =
+        connection.prepare_cached("INSERT INTO sensor (key, name, readings) VALUES (?1, ?2, 0)")?;
     for new in &group.sensors {
         sensor.execute(params![new.key, new.name])?;
     }

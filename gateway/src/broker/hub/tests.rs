@@ -48,12 +48,21 @@ fn overlapping_subscriptions_get_one_copy_with_the_best_qos() {
     first.options.id = Some(1);
     let mut second = entry("a/b", Qos::AtLeastOnce);
     second.options.id = Some(2);
-    assert_eq!(hub.subscribe(&mut member, first), Granted::Yes(Qos::AtMostOnce));
-    assert_eq!(hub.subscribe(&mut member, second), Granted::Yes(Qos::AtLeastOnce));
+    assert_eq!(
+        hub.subscribe(&mut member, first),
+        Granted::Yes(Qos::AtMostOnce)
+    );
+    assert_eq!(
+        hub.subscribe(&mut member, second),
+        Granted::Yes(Qos::AtLeastOnce)
+    );
     hub.publish(message("a/b", Qos::ExactlyOnce, false, "x"));
     let mut delivered = drain(&member);
     delivered[0].3.sort_unstable();
-    assert_eq!(delivered, [("x".to_owned(), Qos::AtLeastOnce, false, vec![1, 2])]);
+    assert_eq!(
+        delivered,
+        [("x".to_owned(), Qos::AtLeastOnce, false, vec![1, 2])]
+    );
 }
 
 #[test]
@@ -74,13 +83,20 @@ fn retained_messages_reach_newcomers_until_they_are_cleared() {
     hub.publish(message("t/1", Qos::AtLeastOnce, true, "new"));
     let mut member = hub.join("c".into());
     hub.subscribe(&mut member, entry("t/+", Qos::AtLeastOnce));
-    assert_eq!(drain(&member), [("new".to_owned(), Qos::AtLeastOnce, true, vec![])]);
+    assert_eq!(
+        drain(&member),
+        [("new".to_owned(), Qos::AtLeastOnce, true, vec![])]
+    );
     let mut again = entry("t/+", Qos::AtLeastOnce);
     again.retained = Retained::SendIfNew;
     hub.subscribe(&mut member, again);
     assert_eq!(drain(&member), []);
     hub.publish(message("t/1", Qos::AtLeastOnce, true, ""));
-    assert_eq!(drain(&member).len(), 1, "the clearing message itself is delivered");
+    assert_eq!(
+        drain(&member).len(),
+        1,
+        "the clearing message itself is delivered"
+    );
     hub.subscribe(&mut member, entry("t/+", Qos::AtLeastOnce));
     assert_eq!(drain(&member), []);
 }
@@ -113,8 +129,14 @@ fn who_left_or_unsubscribed_gets_nothing() {
     let mut member = hub.join("c".into());
     hub.subscribe(&mut member, entry("a", Qos::AtMostOnce));
     hub.subscribe(&mut member, entry("b", Qos::AtMostOnce));
-    assert_eq!(hub.unsubscribe(&mut member, TopicFilter::new("a")), Removed::Yes);
-    assert_eq!(hub.unsubscribe(&mut member, TopicFilter::new("a")), Removed::NoneExisted);
+    assert_eq!(
+        hub.unsubscribe(&mut member, TopicFilter::new("a")),
+        Removed::Yes
+    );
+    assert_eq!(
+        hub.unsubscribe(&mut member, TopicFilter::new("a")),
+        Removed::NoneExisted
+    );
     hub.leave(&mut member);
     assert!(!hub.has_subscribers());
     hub.publish(message("b", Qos::AtMostOnce, false, ""));

@@ -115,9 +115,7 @@ fn decode_object(text: &str, origin: Origin<'_>) -> Result<Vec<Reading>, Fault> 
     }
     let ts = match known.ts {
         None => origin.now,
-        Some(json) => {
-            timestamp::parse_json(json).ok_or_else(|| Fault::BadTime(shown(json)))?
-        }
+        Some(json) => timestamp::parse_json(json).ok_or_else(|| Fault::BadTime(shown(json)))?,
     };
     let sensor_name = known.sensor_name()?;
     match known.value {
@@ -204,7 +202,9 @@ impl<'j> Known<'j> {
     /// `sensor_id`, else `id` as text; a number is taken as its decimal text.
     fn sensor_name(&self) -> Result<Option<Cow<'j, str>>, Fault> {
         let named = [("sensor_id", self.sensor_id), ("id", self.id)];
-        let Some((name, json)) = named.into_iter().find_map(|(name, json)| Some((name, json?)))
+        let Some((name, json)) = named
+            .into_iter()
+            .find_map(|(name, json)| Some((name, json?)))
         else {
             return Ok(None);
         };

@@ -18,25 +18,42 @@ fn check(payload: &str, expected: &[&str]) {
         },
     );
     let mut found: Vec<String> = decoded.readings.iter().map(described).collect();
-    found.extend(decoded.faults.iter().map(|(fault, _)| format!("! {}", fault.label())));
+    found.extend(
+        decoded
+            .faults
+            .iter()
+            .map(|(fault, _)| format!("! {}", fault.label())),
+    );
     assert_eq!(found, expected, "{payload}");
 }
 
 fn described(reading: &Reading) -> String {
     let later = reading.ts.millis() - NOW.millis();
     let attributes = reading.attributes.as_json();
-    format!("{} {} {later} {attributes}", reading.sensor_id, reading.value)
+    format!(
+        "{} {} {later} {attributes}",
+        reading.sensor_id, reading.value
+    )
 }
 
 #[test]
 fn an_object_with_value_is_one_reading() {
-    check(r#"{"sensor_id":"s1","value":80.0,"seq":7}"#, &[r#"s1 80 0 {"seq":7}"#]);
+    check(
+        r#"{"sensor_id":"s1","value":80.0,"seq":7}"#,
+        &[r#"s1 80 0 {"seq":7}"#],
+    );
     check(r#"{"id":"s1","value":80}"#, &["s1 80 0 {}"]);
     check(r#"{"id":7,"value":80}"#, &["7 80 0 {}"]);
     check(r#"{"value":-1.5e3}"#, &["s9 -1500 0 {}"]);
-    check(r#"{"sensor_id":"a","id":"b","value":1}"#, &[r#"a 1 0 {"id":"b"}"#]);
+    check(
+        r#"{"sensor_id":"a","id":"b","value":1}"#,
+        &[r#"a 1 0 {"id":"b"}"#],
+    );
     check(r#"{"value":1,"ts":1764000000500}"#, &["s9 1 500 {}"]);
-    check(r#"{"value":1,"ts":"2025-11-24T16:00:01Z"}"#, &["s9 1 1000 {}"]);
+    check(
+        r#"{"value":1,"ts":"2025-11-24T16:00:01Z"}"#,
+        &["s9 1 1000 {}"],
+    );
     check(r#" {"value":1} "#, &["s9 1 0 {}"]);
     check(
         r#"{"value":1,"unit":"°C","deep":{"a":[1, 2]},"big":12345678901234567890123}"#,
@@ -71,7 +88,13 @@ fn of_an_array_the_bad_elements_are_rejected_alone() {
     check(
         r#"[{"value":1},{"value":"2"},{"value":3},4,null,[],"x"]"#,
         &[
-            "s9 1 0 {}", "s9 3 0 {}", "! value", "! syntax", "! syntax", "! syntax", "! syntax",
+            "s9 1 0 {}",
+            "s9 3 0 {}",
+            "! value",
+            "! syntax",
+            "! syntax",
+            "! syntax",
+            "! syntax",
         ],
     );
     check("[]", &["! empty"]);
@@ -104,13 +127,23 @@ fn what_cannot_be_read_is_rejected_with_its_reason() {
     check(r#"{"sensor_id":"$SYS","value":1}"#, &["! sensor"]);
     check(r#"{"sensor_id":null,"value":1}"#, &["! sensor"]);
     check(r#"{"sensor_id":["a"],"value":1}"#, &["! sensor"]);
-    check(&format!(r#"{{"sensor_id":"{}","value":1}}"#, "x".repeat(257)), &["! sensor"]);
+    check(
+        &format!(r#"{{"sensor_id":"{}","value":1}}"#, "x".repeat(257)),
+        &["! sensor"],
+    );
     check(r#"{"a+b":1}"#, &["! sensor"]);
     check(r#"{"value":1,"ts":"soon"}"#, &["! time"]);
     check(r#"{"value":1,"ts":9999999999999}"#, &["! time"]);
     check(r#"{"value":1,"ts":-1}"#, &["! time"]);
     check(&"[".repeat(100_000), &["! syntax"]);
-    check(&format!("{{\"value\":1,\"deep\":{}{}}}", "[".repeat(200), "]".repeat(200)), &["! syntax"]);
+    check(
+        &format!(
+            "{{\"value\":1,\"deep\":{}{}}}",
+            "[".repeat(200),
+            "]".repeat(200)
+        ),
+        &["! syntax"],
+    );
 }
 
 #[test]
@@ -135,8 +168,14 @@ fn a_request_is_taken_whole_or_not_at_all() {
         }
     };
     check(r#"{"id":"s1","value":80}"#, Ok(1));
-    check(r#"[{"id":"s1","value":80},{"sensor_id":"s2","value":1}]"#, Ok(2));
-    check(r#"[{"id":"s1","value":80},{"id":"s2","value":"x"}]"#, Err(1));
+    check(
+        r#"[{"id":"s1","value":80},{"sensor_id":"s2","value":1}]"#,
+        Ok(2),
+    );
+    check(
+        r#"[{"id":"s1","value":80},{"id":"s2","value":"x"}]"#,
+        Err(1),
+    );
     check(r#"{"value":80}"#, Err(0));
     check("80", Err(0));
     check("[]", Err(0));

@@ -57,7 +57,10 @@ fn a_condition_sees_all_of_a_reading() {
         assert_eq!(outcome.failures, [], "{when}");
         assert_eq!(outcome.forward, expected, "{when}");
     };
-    check("sensor_id == 'boiler/1' && topic.startsWith('sensors/')", true);
+    check(
+        "sensor_id == 'boiler/1' && topic.startsWith('sensors/')",
+        true,
+    );
     check("sensor_id.matches('^boiler/[0-9]+$')", true);
     check("attributes.room == 'b1' && attributes.floor > 1.5", true);
     check("has(attributes.missing)", false);
@@ -70,7 +73,11 @@ fn a_condition_sees_all_of_a_reading() {
 fn a_rule_that_fails_does_not_stop_the_others() {
     let engine = Engine::compile(&[
         rule("room", "attributes.room == 'b1'", &[Action::Alert]),
-        rule("all", "true", &[Action::Tag("seen".into()), Action::Forward]),
+        rule(
+            "all",
+            "true",
+            &[Action::Tag("seen".into()), Action::Forward],
+        ),
     ])
     .unwrap();
     let outcome = engine.evaluate(&reading(1.0, "{}"));
