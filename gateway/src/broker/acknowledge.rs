@@ -12,10 +12,8 @@ use super::{
     queue::Delivery,
     session::AckReason,
 };
-use crate::{
-    domain::{message::Qos, timestamp::Timestamp},
-    store::Committed,
-};
+use crate::domain::{message::Qos, timestamp::Timestamp};
+use crate::store::Committed;
 
 /// Why an acknowledgement may go out.
 #[derive(Clone, Copy, Debug)]

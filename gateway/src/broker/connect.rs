@@ -11,13 +11,11 @@ use super::{
     properties,
     protocol::{Protocol, RECEIVE_MAXIMUM, from_wire},
 };
-use crate::{
-    config::Anonymous,
-    domain::{
-        message::{Message, Payload},
-        timestamp::Timestamp,
-        topic::TopicName,
-    },
+use crate::config::Anonymous;
+use crate::domain::{
+    message::{Message, Payload},
+    timestamp::Timestamp,
+    topic::TopicName,
 };
 
 /// The longest client id, in bytes.

@@ -1,7 +1,7 @@
 //! One client's connection: moves bytes between socket and protocol, publishes to the committer, messages from the hub
 //! to the client. It stops reading while the committer is behind, so that TCP pushes back.
 
-use std::{collections::VecDeque, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -15,26 +15,18 @@ use super::{
     connect::Admitted,
     hub::Member,
     intake::Intake,
-    protocol::{Incoming, Protocol, Publish, RECEIVE_MAXIMUM, Violation},
+    protocol::{Incoming, Publish, RECEIVE_MAXIMUM, Violation},
     session::{Ack, AckReason, Release, Session},
     turn::{Owed, Turn},
+    wire::{End, MAX_SEND_BYTES, Wire},
 };
-use crate::{
-    clock,
-    domain::message::{Message, Qos},
-    ingest::{Busy, Submission},
-    store::Committed,
-};
+use crate::clock;
+use crate::domain::message::{Message, Qos};
+use crate::ingest::{Busy, Submission};
+use crate::store::Committed;
 
 /// A client has so long to send its CONNECT.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A client that is told goodbye has so long to take it.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
-/// A fresh read buffer; it grows while reads fill it.
-const READ_BYTES: usize = 4 << 10;
-const MAX_READ_BYTES: usize = 64 << 10;
-/// Nothing more is put into a send buffer that has so many bytes.
-const MAX_SEND_BYTES: usize = 64 << 10;
 /// Reads whose answer may be owed at once.
 const MAX_TURNS: usize = RECEIVE_MAXIMUM as usize;
 
@@ -49,12 +41,7 @@ pub(super) async fn serve<R, W>(
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let mut wire = Wire {
-        reader,
-        writer,
-        protocol: Protocol::new(shared.max_packet),
-        buffer: vec![0; READ_BYTES],
-    };
+    let mut wire = Wire::new(reader, writer, shared.max_packet);
     let mut incoming = Vec::new();
     let greeting = time::timeout(CONNECT_TIMEOUT, wire.greet(&mut incoming));
     let connect = tokio::select! {
@@ -64,7 +51,7 @@ pub(super) async fn serve<R, W>(
     let connect = match connect {
         Ok(Ok(connect)) => connect,
         Ok(Err(end)) => {
-            tracing::debug!(%peer, ?end, "no connection was made");
+            tracing::debug!(%peer, %end, "no connection was made");
             return wire.flush_and_close().await;
         }
         Err(_) => return tracing::debug!(%peer, "no CONNECT in time"),
@@ -100,82 +87,6 @@ pub(super) async fn serve<R, W>(
     let end = connection.run(incoming, &stop).await;
     connection.shared.metrics.mqtt_connections.dec();
     connection.close(end, will).await;
-}
-
-/// Why a connection ends.
-#[derive(Debug)]
-enum End {
-    /// The client said so; its will is not wanted unless it says that too.
-    Disconnected {
-        wants_will: bool,
-    },
-    /// The socket closed or failed.
-    Lost,
-    Violated(Violation),
-    Said(Goodbye),
-}
-
-impl From<Violation> for End {
-    fn from(violation: Violation) -> Self {
-        Self::Violated(violation)
-    }
-}
-
-/// Socket and protocol.
-struct Wire<R, W> {
-    reader: R,
-    writer: W,
-    protocol: Protocol,
-    buffer: Vec<u8>,
-}
-
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
-    /// Reads up to the CONNECT; what the client sent behind it is left in `incoming`.
-    async fn greet(
-        &mut self,
-        incoming: &mut Vec<Incoming>,
-    ) -> Result<Box<super::connect::Connect>, End> {
-        while incoming.is_empty() {
-            let count = self.reader.read(&mut self.buffer).await;
-            self.take(count, incoming)?;
-        }
-        match incoming.remove(0) {
-            Incoming::Connect(connect) => Ok(connect),
-            _ => Err(Violation("the first packet is no CONNECT").into()),
-        }
-    }
-
-    fn take(&mut self, count: io::Result<usize>, incoming: &mut Vec<Incoming>) -> Result<(), End> {
-        let count = match count {
-            Ok(0) | Err(_) => return Err(End::Lost),
-            Ok(count) => count,
-        };
-        let received = self.protocol.receive(&self.buffer[..count], incoming);
-        if count == self.buffer.len() && count < MAX_READ_BYTES {
-            self.buffer.resize(count * 2, 0);
-        }
-        Ok(received?)
-    }
-
-    fn wrote(&mut self, count: io::Result<usize>) -> Result<(), End> {
-        match count {
-            Ok(0) | Err(_) => Err(End::Lost),
-            Ok(count) => {
-                self.protocol.out.drain(..count);
-                self.protocol.out.shrink_to(MAX_SEND_BYTES);
-                Ok(())
-            }
-        }
-    }
-
-    async fn flush_and_close(&mut self) {
-        let goodbye = async {
-            self.writer.write_all(&self.protocol.out).await?;
-            self.writer.shutdown().await
-        };
-        // Whoever does not take it in time does not get it.
-        time::timeout(GOODBYE_TIMEOUT, goodbye).await.ok();
-    }
 }
 
 struct Connection<R, W> {
@@ -304,7 +215,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 Release::Unknown => protocol.pubcomp(packet_id, false),
                 Release::TooEarly => return Err(End::Said(Goodbye::ProtocolError)),
             },
-            Incoming::Delivered(_) => self.session.delivered(),
+            Incoming::Delivered => self.session.delivered(),
             Incoming::Subscribe(subscribe) => {
                 let mut granted = Vec::with_capacity(subscribe.entries.len());
                 for entry in subscribe.entries {
@@ -427,7 +338,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Says goodbye, publishes the will where it is due, and lets the committer have what it was promised.
     async fn close(mut self, end: End, will: Option<Message>) {
         let client_id = Arc::clone(&self.member.client_id);
-        tracing::debug!(%client_id, ?end, "client gone");
+        tracing::debug!(%client_id, %end, "client gone");
         self.shared.hub.leave(&mut self.member);
         if let End::Said(goodbye) = &end {
             self.wire.protocol.say_goodbye(*goodbye);

@@ -14,14 +14,12 @@ use super::{
     subscribe::{Entry, Granted, Removed, Retained, SubscriptionOptions},
     subscriptions::{Subscriber, Subscriptions},
 };
-use crate::{
-    clock,
-    domain::{
-        message::{Message, Qos},
-        topic::{TopicError, TopicFilter},
-    },
-    metrics::Metrics,
+use crate::clock;
+use crate::domain::{
+    message::{Message, Qos},
+    topic::{TopicError, TopicFilter},
 };
+use crate::metrics::Metrics;
 
 /// Subscriptions that one session may have.
 const MAX_SUBSCRIPTIONS: usize = 1000;

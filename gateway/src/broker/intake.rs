@@ -5,19 +5,17 @@ use std::sync::Arc;
 use prometheus::IntCounter;
 
 use super::{hub::Hub, session::AckReason};
-use crate::{
-    config::Ingest,
-    domain::{
-        message::Message,
-        topic::{TopicFilter, TopicName},
-    },
-    ingest::{
-        Submission,
-        decode::{self, Decoded, Fault, Origin},
-    },
-    metrics::Metrics,
-    store::NewReject,
+use crate::config::Ingest;
+use crate::domain::{
+    message::Message,
+    topic::{TopicFilter, TopicName},
 };
+use crate::ingest::{
+    Submission,
+    decode::{self, Decoded, Fault, Origin},
+};
+use crate::metrics::Metrics;
+use crate::store::NewReject;
 
 /// Tells readings and statuses from other messages.
 #[derive(Debug)]

@@ -21,6 +21,7 @@ mod session;
 mod subscribe;
 mod subscriptions;
 mod turn;
+mod wire;
 
 use std::sync::Arc;
 
@@ -28,11 +29,9 @@ use prometheus::IntCounter;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    config::{Anonymous, Ingest, Mqtt},
-    ingest::SubmissionQueue,
-    metrics::Metrics,
-};
+use crate::config::{Anonymous, Ingest, Mqtt};
+use crate::ingest::SubmissionQueue;
+use crate::metrics::Metrics;
 
 pub use hub::Hub;
 use intake::Intake;

@@ -34,7 +34,7 @@ pub(super) enum Incoming {
     PublishAgain(u16),
     Pubrel(u16),
     /// One of our own QoS 1 or 2 publishes is done with.
-    Delivered(u16),
+    Delivered,
     Subscribe(Subscribe),
     Unsubscribe(Unsubscribe),
     Ping,
@@ -142,8 +142,7 @@ impl Protocol {
             Packet::V5_0Subscribe(p) => Incoming::Subscribe(Subscribe::from_v5(&p)),
             Packet::V3_1_1Unsubscribe(p) => Incoming::Unsubscribe(Unsubscribe::from_v3(&p)),
             Packet::V5_0Unsubscribe(p) => Incoming::Unsubscribe(Unsubscribe::from_v5(&p)),
-            Packet::V3_1_1Puback(p) => Incoming::Delivered(p.packet_id()),
-            Packet::V5_0Puback(p) => Incoming::Delivered(p.packet_id()),
+            Packet::V3_1_1Puback(_) | Packet::V5_0Puback(_) => Incoming::Delivered,
             Packet::V3_1_1Pubrec(p) => {
                 self.pubrel(p.packet_id());
                 return Ok(None);
@@ -152,13 +151,12 @@ impl Protocol {
                 if p.reason_code()
                     .is_some_and(|code| PubrecReasonCode::is_failure(&code))
                 {
-                    return Ok(Some(Incoming::Delivered(p.packet_id())));
+                    return Ok(Some(Incoming::Delivered));
                 }
                 self.pubrel(p.packet_id());
                 return Ok(None);
             }
-            Packet::V3_1_1Pubcomp(p) => Incoming::Delivered(p.packet_id()),
-            Packet::V5_0Pubcomp(p) => Incoming::Delivered(p.packet_id()),
+            Packet::V3_1_1Pubcomp(_) | Packet::V5_0Pubcomp(_) => Incoming::Delivered,
             Packet::V3_1_1Pubrel(p) => Incoming::Pubrel(p.packet_id()),
             Packet::V5_0Pubrel(p) => Incoming::Pubrel(p.packet_id()),
             Packet::V3_1_1Pingreq(_) | Packet::V5_0Pingreq(_) => Incoming::Ping,

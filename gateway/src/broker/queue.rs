@@ -82,8 +82,8 @@ impl Queue {
         Some(delivery)
     }
 
-    /// How many messages wait.
-    pub(super) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.lock().deliveries.len()
     }
 

@@ -6,11 +6,9 @@ use super::{
     protocol::Protocol,
     session::{Ack, Session},
 };
-use crate::{
-    domain::message::Qos,
-    ingest::{Receipt, Submission},
-    store::Committed,
-};
+use crate::domain::message::Qos;
+use crate::ingest::{Receipt, Submission};
+use crate::store::Committed;
 
 /// What one read brought, as it is gathered.
 #[derive(Debug, Default)]

@@ -24,19 +24,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{OutboxRequest, Submission, SubmissionReceiver, submission::Work};
-use crate::{
-    domain::{
-        alert::{Alert, AlertState},
-        message::{Message, Qos},
-        reading::Reading,
-        topic::TopicName,
-    },
-    metrics::Metrics,
-    rules::{self, Engine},
-    store::{
-        Committed, Group, NewReject, StoreError, Writer,
-        outbox::{Batch, Change},
-    },
+use crate::domain::{
+    alert::{Alert, AlertState},
+    message::{Message, Qos},
+    reading::Reading,
+    topic::TopicName,
+};
+use crate::metrics::Metrics;
+use crate::rules::{self, Engine};
+use crate::store::{
+    Committed, Group, NewReject, StoreError, Writer,
+    outbox::{Batch, Change},
 };
 
 /// A group is closed at so many readings: a bound on memory and on the time of one commit.

@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{
-    domain::{
-        message::Message,
-        reading::{Reading, ReadingId},
-        status::DeviceStatus,
-    },
-    metrics::Metrics,
-    store::{Committed, NewReject, outbox::Batch},
+use crate::domain::{
+    message::Message,
+    reading::{Reading, ReadingId},
+    status::DeviceStatus,
 };
+use crate::metrics::Metrics;
+use crate::store::{Committed, NewReject, outbox::Batch};
 
 /// Submissions that may wait for the committer. While so many do, sockets are not read.
 const CAPACITY: usize = 512;

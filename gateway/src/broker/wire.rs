@@ -1,0 +1,104 @@
+//! Socket and protocol together: bytes in, bytes out, and why that ends.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time;
+
+use super::acknowledge::Goodbye;
+use super::connect::Connect;
+use super::protocol::{Incoming, Protocol, Violation};
+
+/// A client that is told goodbye has so long to take it.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+/// A fresh read buffer; it grows while reads fill it.
+const READ_BYTES: usize = 4 << 10;
+const MAX_READ_BYTES: usize = 64 << 10;
+/// Nothing more is put into a send buffer that has so many bytes.
+pub(super) const MAX_SEND_BYTES: usize = 64 << 10;
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    /// Its will is not wanted unless it says so.
+    #[error("the client disconnected")]
+    Disconnected { wants_will: bool },
+    #[error("the socket closed or failed")]
+    Lost,
+    #[error(transparent)]
+    Violated(#[from] Violation),
+    #[error("{0:?}")]
+    Said(Goodbye),
+}
+
+/// Socket and protocol.
+pub(super) struct Wire<R, W> {
+    pub(super) reader: R,
+    pub(super) writer: W,
+    pub(super) protocol: Protocol,
+    pub(super) buffer: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
+    /// A fresh connection that accepts packets of at most `max_packet` bytes.
+    pub(super) fn new(reader: R, writer: W, max_packet: u32) -> Self {
+        Self {
+            reader,
+            writer,
+            protocol: Protocol::new(max_packet),
+            buffer: vec![0; READ_BYTES],
+        }
+    }
+
+    /// Reads up to the CONNECT; what the client sent behind it is left in `incoming`.
+    pub(super) async fn greet(
+        &mut self,
+        incoming: &mut Vec<Incoming>,
+    ) -> Result<Box<Connect>, End> {
+        while incoming.is_empty() {
+            let count = self.reader.read(&mut self.buffer).await;
+            self.take(count, incoming)?;
+        }
+        match incoming.remove(0) {
+            Incoming::Connect(connect) => Ok(connect),
+            _ => Err(Violation("the first packet is no CONNECT").into()),
+        }
+    }
+
+    pub(super) fn take(
+        &mut self,
+        count: io::Result<usize>,
+        incoming: &mut Vec<Incoming>,
+    ) -> Result<(), End> {
+        let count = match count {
+            Ok(0) | Err(_) => return Err(End::Lost),
+            Ok(count) => count,
+        };
+        let received = self.protocol.receive(&self.buffer[..count], incoming);
+        if count == self.buffer.len() && count < MAX_READ_BYTES {
+            self.buffer.resize(count * 2, 0);
+        }
+        Ok(received?)
+    }
+
+    pub(super) fn wrote(&mut self, count: io::Result<usize>) -> Result<(), End> {
+        match count {
+            Ok(0) | Err(_) => Err(End::Lost),
+            Ok(count) => {
+                self.protocol.out.drain(..count);
+                self.protocol.out.shrink_to(MAX_SEND_BYTES);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) async fn flush_and_close(&mut self) {
+        let goodbye = async {
+            self.writer.write_all(&self.protocol.out).await?;
+            self.writer.shutdown().await
+        };
+        // Whoever does not take it in time does not get it.
+        time::timeout(GOODBYE_TIMEOUT, goodbye).await.ok();
+    }
+}
