@@ -1,0 +1,164 @@
+//! What goes over the wire: one file a format. The same batch gives the same bytes.
+
+mod batch;
+mod single;
+
+use std::io::Write;
+
+use flate2::{Compression, GzBuilder};
+
+use crate::config;
+use crate::domain::reading::StoredReading;
+
+/// Who sends, for the formats that say so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sender<'s> {
+    pub(super) gateway_id: &'s str,
+    pub(super) store_id: &'s str,
+}
+
+/// A request's body and how it is encoded.
+#[derive(Clone, Debug)]
+pub(super) struct Body {
+    pub(super) bytes: Vec<u8>,
+    pub(super) content_type: &'static str,
+    pub(super) content_encoding: Option<&'static str>,
+}
+
+/// Why a batch that was recorded cannot be encoded.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PayloadError {
+    #[error("a batch was recorded in the format `{0}`, which this gateway does not know")]
+    Format(String),
+    #[error("a batch was recorded with the compression `{0}`, which this gateway does not know")]
+    Compression(String),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Gzip(#[from] std::io::Error),
+}
+
+/// The format's name in the configuration and in recorded batches.
+pub(super) const fn format_name(format: config::Format) -> &'static str {
+    match format {
+        config::Format::Batch => "batch",
+        config::Format::Single => "single",
+    }
+}
+
+/// The compression's name in the configuration and in recorded batches.
+pub(super) const fn compression_name(compression: config::Compression) -> &'static str {
+    match compression {
+        config::Compression::None => "none",
+        config::Compression::Gzip => "gzip",
+    }
+}
+
+/// The body of a batch.
+pub(super) fn encode(
+    sender: Sender<'_>,
+    batch_id: i64,
+    format: &str,
+    compression: &str,
+    readings: &[StoredReading],
+) -> Result<Body, PayloadError> {
+    let plain = match format {
+        "batch" => batch::encode(sender, batch_id, readings)?,
+        "single" => single::encode(readings)?,
+        unknown => return Err(PayloadError::Format(unknown.to_owned())),
+    };
+    let (bytes, content_encoding) = match compression {
+        "none" => (plain, None),
+        "gzip" => (gzip(&plain)?, Some("gzip")),
+        unknown => return Err(PayloadError::Compression(unknown.to_owned())),
+    };
+    Ok(Body {
+        bytes,
+        content_type: "application/json",
+        content_encoding,
+    })
+}
+
+/// Bytes of a reading in a batch, before compression.
+pub(super) fn size_of(reading: &StoredReading) -> usize {
+    serde_json::to_vec(reading).map_or(0, |json| json.len() + 1)
+}
+
+/// Without name and time, so that the same content gives the same bytes.
+fn gzip(plain: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzBuilder::new()
+        .mtime(0)
+        .write(Vec::new(), Compression::fast());
+    encoder.write_all(plain)?;
+    encoder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::domain::reading::ReadingId;
+    use crate::domain::sensor::SensorId;
+    use crate::domain::timestamp::Timestamp;
+
+    const SENDER: Sender<'_> = Sender {
+        gateway_id: "edge-1",
+        store_id: "abc",
+    };
+
+    fn reading(id: i64) -> StoredReading {
+        StoredReading {
+            id: ReadingId(id),
+            sensor_id: SensorId::new("s1").unwrap(),
+            value: 80.0,
+            ts: Timestamp::from_millis(1_764_000_000_000),
+            received_at: Timestamp::from_millis(1_764_000_000_003),
+            tags: RawValue::from_string(r#"["high"]"#.to_owned()).unwrap(),
+            attributes: RawValue::from_string(r#"{"seq":7}"#.to_owned()).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_batch_has_the_shape_of_the_contract() {
+        let body = encode(SENDER, 9, "batch", "none", &[reading(345), reading(346)]).unwrap();
+        let one = |id| {
+            format!(
+                r#"{{"id":{id},"sensor_id":"s1","value":80.0,"ts":1764000000000,"received_at":1764000000003,"tags":["high"],"attributes":{{"seq":7}}}}"#
+            )
+        };
+        let expected = format!(
+            r#"{{"gateway_id":"edge-1","store_id":"abc","batch_id":"9","readings":[{},{}]}}"#,
+            one(345),
+            one(346)
+        );
+        assert_eq!(String::from_utf8(body.bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn single_is_as_the_simplest_receivers_want_it() {
+        let body = encode(SENDER, 9, "single", "none", &[reading(345)]).unwrap();
+        assert_eq!(body.bytes, br#"{"sensor_id":"s1","value":80.0}"#);
+    }
+
+    #[test]
+    fn gzip_gives_the_same_bytes_each_time_and_unpacks() {
+        let encoded = || encode(SENDER, 9, "batch", "gzip", &[reading(1)]).unwrap();
+        let body = encoded();
+        assert_eq!(body.bytes, encoded().bytes);
+        assert_eq!(body.content_encoding, Some("gzip"));
+        let mut plain = String::new();
+        flate2::read::GzDecoder::new(&*body.bytes)
+            .read_to_string(&mut plain)
+            .unwrap();
+        assert!(plain.starts_with(r#"{"gateway_id":"edge-1""#));
+    }
+
+    #[test]
+    fn an_unknown_recorded_format_is_an_error() {
+        assert!(encode(SENDER, 9, "carrier-pigeon", "none", &[]).is_err());
+        assert!(encode(SENDER, 9, "batch", "zip", &[]).is_err());
+    }
+}
