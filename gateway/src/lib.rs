@@ -1,13 +1,33 @@
-//! The edge gateway, from the bottom up.
+//! The edge gateway. Data goes one way:
+//!
+//! ```text
+//! broker, http ══submission══▶ ingest::committer: rules → store ─▶ receipt ─▶ acknowledgement
+//!                                                    └─ after commit ─▶ broker::Hub ─▶ subscribers
+//! store (outbox) ──wake──▶ forwarder ─▶ the cloud
+//! ```
+//!
+//! A room names only rooms below it; `ARCHITECTURE.md` has the table, `tests/it/tidy.rs` checks it. In reading order,
+//! from the bottom up:
 
-pub mod broker;
-pub mod clock;
-pub mod config;
 pub mod domain;
-pub mod forwarder;
-pub mod ingest;
+
+pub mod clock;
 pub mod logging;
 pub mod metrics;
+
+pub mod config;
+
+pub mod tls;
+
 pub mod rules;
 pub mod store;
-pub mod tls;
+
+pub mod ingest;
+
+pub mod broker;
+pub mod forwarder;
+pub mod http;
+
+pub mod app;
+
+pub mod cli;

@@ -1,2 +1,7 @@
-//! placeholder
-fn main() {}
+//! The process: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    edge_gateway::cli::main()
+}

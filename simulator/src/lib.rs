@@ -13,6 +13,7 @@
 )]
 
 pub mod cloud;
+pub mod dashboard;
 pub mod fleet;
 mod tasks;
 mod waiting;

@@ -1,4 +1,6 @@
 //! Black-box tests of the real binary: modules are named by the promise they hold the gateway to.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod shutdown;
+mod support;
 mod tidy;

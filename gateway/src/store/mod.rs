@@ -14,7 +14,7 @@ mod sensors;
 mod writer;
 
 pub use group::{Group, NewReading, NewReject};
-pub use reader::{Reader, ReadingPage, ReadingQuery};
+pub use reader::{Reader, ReadingPage, ReadingQuery, Totals};
 pub use sensors::{LastReading, Sensors};
 pub use writer::{Committed, Writer};
 

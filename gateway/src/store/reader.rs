@@ -60,6 +60,13 @@ pub struct ReadingPage {
     pub next: Option<ReadingId>,
 }
 
+/// How much is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    pub readings: i64,
+    pub alerts: i64,
+}
+
 impl Reader {
     pub(super) fn new(
         path: PathBuf,
@@ -209,6 +216,23 @@ impl Reader {
             .optional()?;
         self.give_back(connection);
         Ok(oldest.map(Timestamp::from_millis))
+    }
+
+    /// How many readings and alerts are stored. Counts them: takes a second or so for ten million.
+    pub fn totals(&self) -> Result<Totals, StoreError> {
+        let connection = self.connection()?;
+        let totals = connection.query_row(
+            "SELECT (SELECT count(*) FROM reading), (SELECT count(*) FROM alert)",
+            [],
+            |row| {
+                Ok(Totals {
+                    readings: row.get(0)?,
+                    alerts: row.get(1)?,
+                })
+            },
+        )?;
+        self.give_back(connection);
+        Ok(totals)
     }
 
     /// The latest status of each device, by device id.

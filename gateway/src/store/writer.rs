@@ -173,11 +173,15 @@ impl Writer {
         Ok(Committed(()))
     }
 
-    /// Writes down what is kept behind, copies the log into the database and closes the file.
+    /// Writes down what is kept behind, copies the log into the database and closes the file. While somebody else
+    /// reads, part of the log may have to stay: it is as durable as the database.
     pub fn close(mut self) -> Result<(), StoreError> {
         self.unsaved_readings = SAVE_SENSORS_EVERY;
         self.commit(&Group::default())?;
-        checkpoint(&self.connection, "TRUNCATE")?;
+        match checkpoint(&self.connection, "TRUNCATE") {
+            Ok(()) | Err(StoreError::CheckpointBusy) => {}
+            Err(error) => return Err(error),
+        }
         self.connection.close().map_err(|(_, error)| error.into())
     }
 

@@ -1,0 +1,322 @@
+//! Opens, wires, spawns, drains: the only file that sees every room.
+//!
+//! It stops in the order in which data flows: listeners, sessions (they finish their receipts), forwarder, http, then the
+//! committer's last commit; all under one grace.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Broker, Hub};
+use crate::config::Config;
+use crate::domain::uplink::UplinkStatus;
+use crate::forwarder::{Pump, StatusHandle, Uplink, UplinkError};
+use crate::http::{Server, UplinkHandle};
+use crate::ingest::{Committer, Health, Settings, SubmissionQueue};
+use crate::metrics::Metrics;
+use crate::rules::{Engine, RuleFault};
+use crate::store::{Reader, StoreError, Writer};
+
+/// After the grace the committer has so long to give up.
+const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{}", list(.0))]
+    Rules(Vec<RuleFault>),
+    #[error("cloud: {0}")]
+    Uplink(#[from] UplinkError),
+    #[error("the store {path} cannot be opened: {source}")]
+    Store { path: String, source: StoreError },
+    #[error("{key}: cannot listen on {address}: {source}")]
+    Listen {
+        key: &'static str,
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("the committer's thread cannot be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Why the gateway ended without having been asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("the task `{0}` ended unexpectedly")]
+    Ended(&'static str),
+    #[error("the task `{0}` failed: {1}")]
+    Failed(&'static str, String),
+}
+
+/// What is checked before anything is opened.
+#[derive(Debug)]
+struct Checked {
+    engine: Engine,
+    uplink: Option<Uplink>,
+}
+
+/// Where the gateway listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    pub mqtt: SocketAddr,
+    pub http: SocketAddr,
+}
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Addresses,
+    reader: Reader,
+    uplink: Option<StatusHandle>,
+    grace: Duration,
+    stop: CancellationToken,
+    give_up: CancellationToken,
+    tasks: JoinSet<(&'static str, Result<(), String>)>,
+}
+
+/// Compiles the rules and sets up the uplink, as a start would, without opening anything.
+pub fn check(config: &Config) -> Result<(), StartError> {
+    prepare(config).map(drop)
+}
+
+/// Starts the gateway.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let checked = prepare(&config)?;
+    let path = &config.store.path;
+    let writer = Writer::open(path).map_err(|source| StartError::Store {
+        path: path.display().to_string(),
+        source,
+    })?;
+    let mqtt = listen("mqtt.listen", config.mqtt.listen).await?;
+    let http = listen("http.listen", config.http.listen).await?;
+    let addresses = Addresses {
+        mqtt: local_address("mqtt.listen", config.mqtt.listen, &mqtt)?,
+        http: local_address("http.listen", config.http.listen, &http)?,
+    };
+    let mut running = Running {
+        addresses,
+        reader: writer.reader(),
+        uplink: None,
+        grace: config.shutdown_grace,
+        stop: CancellationToken::new(),
+        give_up: CancellationToken::new(),
+        tasks: JoinSet::new(),
+    };
+    running.spawn(config, checked, writer, mqtt, http)?;
+    tracing::info!(transport = "mqtt", address = %addresses.mqtt, "listening");
+    tracing::info!(transport = "http", address = %addresses.http, "listening");
+    Ok(running)
+}
+
+fn prepare(config: &Config) -> Result<Checked, StartError> {
+    let engine = Engine::compile(&config.rules).map_err(StartError::Rules)?;
+    let uplink = config.cloud.as_ref().map(Uplink::new).transpose()?;
+    Ok(Checked { engine, uplink })
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen {
+            key,
+            address,
+            source,
+        })
+}
+
+fn local_address(
+    key: &'static str,
+    address: SocketAddr,
+    listener: &TcpListener,
+) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|source| StartError::Listen {
+        key,
+        address,
+        source,
+    })
+}
+
+impl Running {
+    fn spawn(
+        &mut self,
+        config: Config,
+        checked: Checked,
+        writer: Writer,
+        mqtt: TcpListener,
+        http: TcpListener,
+    ) -> Result<(), StartError> {
+        let metrics = Arc::<Metrics>::default();
+        let health = Arc::<Health>::default();
+        let outbox_wake = Arc::<Notify>::default();
+        let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
+        let (submissions, receiver) = SubmissionQueue::new();
+        let outlet = Arc::clone(&hub);
+        let settings = Settings {
+            gateway_id: Arc::clone(&config.gateway_id),
+            group_commit: config.store.group_commit,
+            outlet: Box::new(move |message| outlet.publish(message)),
+            outbox_wake: Arc::clone(&outbox_wake),
+            metrics: Arc::clone(&metrics),
+            health: Arc::clone(&health),
+            give_up: self.give_up.clone(),
+        };
+        let committer = Committer::spawn(
+            writer,
+            checked.engine,
+            receiver,
+            settings,
+            Handle::current(),
+        )
+        .map_err(StartError::Thread)?;
+        self.tasks.spawn(async move {
+            let joined = spawn_blocking(move || committer.join()).await;
+            ("committer", flatten(joined))
+        });
+        let mut uplinks = Vec::new();
+        if let Some((cloud, uplink)) = config.cloud.zip(checked.uplink) {
+            let pump = Pump::new(
+                cloud,
+                Arc::clone(&config.gateway_id),
+                uplink,
+                self.reader.clone(),
+                submissions.clone(),
+                outbox_wake,
+                Arc::clone(&metrics),
+            );
+            let (view, reader) = (pump.status(), self.reader.clone());
+            self.uplink = Some(view.clone());
+            uplinks.push(Arc::new(move || uplink_status(&view, &reader)) as UplinkHandle);
+            self.add("forwarder", |stop| pump.run(stop));
+        }
+        let server = Server::new(
+            &config.http,
+            self.reader.clone(),
+            submissions.clone(),
+            health,
+            uplinks,
+            Arc::clone(&metrics),
+        );
+        self.add("http", |stop| server.run(http, stop));
+        let broker = Broker::new(&config.mqtt, &config.ingest, hub, submissions, metrics);
+        self.add("broker", |stop| broker.run(mqtt, stop));
+        Ok(())
+    }
+
+    fn add<F>(&mut self, name: &'static str, run: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let running = run(self.stop.clone());
+        self.tasks.spawn(async move {
+            running.await;
+            (name, Ok(()))
+        });
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// A way to look at its store.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// What the uplink is doing, if there is one.
+    pub fn uplink(&self) -> Option<&StatusHandle> {
+        self.uplink.as_ref()
+    }
+
+    /// Runs until `shutdown`, then drains; an error if a part ended before it.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
+        let failure = tokio::select! {
+            () = shutdown => None,
+            ended = self.tasks.join_next() => Some(failure_of(ended)),
+        };
+        let drained = self.drain().await;
+        match failure {
+            Some(failure) => Err(failure),
+            None => drained,
+        }
+    }
+
+    async fn drain(self) -> Result<(), Failure> {
+        tracing::info!("stopping");
+        let Self {
+            reader,
+            grace,
+            stop,
+            give_up,
+            mut tasks,
+            ..
+        } = self;
+        // Its idle connections would keep the log from being taken away.
+        drop(reader);
+        stop.cancel();
+        let mut failure = None;
+        let mut join_all = async || {
+            while let Some(ended) = tasks.join_next().await {
+                if !matches!(ended, Ok((_, Ok(())))) {
+                    failure = Some(failure_of(Some(ended)));
+                }
+            }
+        };
+        if timeout(grace, join_all()).await.is_err() {
+            tracing::warn!(
+                "the grace is over: what is still on its way is given up, unacknowledged"
+            );
+            give_up.cancel();
+            timeout(GIVE_UP_TIMEOUT, join_all()).await.ok();
+        }
+        match failure {
+            Some(failure) => Err(failure),
+            None => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn uplink_status(view: &StatusHandle, reader: &Reader) -> UplinkStatus {
+    UplinkStatus {
+        name: "cloud".into(),
+        last_verdict: view.last_verdict(),
+        next_attempt_seconds: view.next_attempt_seconds(),
+        drain_seconds: view.drain_seconds(reader.outbox_pending()),
+        held: view.held(),
+    }
+}
+
+type Joined = Result<std::thread::Result<Result<(), StoreError>>, JoinError>;
+
+fn flatten(joined: Joined) -> Result<(), String> {
+    match joined {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(error.to_string()),
+        Ok(Err(_)) => Err("it panicked".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn failure_of(ended: Option<Result<(&'static str, Result<(), String>), JoinError>>) -> Failure {
+    match ended {
+        Some(Ok((name, Ok(())))) => Failure::Ended(name),
+        Some(Ok((name, Err(reason)))) => Failure::Failed(name, reason),
+        Some(Err(error)) => Failure::Failed("gateway", error.to_string()),
+        None => Failure::Ended("gateway"),
+    }
+}
+
+fn list(faults: &[RuleFault]) -> String {
+    let lines: Vec<String> = faults.iter().map(RuleFault::to_string).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,125 @@
+//! The command line: one file a subcommand. Decides exit codes and what people read; everything else is `app`'s.
+
+mod check;
+mod demo;
+mod health;
+mod run;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::{Config, Faults};
+use crate::logging::{self, LogFormat};
+
+/// Bad usage or configuration (`EX_USAGE` of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+/// Internal failure (`EX_SOFTWARE`).
+const EXIT_INTERNAL: u8 = 70;
+/// The store cannot be opened (`EX_IOERR`).
+const EXIT_STORE: u8 = 74;
+
+/// Read if it exists and no other file is named.
+const DEFAULT_CONFIG: &str = "broker-config/gateway.toml";
+
+/// An MQTT edge gateway: broker, rules, durable store and store-and-forward in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "edge-gateway", version)]
+struct Arguments {
+    /// Configuration file [default: broker-config/gateway.toml if it exists, else built-in defaults]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How log lines on stderr look
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log_format: LogStyle,
+    /// Log filter, such as `debug` or `edge_gateway::broker=trace` [default: RUST_LOG, else info]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway (the default)
+    Run,
+    /// Report every fault of the configuration
+    Check,
+    /// Ask the running gateway whether it is healthy; for containers
+    Health,
+    /// Show the whole story in a minute: sensors, rules, and a cloud with an outage
+    Demo(demo::Options),
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogStyle {
+    Text,
+    Json,
+}
+
+/// Reads the arguments and does what they say.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let is_answer = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            );
+            // A closed terminal is no reason to fail differently.
+            error.print().ok();
+            return if is_answer {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(EXIT_USAGE)
+            };
+        }
+    };
+    let format = match arguments.log_format {
+        LogStyle::Text => LogFormat::Text,
+        LogStyle::Json => LogFormat::Json,
+    };
+    let is_demo = matches!(arguments.command, Some(Command::Demo(_)));
+    let quiet = is_demo && std::env::var_os("RUST_LOG").is_none();
+    let level = arguments.log_level.as_deref().or(quiet.then_some("error"));
+    if let Err(error) = logging::start(format, level) {
+        return usage(&format!("log level: {error}"));
+    }
+    let config = || load(arguments.config.as_deref());
+    match arguments.command.unwrap_or(Command::Run) {
+        Command::Run => run::main(config()),
+        Command::Check => check::main(config()),
+        Command::Health => health::main(config()),
+        Command::Demo(options) => demo::main(&options),
+    }
+}
+
+fn load(named: Option<&Path>) -> Result<Config, Faults> {
+    let default = Path::new(DEFAULT_CONFIG);
+    let path = named.or_else(|| default.exists().then_some(default));
+    let environment = std::env::vars_os().filter_map(|(name, value)| {
+        Some((
+            name.into_string().ok()?,
+            value.to_string_lossy().into_owned(),
+        ))
+    });
+    Config::load(path, environment)
+}
+
+fn usage(message: &str) -> ExitCode {
+    eprintln!("{message}");
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// A runtime with a thread for each core.
+fn runtime() -> Result<tokio::runtime::Runtime, ExitCode> {
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    built.map_err(|error| {
+        tracing::error!(%error, "the runtime cannot be started");
+        ExitCode::from(EXIT_INTERNAL)
+    })
+}

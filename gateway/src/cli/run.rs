@@ -1,0 +1,82 @@
+//! `edge-gateway run`.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{EXIT_INTERNAL, EXIT_STORE, runtime, usage};
+use crate::app::{self, StartError};
+use crate::config::{Config, Faults};
+
+pub(super) fn main(config: Result<Config, Faults>) -> ExitCode {
+    let config = match config {
+        Ok(config) => config,
+        Err(faults) => return usage(&faults.to_string()),
+    };
+    match runtime() {
+        Ok(runtime) => runtime.block_on(run(config)),
+        Err(code) => code,
+    }
+}
+
+async fn run(config: Config) -> ExitCode {
+    let shutdown = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be listened for");
+            return ExitCode::from(EXIT_INTERNAL);
+        }
+    };
+    let running = match app::start(config).await {
+        Ok(running) => running,
+        Err(error) => return refused(&error),
+    };
+    match running.run(shutdown.stop()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!(%failure, "the gateway failed");
+            ExitCode::from(EXIT_INTERNAL)
+        }
+    }
+}
+
+/// Says why the gateway does not start, and with which exit code.
+pub(super) fn refused(error: &StartError) -> ExitCode {
+    let code = match error {
+        StartError::Rules(_) | StartError::Uplink(_) => return usage(&error.to_string()),
+        StartError::Store { .. } => EXIT_STORE,
+        StartError::Listen { .. } | StartError::Thread(_) => EXIT_INTERNAL,
+    };
+    tracing::error!(%error, "the gateway does not start");
+    ExitCode::from(code)
+}
+
+/// The signals that a service gets. They are caught from the beginning, so that none is missed during the start.
+pub(super) struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    pub(super) fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    pub(super) async fn stop(mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {
+                    tracing::warn!("SIGHUP: nothing can be reloaded yet; restart the gateway");
+                }
+            }
+        }
+    }
+}

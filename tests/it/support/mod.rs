@@ -1,0 +1,260 @@
+//! What the tests stand on: the real binary in a folder of its own, with its log watched.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::Value;
+use simulator::cloud::RunningCloud;
+use tempfile::TempDir;
+
+/// More than any step takes on a busy machine; whoever waits so long has failed.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// The gateway's folder: configuration and store, which outlive its processes.
+pub struct Site {
+    folder: TempDir,
+    settings: String,
+    allowed: Vec<&'static str>,
+}
+
+/// A gateway that runs.
+pub struct Gateway<'s> {
+    site: &'s Site,
+    child: Child,
+    pub mqtt: SocketAddr,
+    pub http: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Site {
+    /// A site without a cloud.
+    pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// A site with further settings in TOML: top-level keys are not possible, sections are.
+    pub fn with(sections: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = String::from(
+            "gateway_id = \"test\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[http]\nlisten = \"127.0.0.1:0\"\n",
+        );
+        writeln!(
+            settings,
+            "[store]\npath = {:?}",
+            folder.path().join("gateway.db")
+        )
+        .unwrap();
+        settings.push_str(sections);
+        Self {
+            folder,
+            settings,
+            allowed: Vec::new(),
+        }
+    }
+
+    /// A site that delivers to `cloud` without lingering and retries soon.
+    pub fn delivering_to(cloud: &RunningCloud) -> Self {
+        Self::with(&cloud_section(cloud, ""))
+    }
+
+    /// Log lines of WARN and ERROR that contain one of these are expected.
+    pub fn allow(mut self, parts: &[&'static str]) -> Self {
+        self.allowed.extend(parts);
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts the gateway and waits until it listens.
+    pub fn start(&self) -> Gateway<'_> {
+        let config = self.path("gateway.toml");
+        std::fs::write(&config, &self.settings).unwrap();
+        let mut child = command()
+            .args(["--config", config.to_str().unwrap(), "--log-format", "json"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::<Mutex<Vec<String>>>::default();
+        let (sender, addresses) = sync_channel(2);
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let collected = Arc::clone(&log);
+        let reader = thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let event: Value = serde_json::from_str(&line).unwrap_or_default();
+                collected.lock().unwrap().push(line);
+                if event["message"] == "listening" {
+                    let text = |name: &str| event[name].as_str().unwrap().to_owned();
+                    sender.try_send((text("transport"), text("address"))).ok();
+                }
+            }
+        });
+        let Some((mqtt, http)) = listening(&addresses) else {
+            child.kill().ok();
+            panic!(
+                "the gateway did not start:\n{}",
+                log.lock().unwrap().join("\n")
+            );
+        };
+        Gateway {
+            site: self,
+            child,
+            mqtt,
+            http,
+            log,
+            reader: Some(reader),
+        }
+    }
+
+    /// Looks into the store with SQL, as any SQLite tool may.
+    #[expect(clippy::disallowed_methods, reason = "a stranger's look at the file")]
+    pub fn sql<T: rusqlite::types::FromSql>(&self, query: &str) -> T {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let connection = Connection::open_with_flags(self.path("gateway.db"), flags).unwrap();
+        connection.busy_timeout(LIMIT).unwrap();
+        connection.query_row(query, [], |row| row.get(0)).unwrap()
+    }
+
+    /// All rows of a query with one column.
+    #[expect(clippy::disallowed_methods, reason = "a stranger's look at the file")]
+    pub fn sql_all<T: rusqlite::types::FromSql>(&self, query: &str) -> Vec<T> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let connection = Connection::open_with_flags(self.path("gateway.db"), flags).unwrap();
+        connection.busy_timeout(LIMIT).unwrap();
+        let mut statement = connection.prepare(query).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+}
+
+/// `[cloud]` for a simulated one, with further keys.
+pub fn cloud_section(cloud: &RunningCloud, keys: &str) -> String {
+    let ca_file = cloud
+        .ca_file()
+        .map_or(String::new(), |path| format!("ca_file = {path:?}\n"));
+    format!(
+        "[cloud]\nurl = {:?}\n{ca_file}batch_linger = \"0ms\"\nretry_initial = \"50ms\"\nretry_max = \"200ms\"\n{keys}",
+        cloud.url()
+    )
+}
+
+/// The binary, without settings from this process's environment.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("EDGE_GATEWAY_") {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+fn listening(addresses: &Receiver<(String, String)>) -> Option<(SocketAddr, SocketAddr)> {
+    let (mut mqtt, mut http) = (None, None);
+    while mqtt.is_none() || http.is_none() {
+        let (transport, address) = addresses.recv_timeout(LIMIT).ok()?;
+        match &*transport {
+            "mqtt" => mqtt = address.parse().ok(),
+            "http" => http = address.parse().ok(),
+            _ => {}
+        }
+    }
+    mqtt.zip(http)
+}
+
+impl Gateway<'_> {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Pulls the plug: SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.check_log();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(mut self) -> ExitStatus {
+        signal(self.pid(), "TERM");
+        let status = self.child.wait().unwrap();
+        self.check_log();
+        status
+    }
+
+    /// All log lines so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.http)
+    }
+
+    fn check_log(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        let log = self.log.lock().unwrap();
+        let unexpected: Vec<&String> = log
+            .iter()
+            .filter(|line| {
+                line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#)
+            })
+            .filter(|line| !self.site.allowed.iter().any(|part| line.contains(part)))
+            .collect();
+        assert!(
+            unexpected.is_empty(),
+            "unexpected log lines: {unexpected:#?}"
+        );
+    }
+}
+
+impl Drop for Gateway<'_> {
+    /// A test that fails leaves no process behind.
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Sends a signal by name.
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {pid}")])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+}
+
+/// Waits until `holds` gives something; looks again every few milliseconds.
+pub async fn eventually<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
+    let search = async {
+        loop {
+            if let Some(found) = holds() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    match tokio::time::timeout(LIMIT, search).await {
+        Ok(found) => found,
+        Err(_) => panic!("waited in vain until {what}"),
+    }
+}
+
+/// The folder of the repository.
+pub fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
