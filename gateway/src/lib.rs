@@ -4,6 +4,7 @@ pub mod broker;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod http;
 pub mod ingest;
 pub mod logging;
 pub mod metrics;
