@@ -24,8 +24,8 @@ use crate::metrics::Metrics;
 use crate::rules::{Engine, RuleFault};
 use crate::store::{Reader, StoreError, Writer};
 
-/// After the grace the committer has so long to give up.
-const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(2);
+/// The part of the grace after which a commit that keeps failing is given up.
+const ORDERLY_SHARE: f64 = 0.9;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +69,9 @@ pub struct Addresses {
     pub http: SocketAddr,
 }
 
+/// The name of a task that ended, and how.
+type Ended = (&'static str, Result<(), String>);
+
 /// A gateway that runs.
 #[derive(Debug)]
 pub struct Running {
@@ -78,7 +81,7 @@ pub struct Running {
     grace: Duration,
     stop: CancellationToken,
     give_up: CancellationToken,
-    tasks: JoinSet<(&'static str, Result<(), String>)>,
+    tasks: JoinSet<Ended>,
 }
 
 /// Compiles the rules and sets up the uplink, as a start would, without opening anything.
@@ -269,12 +272,17 @@ impl Running {
                 }
             }
         };
-        if timeout(grace, join_all()).await.is_err() {
+        if timeout(grace.mul_f64(ORDERLY_SHARE), join_all())
+            .await
+            .is_err()
+        {
             tracing::warn!(
                 "the grace is over: what is still on its way is given up, unacknowledged"
             );
             give_up.cancel();
-            timeout(GIVE_UP_TIMEOUT, join_all()).await.ok();
+            timeout(grace.mul_f64(1.0 - ORDERLY_SHARE), join_all())
+                .await
+                .ok();
         }
         match failure {
             Some(failure) => Err(failure),
@@ -307,7 +315,7 @@ fn flatten(joined: Joined) -> Result<(), String> {
     }
 }
 
-fn failure_of(ended: Option<Result<(&'static str, Result<(), String>), JoinError>>) -> Failure {
+fn failure_of(ended: Option<Result<Ended, JoinError>>) -> Failure {
     match ended {
         Some(Ok((name, Ok(())))) => Failure::Ended(name),
         Some(Ok((name, Err(reason)))) => Failure::Failed(name, reason),

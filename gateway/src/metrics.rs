@@ -1,8 +1,10 @@
 //! What the gateway counts, by the names of the contract. Rooms count; only `http` shows.
 
+use std::fmt::Write;
+
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder, core::Collector,
+    Registry, TextEncoder, core::Collector, proto::MetricFamily,
 };
 
 /// Upper bounds of `gateway_commit_seconds`: from a fast NVMe's fsync to a stalled card.
@@ -130,11 +132,22 @@ impl Metrics {
         }
     }
 
-    /// The Prometheus text format, version 0.0.4.
+    /// The Prometheus text format, version 0.0.4. Each name is there from the start, if only with its description.
     pub fn render(&self) -> String {
         let mut text = String::new();
         if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be rendered");
+        }
+        for family in [
+            &self.readings_received,
+            &self.readings_rejected,
+            &self.readings_lost,
+            &self.alerts,
+            &self.uplink_requests,
+            &self.mqtt_messages,
+            &self.mqtt_dropped,
+        ] {
+            describe_if_empty(family, &mut text);
         }
         text
     }
@@ -143,6 +156,18 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The encoder leaves out counters that have no label values yet.
+fn describe_if_empty(family: &IntCounterVec, text: &mut String) {
+    let is_empty = |family: &MetricFamily| family.get_metric().is_empty();
+    if family.collect().iter().all(is_empty) {
+        for described in family.desc() {
+            let (name, help) = (&described.fq_name, &described.help);
+            // Writing to a String cannot fail.
+            writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter").ok();
+        }
     }
 }
 

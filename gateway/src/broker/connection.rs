@@ -136,7 +136,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             }
             tokio::select! {
                 count = self.wire.writer.write(&self.wire.protocol.out), if !self.wire.protocol.out.is_empty() => {
-                    self.wire.wrote(count)?;
+                    self.wire.wrote(&count)?;
                     self.deliver();
                 }
                 committed = next_commit(&mut self.owed) => self.settle(committed)?,
@@ -145,7 +145,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     _ => return Err(End::Said(Goodbye::ShuttingDown)),
                 },
                 count = self.wire.reader.read(&mut self.wire.buffer), if has_room && !is_stopping => {
-                    let taken = self.wire.take(count, &mut incoming);
+                    let taken = self.wire.take(&count, &mut incoming);
                     self.handle(&mut incoming)?;
                     taken?;
                     self.deliver();

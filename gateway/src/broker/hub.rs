@@ -30,12 +30,20 @@ pub struct Hub {
     subscriptions: RwLock<Subscriptions>,
     subscription_count: AtomicUsize,
     retained: RwLock<RetainedMessages>,
-    sessions: Mutex<HashMap<Arc<str>, (u64, Arc<Queue>)>>,
+    /// By client id.
+    sessions: Mutex<HashMap<Arc<str>, Place>>,
     last_session: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
-/// A connected client's place in the hub.
+/// Who has a client id now.
+#[derive(Debug)]
+struct Place {
+    session: u64,
+    queue: Arc<Queue>,
+}
+
+/// A connected client, as the hub knows it.
 #[derive(Debug)]
 pub(super) struct Member {
     session: u64,
@@ -135,9 +143,12 @@ impl Hub {
         let session = self.last_session.fetch_add(1, Ordering::Relaxed) + 1;
         let queue = Arc::<Queue>::default();
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (session, Arc::clone(&queue));
-        if let Some((_, former)) = sessions.insert(Arc::clone(&client_id), place) {
-            former.take_over();
+        let place = Place {
+            session,
+            queue: Arc::clone(&queue),
+        };
+        if let Some(former) = sessions.insert(Arc::clone(&client_id), place) {
+            former.queue.take_over();
         }
         Member {
             session,
@@ -162,7 +173,7 @@ impl Hub {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if sessions
             .get(&member.client_id)
-            .is_some_and(|(session, _)| *session == member.session)
+            .is_some_and(|place| place.session == member.session)
         {
             sessions.remove(&member.client_id);
         }

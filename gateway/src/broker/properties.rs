@@ -18,7 +18,8 @@ pub(super) fn read(properties: &[Property]) -> Option<Properties> {
             Property::ResponseTopic(p) => read.response_topic = Some(p.val().into()),
             Property::CorrelationData(p) => read.correlation_data = Some(p.val().into()),
             Property::UserProperty(p) => {
-                read.user_properties.push((p.key().into(), p.val().into()))
+                let (key, value) = (p.key().into(), p.val().into());
+                read.user_properties.push((key, value));
             }
             _ => {}
         }

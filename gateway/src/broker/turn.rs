@@ -51,7 +51,7 @@ impl Owed {
 
     /// Waits for the commit; `None` if the gateway stops before it. Cancel safe.
     pub(super) async fn committed(&mut self) -> Option<Committed> {
-        self.receipt.as_mut()?.committed().await
+        self.receipt.as_mut()?.committed().await.ok()
     }
 
     /// Writes the acknowledgements. The leave is either the proof of the commit or that there was none to wait for.

@@ -58,7 +58,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
     ) -> Result<Box<Connect>, End> {
         while incoming.is_empty() {
             let count = self.reader.read(&mut self.buffer).await;
-            self.take(count, incoming)?;
+            self.take(&count, incoming)?;
         }
         match incoming.remove(0) {
             Incoming::Connect(connect) => Ok(connect),
@@ -68,12 +68,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
 
     pub(super) fn take(
         &mut self,
-        count: io::Result<usize>,
+        count: &io::Result<usize>,
         incoming: &mut Vec<Incoming>,
     ) -> Result<(), End> {
         let count = match count {
             Ok(0) | Err(_) => return Err(End::Lost),
-            Ok(count) => count,
+            Ok(count) => *count,
         };
         let received = self.protocol.receive(&self.buffer[..count], incoming);
         if count == self.buffer.len() && count < MAX_READ_BYTES {
@@ -82,11 +82,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
         Ok(received?)
     }
 
-    pub(super) fn wrote(&mut self, count: io::Result<usize>) -> Result<(), End> {
+    pub(super) fn wrote(&mut self, count: &io::Result<usize>) -> Result<(), End> {
         match count {
             Ok(0) | Err(_) => Err(End::Lost),
             Ok(count) => {
-                self.protocol.out.drain(..count);
+                self.protocol.out.drain(..*count);
                 self.protocol.out.shrink_to(MAX_SEND_BYTES);
                 Ok(())
             }

@@ -14,7 +14,12 @@ pub(super) fn main(config: Result<Config, Faults>) -> ExitCode {
         Err(faults) => return usage(&faults.to_string()),
     };
     match runtime() {
-        Ok(runtime) => runtime.block_on(run(config)),
+        Ok(runtime) => {
+            let code = runtime.block_on(run(config));
+            // Whatever outlived the grace is not waited for.
+            runtime.shutdown_background();
+            code
+        }
         Err(code) => code,
     }
 }

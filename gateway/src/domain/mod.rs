@@ -8,3 +8,4 @@ pub mod sensor;
 pub mod status;
 pub mod timestamp;
 pub mod topic;
+pub mod uplink;

@@ -1,6 +1,7 @@
 //! A reading: what one sensor measured at one time. Before its commit it has no id; after it, it never changes.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -32,14 +33,15 @@ pub struct Reading {
     pub topic: Option<TopicName>,
 }
 
-/// What a payload says beside the value: the text of a JSON object, nothing kept for an empty one.
+/// What a payload says beside the value: the text of a JSON object, shared by the readings of one payload; nothing is
+/// kept for an empty one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Attributes(Option<Box<str>>);
+pub struct Attributes(Option<Arc<str>>);
 
 impl Attributes {
     /// Takes the text of a JSON object; `{}` becomes nothing.
     pub fn from_json(object: String) -> Self {
-        Self((object != "{}").then(|| object.into_boxed_str()))
+        Self((object != "{}").then(|| object.into()))
     }
 
     /// The JSON object's text, if it is not empty.

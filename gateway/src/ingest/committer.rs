@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{OutboxRequest, Submission, SubmissionReceiver, submission::Work};
+use super::{OutboxRequest, Refused, Submission, SubmissionReceiver, submission::Work};
 use crate::domain::{
     alert::{Alert, AlertState},
     message::{Message, Qos},
@@ -164,6 +164,9 @@ impl Committer {
     fn take(&mut self, work: Work, pending: &mut Pending) {
         match work {
             Work::Submission(mut submission) => {
+                if submission.is_indivisible && !self.writer.has_room_for(&submission.readings) {
+                    return submission.complete(Err(Refused::TooManySensors));
+                }
                 for reading in submission.readings.drain(..) {
                     self.rule(reading, &mut pending.group);
                 }
@@ -307,7 +310,7 @@ impl Committer {
     /// Tells everybody that the group is on disk.
     fn finish(&mut self, mut pending: Pending, committed: Committed) {
         for submission in &mut pending.submissions {
-            submission.complete(committed);
+            submission.complete(Ok(committed));
         }
         for (batches, done) in pending.recorded {
             done.send(batches).ok();

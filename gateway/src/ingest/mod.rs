@@ -8,5 +8,5 @@ mod submission;
 
 pub use committer::{Committer, Health, Outlet, Settings};
 pub use submission::{
-    Busy, OutboxRequest, Place, Receipt, Submission, SubmissionQueue, SubmissionReceiver,
+    Busy, OutboxRequest, Place, Receipt, Refused, Submission, SubmissionQueue, SubmissionReceiver,
 };

@@ -23,7 +23,18 @@ pub struct Submission {
     /// Each with the label of its reason.
     pub rejects: Vec<(&'static str, NewReject)>,
     pub messages: Vec<Message>,
-    receipt: Option<oneshot::Sender<Committed>>,
+    /// All of it or nothing: what cannot be stored refuses the whole, and nothing goes to the rejects.
+    pub is_indivisible: bool,
+    receipt: Option<oneshot::Sender<Result<Committed, Refused>>>,
+}
+
+/// Why a submission was not committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("the gateway is stopping")]
+    Stopped,
+    #[error("there are more sensors than the gateway can hold")]
+    TooManySensors,
 }
 
 impl Submission {
@@ -39,22 +50,22 @@ impl Submission {
         Receipt(receiver)
     }
 
-    pub(super) fn complete(&mut self, committed: Committed) {
+    pub(super) fn complete(&mut self, outcome: Result<Committed, Refused>) {
         if let Some(receipt) = self.receipt.take() {
             // The session may be gone: then nobody waits for the answer.
-            receipt.send(committed).ok();
+            receipt.send(outcome).ok();
         }
     }
 }
 
 /// A promise of [`Committed`].
 #[derive(Debug)]
-pub struct Receipt(oneshot::Receiver<Committed>);
+pub struct Receipt(oneshot::Receiver<Result<Committed, Refused>>);
 
 impl Receipt {
-    /// Waits for the commit; `None` if the gateway stops before it.
-    pub async fn committed(&mut self) -> Option<Committed> {
-        (&mut self.0).await.ok()
+    /// Waits for the commit. Cancel safe.
+    pub async fn committed(&mut self) -> Result<Committed, Refused> {
+        (&mut self.0).await.unwrap_or(Err(Refused::Stopped))
     }
 }
 

@@ -115,7 +115,7 @@ impl Reader {
             .sum()
     }
 
-    /// A page of readings, newest first. For a rare sensor it looks through [`SCAN_ROWS`] at a time, each in a
+    /// A page of readings, newest first. For a rare sensor it looks through 200,000 rows at a time, each in a
     /// transaction of its own.
     pub fn readings(&self, query: &ReadingQuery) -> Result<ReadingPage, StoreError> {
         let connection = self.connection()?;
@@ -136,7 +136,9 @@ impl Reader {
                 row.get::<_, Option<i64>>(0)
             })?
             .unwrap_or(0);
-        let mut upper = query.before.map_or(newest, |id| newest.min(id.0 - 1));
+        let mut upper = query
+            .before
+            .map_or(newest, |id| newest.min(id.0.saturating_sub(1)));
         let mut readings = Vec::new();
         while oldest <= upper && readings.len() < query.limit {
             let lower = upper.saturating_sub(SCAN_ROWS) + 1;

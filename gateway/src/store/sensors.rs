@@ -1,7 +1,7 @@
 //! Sensors by name, and the newest reading of each. Kept in memory and written behind, so that a commit only appends.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -105,6 +105,15 @@ impl Index {
     /// The key of a known sensor.
     pub(super) fn key(&self, sensor: &SensorId) -> Option<i64> {
         self.keys.get(sensor.as_str()).copied()
+    }
+
+    /// Whether all these sensors have a key or can be given one.
+    pub(super) fn has_room_for<'s>(&self, sensors: impl Iterator<Item = &'s SensorId>) -> bool {
+        let unknown: HashSet<&str> = sensors
+            .map(SensorId::as_str)
+            .filter(|name| !self.keys.contains_key(*name))
+            .collect();
+        self.keys.len() + unknown.len() <= MAX_SENSORS
     }
 
     /// Gives a new sensor its key; `None` when there are [`MAX_SENSORS`].

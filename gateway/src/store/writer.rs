@@ -101,6 +101,12 @@ impl Writer {
         )
     }
 
+    /// Whether the sensors of all these readings can be held.
+    pub fn has_room_for(&self, readings: &[Reading]) -> bool {
+        let ids = readings.iter().map(|reading| &reading.sensor_id);
+        self.index.has_room_for(ids)
+    }
+
     /// Puts a reading into the group and gives it its id. Too many sensors give it back.
     pub fn add_reading(
         &mut self,

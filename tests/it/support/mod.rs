@@ -16,33 +16,33 @@ use simulator::cloud::RunningCloud;
 use tempfile::TempDir;
 
 /// More than any step takes on a busy machine; whoever waits so long has failed.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// The gateway's folder: configuration and store, which outlive its processes.
-pub struct Site {
+pub(crate) struct Site {
     folder: TempDir,
     settings: String,
     allowed: Vec<&'static str>,
 }
 
 /// A gateway that runs.
-pub struct Gateway<'s> {
+pub(crate) struct Gateway<'s> {
     site: &'s Site,
     child: Child,
-    pub mqtt: SocketAddr,
-    pub http: SocketAddr,
+    pub(crate) mqtt: SocketAddr,
+    pub(crate) http: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Site {
     /// A site without a cloud.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with("")
     }
 
     /// A site with further settings in TOML: top-level keys are not possible, sections are.
-    pub fn with(sections: &str) -> Self {
+    pub(crate) fn with(sections: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = String::from(
             "gateway_id = \"test\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[http]\nlisten = \"127.0.0.1:0\"\n",
@@ -62,22 +62,22 @@ impl Site {
     }
 
     /// A site that delivers to `cloud` without lingering and retries soon.
-    pub fn delivering_to(cloud: &RunningCloud) -> Self {
+    pub(crate) fn delivering_to(cloud: &RunningCloud) -> Self {
         Self::with(&cloud_section(cloud, ""))
     }
 
     /// Log lines of WARN and ERROR that contain one of these are expected.
-    pub fn allow(mut self, parts: &[&'static str]) -> Self {
+    pub(crate) fn allow(mut self, parts: &[&'static str]) -> Self {
         self.allowed.extend(parts);
         self
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Starts the gateway and waits until it listens.
-    pub fn start(&self) -> Gateway<'_> {
+    pub(crate) fn start(&self) -> Gateway<'_> {
         let config = self.path("gateway.toml");
         std::fs::write(&config, &self.settings).unwrap();
         let mut child = command()
@@ -118,7 +118,7 @@ impl Site {
 
     /// Looks into the store with SQL, as any SQLite tool may.
     #[expect(clippy::disallowed_methods, reason = "a stranger's look at the file")]
-    pub fn sql<T: rusqlite::types::FromSql>(&self, query: &str) -> T {
+    pub(crate) fn sql<T: rusqlite::types::FromSql>(&self, query: &str) -> T {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = Connection::open_with_flags(self.path("gateway.db"), flags).unwrap();
         connection.busy_timeout(LIMIT).unwrap();
@@ -127,7 +127,7 @@ impl Site {
 
     /// All rows of a query with one column.
     #[expect(clippy::disallowed_methods, reason = "a stranger's look at the file")]
-    pub fn sql_all<T: rusqlite::types::FromSql>(&self, query: &str) -> Vec<T> {
+    pub(crate) fn sql_all<T: rusqlite::types::FromSql>(&self, query: &str) -> Vec<T> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = Connection::open_with_flags(self.path("gateway.db"), flags).unwrap();
         connection.busy_timeout(LIMIT).unwrap();
@@ -138,7 +138,7 @@ impl Site {
 }
 
 /// `[cloud]` for a simulated one, with further keys.
-pub fn cloud_section(cloud: &RunningCloud, keys: &str) -> String {
+pub(crate) fn cloud_section(cloud: &RunningCloud, keys: &str) -> String {
     let ca_file = cloud
         .ca_file()
         .map_or(String::new(), |path| format!("ca_file = {path:?}\n"));
@@ -149,7 +149,7 @@ pub fn cloud_section(cloud: &RunningCloud, keys: &str) -> String {
 }
 
 /// The binary, without settings from this process's environment.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("EDGE_GATEWAY_") {
@@ -174,19 +174,19 @@ fn listening(addresses: &Receiver<(String, String)>) -> Option<(SocketAddr, Sock
 }
 
 impl Gateway<'_> {
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Pulls the plug: SIGKILL.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.check_log();
     }
 
     /// SIGTERM, and waits for the end.
-    pub fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(mut self) -> ExitStatus {
         signal(self.pid(), "TERM");
         let status = self.child.wait().unwrap();
         self.check_log();
@@ -194,11 +194,11 @@ impl Gateway<'_> {
     }
 
     /// All log lines so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.http)
     }
 
@@ -230,7 +230,7 @@ impl Drop for Gateway<'_> {
 }
 
 /// Sends a signal by name.
-pub fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     let sent = Command::new("sh")
         .args(["-c", &format!("kill -{name} {pid}")])
         .status()
@@ -239,7 +239,7 @@ pub fn signal(pid: u32, name: &str) {
 }
 
 /// Waits until `holds` gives something; looks again every few milliseconds.
-pub async fn eventually<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> T {
     let search = async {
         loop {
             if let Some(found) = holds() {
@@ -255,6 +255,6 @@ pub async fn eventually<T>(what: &str, mut holds: impl FnMut() -> Option<T>) -> 
 }
 
 /// The folder of the repository.
-pub fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }

@@ -20,7 +20,7 @@ fn message(topic: &str, qos: Qos, retain: bool, payload: &str) -> Message {
 fn entry(filter: &str, qos: Qos) -> Entry {
     Entry {
         filter: TopicFilter::new(filter),
-        options: super::super::subscribe::SubscriptionOptions {
+        options: SubscriptionOptions {
             qos,
             no_local: false,
             retain_as_published: false,

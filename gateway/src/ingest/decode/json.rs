@@ -151,6 +151,9 @@ fn decode_single(
     }])
 }
 
+/// Attributes are stored with each reading of an object: beyond so many bytes in all that is no use but an attack.
+const MAX_COPIED_BYTES: usize = 1 << 20;
+
 /// One reading for each number; what is no number goes along as attributes.
 fn decode_several(
     members: &Members<'_>,
@@ -166,6 +169,9 @@ fn decode_several(
         (None, None) => return Err(Fault::NoSensor),
     };
     let attributes = members.attributes(|name, json| !known.is_consumed(name) && !is_number(json));
+    if MAX_COPIED_BYTES < attributes.as_json().len().saturating_mul(members.0.len()) {
+        return Err(Fault::TooManyCopies);
+    }
     let mut readings = Vec::new();
     for (name, json) in &members.0 {
         if known.is_consumed(name) || !is_number(json) {

@@ -28,6 +28,8 @@ pub enum Fault {
     EmptyArray,
     #[error("an attribute is nested too deeply")]
     TooDeep,
+    #[error("the object has too many numbers for so long attributes")]
+    TooManyCopies,
     #[error("`value` is missing and there is no other number")]
     NoValue,
     #[error("`{name}`: expected a finite number, found {found}")]
@@ -52,7 +54,11 @@ impl Fault {
         match self {
             Self::Empty | Self::EmptyArray => "empty",
             Self::NotUtf8 => "encoding",
-            Self::NotJson(_) | Self::WrongShape(_) | Self::Twice(_) | Self::TooDeep => "syntax",
+            Self::NotJson(_)
+            | Self::WrongShape(_)
+            | Self::Twice(_)
+            | Self::TooDeep
+            | Self::TooManyCopies => "syntax",
             Self::NoValue | Self::BadValue { .. } => "value",
             Self::NoSensor | Self::BadSensorType { .. } | Self::BadSensor(_) => "sensor",
             Self::BadTime(_) => "time",

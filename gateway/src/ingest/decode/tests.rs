@@ -147,6 +147,13 @@ fn what_cannot_be_read_is_rejected_with_its_reason() {
 }
 
 #[test]
+fn a_small_payload_cannot_become_a_large_one() {
+    let numbers: String = (0..10_000).map(|n| format!(",\"n{n}\":1")).collect();
+    let text = "x".repeat(100_000);
+    check(&format!(r#"{{"text":"{text}"{numbers}}}"#), &["! syntax"]);
+}
+
+#[test]
 fn bytes_that_are_no_text_are_rejected() {
     let topic = topic();
     let origin = Origin {

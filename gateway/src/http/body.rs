@@ -1,0 +1,78 @@
+//! Taking in a request's body: JSON of a bounded size within a bounded time.
+
+use std::{future::poll_fn, pin::Pin, time::Duration};
+
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
+use tokio::time;
+
+use super::problem::Problem;
+
+/// The largest body that is taken.
+pub(super) const MAX_BYTES: usize = 1024 * 1024;
+
+/// Of a larger one so much is read and thrown away: a client that is still writing would not see the answer.
+const MAX_DISCARDED_BYTES: usize = 16 * MAX_BYTES;
+
+/// How long a client may take to send a body.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The body of a request that says it is JSON, or does not say what it is.
+pub(super) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
+    let (parts, body) = request.into_parts();
+    let announced = body.size_hint().lower();
+    let is_held_back = parts.headers.contains_key(header::EXPECT);
+    let in_vain = if is_held_back {
+        MAX_BYTES
+    } else {
+        MAX_DISCARDED_BYTES
+    };
+    if (in_vain as u64) < announced {
+        return Err(Problem::TooLarge);
+    }
+    let bytes = time::timeout(PATIENCE, gather(body))
+        .await
+        .map_err(|_| Problem::TooSlow)??;
+    check_type(&parts.headers)?;
+    Ok(bytes)
+}
+
+async fn gather(mut body: Body) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|error| Problem::BrokenBody(error.to_string()))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        length += data.len();
+        if MAX_DISCARDED_BYTES < length {
+            break;
+        }
+        if length <= MAX_BYTES {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    if length <= MAX_BYTES {
+        Ok(bytes)
+    } else {
+        Err(Problem::TooLarge)
+    }
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(given) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let text = String::from_utf8_lossy(given.as_bytes());
+    let essence = text.split(';').next().unwrap_or("").trim();
+    let lower = essence.to_ascii_lowercase();
+    let is_json = lower == "application/json"
+        || (lower.starts_with("application/") && lower.ends_with("+json"));
+    if is_json {
+        Ok(())
+    } else {
+        Err(Problem::WrongType(essence.to_owned()))
+    }
+}

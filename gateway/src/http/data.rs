@@ -1,0 +1,53 @@
+//! `/data`: readings come in by POST, all or nothing; GET shows the newest value of each sensor.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Serialize, Serializer};
+
+use super::{Shared, body, problem::Problem};
+use crate::clock;
+use crate::ingest::{Submission, decode};
+use crate::store::{Committed, LastReading};
+
+/// Takes the readings of one request; answers when they are on disk.
+pub(super) async fn take(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = body::read_json(request).await?;
+    let mut submission = Submission::default();
+    submission.readings = decode::decode_request(&body, clock::now())?;
+    let committed = shared.commit(submission).await?;
+    Ok(received(committed))
+}
+
+fn received(_: Committed) -> Response {
+    #[derive(Serialize)]
+    struct Received {
+        status: &'static str,
+        message: &'static str,
+    }
+    let received = Received {
+        status: "success",
+        message: "Data received!",
+    };
+    (StatusCode::CREATED, Json(received)).into_response()
+}
+
+/// The newest value of each sensor, from memory.
+pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
+    Json(Values(shared.reader.last_readings())).into_response()
+}
+
+/// `{"s1":80.0,…}`
+struct Values(Vec<LastReading>);
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|last| (&last.sensor_id, last.value)))
+    }
+}

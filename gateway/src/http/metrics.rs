@@ -1,0 +1,36 @@
+//! `GET /metrics`: what the gateway counts, for Prometheus. What nobody counts on the way is looked up first.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use super::{Shared, outbox};
+
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The text format. What the store does not tell stays as it was.
+pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
+    shared.submissions.observe(&shared.metrics);
+    let metrics = &shared.metrics;
+    metrics
+        .outbox_pending
+        .set(shared.reader.outbox_pending() as i64);
+    let found = shared
+        .glance(|reader| {
+            let oldest_seconds = outbox::oldest_seconds(reader)?;
+            let dead_letters = reader.dead_letters()?;
+            Ok((reader.bytes_on_disk(), oldest_seconds, dead_letters))
+        })
+        .await;
+    if let Ok((bytes_on_disk, oldest_seconds, dead_letters)) = found {
+        metrics.store_bytes.set(bytes_on_disk as i64);
+        metrics
+            .outbox_oldest_seconds
+            .set(oldest_seconds.unwrap_or(0.0));
+        metrics.dead_letters.set(dead_letters as i64);
+    }
+    metrics.store_written_bytes.inc_by(shared.written.advance());
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.render()).into_response()
+}

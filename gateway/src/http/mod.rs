@@ -1,0 +1,161 @@
+//! The HTTP door: devices without MQTT post here, people and programs look in.
+//!
+//! `access` says who may, `body` takes in what a request carries, `problem` says what went wrong; each other file is
+//! one path of the contract.
+//!
+//! Absent on purpose: a 2xx for readings without their `Committed`; a disk access on an async thread; a body or an
+//! answer without a bound.
+
+mod access;
+mod body;
+mod data;
+mod health;
+mod metrics;
+mod outbox;
+mod problem;
+mod process_io;
+mod readings;
+mod status;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use prometheus::IntCounter;
+use tokio::{net::TcpListener, task, time};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Anonymous, Http};
+use crate::domain::uplink::UplinkStatus;
+use crate::ingest::{Health, Submission, SubmissionQueue};
+use crate::metrics::Metrics;
+use crate::store::{Committed, Reader};
+
+use problem::Problem;
+use process_io::WrittenBytes;
+
+/// Asks an uplink how it goes. Called for each request that shows it: it must not wait.
+pub type UplinkHandle = Arc<dyn Fn() -> UplinkStatus + Send + Sync>;
+
+/// A store that does not answer a short question within this time is not well.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What all requests share.
+struct Shared {
+    anonymous: Anonymous,
+    reader: Reader,
+    submissions: SubmissionQueue,
+    health: Arc<Health>,
+    uplinks: Vec<UplinkHandle>,
+    metrics: Arc<Metrics>,
+    received: IntCounter,
+    written: WrittenBytes,
+}
+
+/// The HTTP server, ready to run.
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+impl Server {
+    /// Puts the server together; `uplinks` is empty when nothing is forwarded.
+    pub fn new(
+        config: &Http,
+        reader: Reader,
+        submissions: SubmissionQueue,
+        health: Arc<Health>,
+        uplinks: Vec<UplinkHandle>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let shared = Shared {
+            anonymous: config.anonymous,
+            reader,
+            submissions,
+            health,
+            uplinks,
+            received: metrics.readings_received.with_label_values(&["http"]),
+            metrics,
+            written: WrittenBytes::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Serves until `stop`, then finishes the requests in flight. Until it returns the committer has a sender.
+    pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
+        let listener = listener.tap_io(|socket| {
+            if let Err(error) = socket.set_nodelay(true) {
+                tracing::debug!(%error, "a socket keeps its delay");
+            }
+        });
+        let service = router(self.shared).into_make_service_with_connect_info::<SocketAddr>();
+        let served = axum::serve(listener, service)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "the HTTP server failed");
+        }
+    }
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    let guarded = Router::new()
+        .route("/data", get(data::show).post(data::take))
+        .route("/status", get(status::show).post(status::take))
+        .route("/api/v1/readings", get(readings::show))
+        .route("/api/v1/outbox", get(outbox::show))
+        .route("/metrics", get(metrics::show))
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::wrong_method)
+        .layer(from_fn_with_state(Arc::clone(&shared), access::admit));
+    let open = Router::new()
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .method_not_allowed_fallback(problem::wrong_method);
+    guarded.merge(open).with_state(shared)
+}
+
+impl Shared {
+    /// Hands over what a request brought and waits until it is on disk.
+    async fn commit(&self, mut submission: Submission) -> Result<Committed, Problem> {
+        submission.is_indivisible = true;
+        let mut receipt = submission.receipt();
+        let place = self
+            .submissions
+            .reserve()
+            .await
+            .map_err(|_| Problem::Stopping)?;
+        self.received.inc_by(submission.readings.len() as u64);
+        place.submit(submission);
+        Ok(receipt.committed().await?)
+    }
+
+    /// Looks at the store on a thread that may block.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Reader) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let reader = self.reader.clone();
+        task::spawn_blocking(move || look(&reader)).await?
+    }
+
+    /// Looks at the store if it answers soon.
+    async fn glance<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Reader) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        time::timeout(STORE_PATIENCE, self.look(look))
+            .await
+            .unwrap_or_else(|_| Err(Problem::unwell("the store does not answer")))
+    }
+
+    fn uplink_statuses(&self) -> Vec<UplinkStatus> {
+        self.uplinks.iter().map(|ask| ask()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! What went wrong, as RFC 9457 has it. Only this file says which status an error has.
+
+use std::fmt;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::task::JoinError;
+
+use crate::ingest::Refused;
+use crate::ingest::decode::{Fault, RequestFault};
+use crate::store::StoreError;
+
+use super::body;
+
+/// The status of a gateway that lives but does not get its work done.
+pub(super) const NOT_READY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+
+/// Why a request is not answered as it wishes. The text is for the caller.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("the body is no JSON: {0}")]
+    NotJson(String),
+    #[error("the body broke off: {0}")]
+    BrokenBody(String),
+    #[error("parameter `{name}`: {expected}")]
+    BadParameter { name: String, expected: String },
+    #[error("there is nothing without credentials for a client from there")]
+    Unauthorized,
+    #[error("there is nothing at {0}")]
+    NoSuchPath(String),
+    #[error("the path does not know this method; `Allow` has those it knows")]
+    WrongMethod,
+    #[error("the body did not come in time")]
+    TooSlow,
+    #[error("the body is larger than {} bytes", body::MAX_BYTES)]
+    TooLarge,
+    #[error("expected `application/json`, found {0:?}")]
+    WrongType(String),
+    #[error("reading {index}: {fault}")]
+    BadReading { index: usize, fault: Fault },
+    #[error("{0}")]
+    BadStatus(String),
+    #[error("the gateway is stopping; nothing says whether this is on disk: send it again")]
+    Stopping,
+    #[error("there are more sensors than the gateway can hold: nothing of the request was stored")]
+    NoRoom,
+    #[error("{0}")]
+    Unwell(String),
+    /// The cause went to the log.
+    #[error("the gateway could not do it; its log says why")]
+    Internal,
+}
+
+impl Problem {
+    /// A parameter of the query that is not as it should be.
+    pub(super) fn bad_parameter(name: &str, expected: &str) -> Self {
+        Self::BadParameter {
+            name: name.to_owned(),
+            expected: expected.to_owned(),
+        }
+    }
+
+    /// Something that the gateway needs does not work.
+    pub(super) fn unwell(trouble: impl Into<String>) -> Self {
+        Self::Unwell(trouble.into())
+    }
+
+    /// Logs the cause, which is not for the caller.
+    pub(super) fn internal(error: impl fmt::Display) -> Self {
+        tracing::error!(%error, "an HTTP request failed");
+        Self::Internal
+    }
+
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::NotJson(_) | Self::BrokenBody(_) | Self::BadParameter { .. } => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NoSuchPath(_) => StatusCode::NOT_FOUND,
+            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::WrongType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BadReading { .. } | Self::BadStatus(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Stopping | Self::Unwell(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Stopped => Self::Stopping,
+            Refused::TooManySensors => Self::NoRoom,
+        }
+    }
+}
+
+/// The problem document.
+#[derive(Serialize)]
+struct Document {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    /// The place of the bad reading in the array.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let document = Document {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: self.to_string(),
+            index: match &self {
+                Self::BadReading { index, .. } => Some(*index),
+                _ => None,
+            },
+        };
+        let mut response = (status, Json(document)).into_response();
+        let content_type = HeaderValue::from_static("application/problem+json");
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, content_type);
+        if matches!(self, Self::Unauthorized) {
+            let scheme = HeaderValue::from_static("Bearer");
+            headers.insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+/// Answers for all paths that do not exist.
+pub(super) async fn no_such_path(uri: Uri) -> Problem {
+    Problem::NoSuchPath(uri.path().to_owned())
+}
+
+/// Answers for the methods that a path does not know; the router adds `Allow`.
+pub(super) async fn wrong_method() -> Problem {
+    Problem::WrongMethod
+}
+
+impl From<RequestFault> for Problem {
+    fn from(fault: RequestFault) -> Self {
+        match fault {
+            RequestFault::NotJson(error) => Self::NotJson(error),
+            RequestFault::Bad { index, fault } => Self::BadReading { index, fault },
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<serde_json::Error> for Problem {
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<JoinError> for Problem {
+    fn from(error: JoinError) -> Self {
+        Self::internal(error)
+    }
+}

@@ -1,0 +1,155 @@
+//! `GET /api/v1/readings`: stored readings, newest first, a page at a time.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use url::form_urlencoded;
+
+use super::{Shared, problem::Problem};
+use crate::domain::reading::ReadingId;
+use crate::domain::sensor::SensorId;
+use crate::store::{Reader, ReadingQuery};
+
+const MAX_LIMIT: usize = 10_000;
+const DEFAULT_LIMIT: usize = 100;
+
+/// A page ends early when it has so many bytes; `next` goes on from there.
+const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// So many readings are taken from the store at once, each in a short transaction.
+const CHUNK: usize = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Json,
+    Ndjson,
+}
+
+/// What was asked for.
+#[derive(Debug)]
+struct Wanted {
+    query: ReadingQuery,
+    format: Format,
+}
+
+/// An answer's body and where the next page begins.
+#[derive(Debug)]
+struct Page {
+    body: Vec<u8>,
+    next: Option<ReadingId>,
+}
+
+/// A page of readings.
+pub(super) async fn show(
+    State(shared): State<Arc<Shared>>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let Wanted { query, format } = parse(&pairs)?;
+    let page = shared
+        .look(move |reader| read_page(reader, query, format))
+        .await?;
+    let content_type = match format {
+        Format::Json => HeaderValue::from_static("application/json"),
+        Format::Ndjson => HeaderValue::from_static("application/x-ndjson"),
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    if let Some(next) = page.next {
+        headers.insert(header::LINK, link_to(&pairs, next)?);
+    }
+    Ok((headers, page.body).into_response())
+}
+
+fn parse(pairs: &[(String, String)]) -> Result<Wanted, Problem> {
+    let mut wanted = Wanted {
+        query: ReadingQuery {
+            sensor_id: None,
+            before: None,
+            limit: DEFAULT_LIMIT,
+        },
+        format: Format::Json,
+    };
+    for (at, (name, value)) in pairs.iter().enumerate() {
+        let bad = |expected: String| Problem::bad_parameter(name, &expected);
+        if pairs[..at].iter().any(|(earlier, _)| earlier == name) {
+            return Err(bad("expected once, found twice".to_owned()));
+        }
+        match name.as_str() {
+            "sensor" => {
+                let sensor_id = SensorId::new(value).map_err(|error| bad(error.to_string()))?;
+                wanted.query.sensor_id = Some(sensor_id);
+            }
+            "limit" => wanted.query.limit = number(value, MAX_LIMIT as i64).map_err(bad)? as usize,
+            "after" => wanted.query.before = Some(ReadingId(number(value, i64::MAX).map_err(bad)?)),
+            "format" => wanted.format = format(value).map_err(bad)?,
+            "from" | "to" => return Err(bad("not yet supported by this version".to_owned())),
+            _ => {
+                let known = "unknown; there are sensor, limit, after and format";
+                return Err(bad(known.to_owned()));
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+fn number(text: &str, most: i64) -> Result<i64, String> {
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|number| is_digits && (1..=most).contains(number))
+        .ok_or_else(|| format!("expected a whole number from 1 to {most}"))
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    match text {
+        "json" => Ok(Format::Json),
+        "ndjson" => Ok(Format::Ndjson),
+        "csv" => Err("csv is not yet supported by this version: expected json or ndjson".into()),
+        _ => Err("expected json or ndjson".into()),
+    }
+}
+
+/// Blocks. Readings never change and newer ones are not asked for, so the chunks make one picture.
+fn read_page(reader: &Reader, mut query: ReadingQuery, format: Format) -> Result<Page, Problem> {
+    let mut left = query.limit;
+    let mut body = Vec::new();
+    if format == Format::Json {
+        body.extend_from_slice(b"{\"items\":[");
+    }
+    let start = body.len();
+    let next = loop {
+        query.limit = left.min(CHUNK);
+        let chunk = reader.readings(&query)?;
+        for reading in &chunk.readings {
+            if format == Format::Json && start < body.len() {
+                body.push(b',');
+            }
+            serde_json::to_writer(&mut body, reading)?;
+            if format == Format::Ndjson {
+                body.push(b'\n');
+            }
+        }
+        left -= chunk.readings.len();
+        if chunk.next.is_none() || left == 0 || MAX_PAGE_BYTES <= body.len() {
+            break chunk.next;
+        }
+        query.before = chunk.next;
+    };
+    if format == Format::Json {
+        body.extend_from_slice(b"],\"next\":");
+        serde_json::to_writer(&mut body, &next)?;
+        body.push(b'}');
+    }
+    Ok(Page { body, next })
+}
+
+/// The next page (RFC 8288), for formats that have no place for it in the body.
+fn link_to(pairs: &[(String, String)], next: ReadingId) -> Result<HeaderValue, Problem> {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs.iter().filter(|(name, _)| name != "after"))
+        .append_pair("after", &next.to_string())
+        .finish();
+    HeaderValue::try_from(format!("<?{query}>; rel=\"next\"")).map_err(Problem::internal)
+}

@@ -1,0 +1,759 @@
+//! The router in-process, on a real store and a real committer.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
+use axum::http::{Method, Request, StatusCode, header};
+use axum::response::Response;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::*;
+use crate::config::Config;
+use crate::ingest::{Committer, Settings, SubmissionReceiver};
+use crate::rules::Engine;
+use crate::store::{StoreError, Writer};
+
+const HERE: &str = "127.0.0.1:40000";
+
+/// A server and what it stands on.
+struct House {
+    shared: Arc<Shared>,
+    uplink: Arc<Mutex<UplinkStatus>>,
+    folder: TempDir,
+}
+
+/// What is needed to start the committer later.
+struct Works {
+    writer: Writer,
+    receiver: SubmissionReceiver,
+}
+
+impl House {
+    /// With a committer that runs, one uplink, and loopback let in.
+    fn open() -> Self {
+        let (house, works) = Self::idle(Anonymous::Loopback);
+        works.start(&house);
+        house
+    }
+
+    /// The committer does not run yet.
+    fn idle(anonymous: Anonymous) -> (Self, Works) {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = Writer::open(&folder.path().join("gateway.db")).unwrap();
+        let (queue, receiver) = SubmissionQueue::new();
+        let uplink = Arc::new(Mutex::new(UplinkStatus {
+            name: "cloud".into(),
+            last_verdict: Some("retry: 503".to_owned()),
+            next_attempt_seconds: Some(40.1),
+            drain_seconds: None,
+            held: None,
+        }));
+        let asked = Arc::clone(&uplink);
+        let config = Http {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            anonymous,
+        };
+        let server = Server::new(
+            &config,
+            writer.reader(),
+            queue,
+            Arc::default(),
+            vec![Arc::new(move || asked.lock().unwrap().clone())],
+            Arc::default(),
+        );
+        let house = Self {
+            shared: server.shared,
+            uplink,
+            folder,
+        };
+        (house, Works { writer, receiver })
+    }
+
+    fn server(&self) -> Server {
+        Server {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        self.send_from(HERE, request).await
+    }
+
+    async fn send_from(&self, peer: &str, mut request: Request<Body>) -> Answer {
+        let peer: SocketAddr = peer.parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let router = router(Arc::clone(&self.shared));
+        Answer::of(router.oneshot(request).await.unwrap()).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.send(request(Method::GET, path, "")).await
+    }
+
+    async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+        self.send(request(Method::POST, path, body)).await
+    }
+
+    async fn post_as(&self, content_type: &str, path: &str, body: &str) -> Answer {
+        let mut request = request(Method::POST, path, body.to_owned());
+        let content_type = content_type.parse().unwrap();
+        request
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, content_type);
+        self.send(request).await
+    }
+}
+
+impl Works {
+    fn start(self, house: &House) -> thread::JoinHandle<Result<(), StoreError>> {
+        let rules = Config::load(None, std::iter::empty()).unwrap().rules;
+        let settings = Settings {
+            gateway_id: "edge-1".into(),
+            group_commit: Duration::ZERO,
+            outlet: Box::new(drop),
+            outbox_wake: Arc::default(),
+            metrics: Arc::clone(&house.shared.metrics),
+            health: Arc::clone(&house.shared.health),
+            give_up: CancellationToken::new(),
+        };
+        let engine = Engine::compile(&rules).unwrap();
+        let runtime = Handle::current();
+        Committer::spawn(self.writer, engine, self.receiver, settings, runtime).unwrap()
+    }
+}
+
+fn request(method: Method, path: &str, body: impl Into<Body>) -> Request<Body> {
+    let builder = Request::builder().method(method).uri(path);
+    builder.body(body.into()).unwrap()
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: axum::http::HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    async fn of(response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+
+    fn header(&self, name: header::HeaderName) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    #[track_caller]
+    fn is(&self, status: u16) -> &Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    /// A problem document with this status; gives it.
+    #[track_caller]
+    fn is_problem(&self, status: u16) -> Value {
+        self.is(status);
+        assert_eq!(
+            self.header(header::CONTENT_TYPE),
+            "application/problem+json"
+        );
+        let document = self.json();
+        assert_eq!(document["type"], "about:blank");
+        assert_eq!(document["status"], status);
+        assert_eq!(
+            document["title"],
+            self.status.canonical_reason().unwrap_or_default()
+        );
+        assert!(
+            document["detail"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty())
+        );
+        document
+    }
+}
+
+#[tokio::test]
+async fn a_reading_is_shown_once_it_is_acknowledged() {
+    let house = House::open();
+    let answer = house.post("/data", r#"{"id":"s1","value":80}"#).await;
+    assert_eq!(
+        answer.is(201).text,
+        r#"{"status":"success","message":"Data received!"}"#
+    );
+    assert_eq!(answer.header(header::CONTENT_TYPE), "application/json");
+    let several = r#"[{"sensor_id":"s2","value":1.5},{"sensor_id":"s1","value":90}]"#;
+    house.post("/data", several).await.is(201);
+    assert_eq!(
+        house.get("/data").await.is(200).text,
+        r#"{"s1":90.0,"s2":1.5}"#
+    );
+    let received = &house.shared.received;
+    assert_eq!(received.get(), 3);
+}
+
+#[tokio::test]
+async fn a_refused_request_leaves_nothing() {
+    let house = House::open();
+    let check = async |body: &str, status: u16, index: Option<usize>| {
+        let problem = house
+            .post("/data", body.to_owned())
+            .await
+            .is_problem(status);
+        assert_eq!(
+            problem.get("index"),
+            index.map(Value::from).as_ref(),
+            "{body}"
+        );
+    };
+    check("", 400, None).await;
+    check(r#"{"id":"s1","value":80"#, 400, None).await;
+    check(r#"[{"id":"s1","value":1},"#, 400, None).await;
+    check("[]", 422, Some(0)).await;
+    check("7", 422, Some(0)).await;
+    check(r#"{"value":7}"#, 422, Some(0)).await;
+    check(r#"{"id":"s1","value":"hot"}"#, 422, Some(0)).await;
+    check(
+        r#"[{"id":"s1","value":1},{"id":"a+b","value":1}]"#,
+        422,
+        Some(1),
+    )
+    .await;
+    assert_eq!(house.get("/data").await.json(), json!({}));
+    let metrics = house.get("/metrics").await.text;
+    assert!(metrics.contains("gateway_readings_received_total{transport=\"http\"} 0"));
+    assert!(!metrics.contains("gateway_readings_rejected_total{"));
+}
+
+#[tokio::test]
+async fn only_json_is_taken() {
+    let house = House::open();
+    let reading = r#"{"id":"s1","value":80}"#;
+    for good in [
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/senml+json",
+    ] {
+        house.post_as(good, "/data", reading).await.is(201);
+    }
+    for bad in ["text/plain", "application/x-www-form-urlencoded", "json"] {
+        house.post_as(bad, "/data", reading).await.is_problem(415);
+    }
+    let status = r#"{"device_id":"d1","status":"online"}"#;
+    let answer = house.post_as("text/plain", "/status", status).await;
+    answer.is_problem(415);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused() {
+    let house = House::open();
+    let padded = |length: usize| {
+        let reading = r#"{"id":"s1","value":80}"#;
+        reading.to_owned() + &" ".repeat(length - reading.len())
+    };
+    house.post("/data", padded(body::MAX_BYTES)).await.is(201);
+    let large = padded(body::MAX_BYTES + 1);
+    house.post("/data", large.clone()).await.is_problem(413);
+    house.post("/status", large).await.is_problem(413);
+    let huge = padded(17 * body::MAX_BYTES);
+    house.post("/data", huge).await.is_problem(413);
+}
+
+#[tokio::test]
+async fn a_status_comes_by_query_or_by_body() {
+    let house = House::open();
+    let answer = house.post("/status?device_id=d1&status=online", "").await;
+    assert_eq!(answer.is(200).text, r#"{"status":"success"}"#);
+    let body = r#"{"device_id":"d2","status":"offline"}"#;
+    house.post("/status", body).await.is(200);
+    let body = r#"{"device_id":"d9","status":"a b"}"#;
+    house.post("/status?device_id=d3", body).await.is(200);
+    house
+        .post("/status?device_id=caf%C3%A9&status=a%20b", "no JSON")
+        .await
+        .is(200);
+    assert_eq!(
+        house.get("/status").await.is(200).text,
+        r#"{"café":"a b","d1":"online","d2":"offline","d3":"a b"}"#
+    );
+}
+
+#[tokio::test]
+async fn a_bad_status_is_refused() {
+    let house = House::open();
+    let check = async |path: &str, body: &str, status: u16| {
+        let answer = house.post(path, body.to_owned()).await;
+        answer.is_problem(status);
+    };
+    check("/status", "", 422).await;
+    check("/status?device_id=d1", "", 422).await;
+    check("/status", r#"{"device_id":"d1"}"#, 422).await;
+    check("/status", r#"{"device_id":7,"status":"online"}"#, 422).await;
+    check("/status", r#"{"device_id":"d1","#, 400).await;
+    check("/status?device_id=a%2Fb&status=online", "", 422).await;
+    check("/status?device_id=d1&status=", "", 422).await;
+    assert_eq!(house.get("/status").await.json(), json!({}));
+}
+
+#[tokio::test]
+async fn paging_neither_skips_nor_repeats() {
+    let house = House::open();
+    let readings: Vec<Value> = (0..250)
+        .map(|n| json!({"sensor_id": format!("s{}", n % 2), "value": n, "ts": 1_764_000_000_000_i64 + n}))
+        .collect();
+    let all = Value::from(readings).to_string();
+    house.post("/data", all).await.is(201);
+    let check = async |query: &str, limit: usize, expected: Vec<f64>| {
+        let mut seen = Vec::new();
+        let mut after = String::new();
+        loop {
+            let path = format!("/api/v1/readings?limit={limit}{query}{after}");
+            let page = house.get(&path).await.is(200).json();
+            let items = page["items"].as_array().unwrap();
+            assert!(items.len() <= limit);
+            seen.extend(items.iter().map(|item| item["value"].as_f64().unwrap()));
+            // What comes in meanwhile stands before the first page.
+            house
+                .post("/data", r#"{"id":"s0","value":-1}"#)
+                .await
+                .is(201);
+            match page["next"].as_i64() {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+        seen.retain(|value| 0.0 <= *value);
+        assert_eq!(seen, expected, "{query}");
+    };
+    let down = |step| (0..250).rev().step_by(step).map(f64::from).collect();
+    check("", 7, down(1)).await;
+    check("", 249, down(1)).await;
+    check("", 10_000, down(1)).await;
+    check("&sensor=s1", 40, down(2)).await;
+    check("&sensor=nobody", 40, Vec::new()).await;
+}
+
+#[tokio::test]
+async fn a_stored_reading_has_the_shape_of_the_contract() {
+    let house = House::open();
+    let body = r#"{"sensor_id":"s1","value":80,"ts":1764000000000,"seq":7}"#;
+    house.post("/data", body).await.is(201);
+    let answer = house.get("/api/v1/readings").await;
+    assert_eq!(
+        answer.is(200).header(header::CONTENT_TYPE),
+        "application/json"
+    );
+    let mut page = answer.json();
+    assert!(page["items"][0]["received_at"].take().is_i64());
+    assert_eq!(
+        page,
+        json!({"items": [{
+            "id": 1, "sensor_id": "s1", "value": 80.0, "ts": 1_764_000_000_000_i64, "received_at": null,
+            "tags": ["high"], "attributes": {"seq": 7},
+        }], "next": null})
+    );
+}
+
+#[tokio::test]
+async fn ndjson_has_one_reading_a_line() {
+    let house = House::open();
+    let body = r#"[{"id":"a b","value":1},{"id":"a b","value":2},{"id":"a b","value":3}]"#;
+    house.post("/data", body).await.is(201);
+    let answer = house
+        .get("/api/v1/readings?format=ndjson&limit=2&sensor=a%20b")
+        .await;
+    assert_eq!(
+        answer.is(200).header(header::CONTENT_TYPE),
+        "application/x-ndjson"
+    );
+    let values = |text: &str| -> Vec<f64> {
+        let value = |line| serde_json::from_str::<Value>(line).unwrap()["value"].as_f64();
+        text.lines().map(|line| value(line).unwrap()).collect()
+    };
+    assert_eq!(values(&answer.text), [3.0, 2.0]);
+    let link = answer.header(header::LINK);
+    let query = link
+        .strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix(">; rel=\"next\""))
+        .unwrap();
+    let rest = house.get(&format!("/api/v1/readings{query}")).await;
+    assert_eq!(values(&rest.is(200).text), [1.0]);
+    assert!(rest.text.ends_with("}\n"));
+    assert_eq!(rest.header(header::LINK), "");
+}
+
+#[tokio::test]
+async fn a_large_page_ends_early() {
+    let house = House::open();
+    let note = "x".repeat(100_000);
+    let readings = [(); 10].map(|()| json!({"id": "s1", "value": 1, "note": note}));
+    let body = Value::from(readings.to_vec()).to_string();
+    for _ in 0..15 {
+        house.post("/data", body.clone()).await.is(201);
+    }
+    let page = house.get("/api/v1/readings?limit=150").await.is(200).json();
+    let first = page["items"].as_array().unwrap().len();
+    assert!(first < 150);
+    let next = page["next"].as_i64().unwrap();
+    let rest = house
+        .get(&format!("/api/v1/readings?limit=150&after={next}"))
+        .await
+        .json();
+    assert_eq!(first + rest["items"].as_array().unwrap().len(), 150);
+    assert_eq!(rest["next"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_bad_parameter_is_named() {
+    let house = House::open();
+    let check = async |query: &str, name: &str| {
+        let problem = house
+            .get(&format!("/api/v1/readings?{query}"))
+            .await
+            .is_problem(400);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("`{name}`")), "{detail}");
+    };
+    for bad in [
+        "0",
+        "-1",
+        "+1",
+        "10001",
+        "1.5",
+        "many",
+        "",
+        "99999999999999999999",
+    ] {
+        check(&format!("limit={bad}"), "limit").await;
+    }
+    for bad in ["0", "-9223372036854775808", "x", ""] {
+        check(&format!("after={bad}"), "after").await;
+    }
+    for bad in ["", "a%2Bb", "%24SYS"] {
+        check(&format!("sensor={bad}"), "sensor").await;
+    }
+    check("format=xml", "format").await;
+    check("format=csv", "format").await;
+    check("from=0", "from").await;
+    check("to=0", "to").await;
+    check("limit=1&limit=2", "limit").await;
+    check("sensors=s1", "sensors").await;
+}
+
+#[tokio::test]
+async fn the_outbox_tells_what_waits() {
+    let house = House::open();
+    let mut empty = house.get("/api/v1/outbox").await.is(200).json();
+    assert_eq!(empty["uplinks"].take()[0]["pending"], 0);
+    assert_eq!(
+        empty,
+        json!({
+            "pending": 0, "oldest_seconds": null, "last_verdict": "retry: 503", "next_attempt_seconds": 40.1,
+            "drain_seconds": null, "uplinks": null,
+        })
+    );
+    let body = r#"[{"id":"s1","value":51},{"id":"s1","value":50},{"id":"s1","value":99}]"#;
+    house.post("/data", body).await.is(201);
+    let outbox = house.get("/api/v1/outbox").await.is(200).json();
+    assert_eq!(outbox["pending"], 2);
+    assert!(outbox["oldest_seconds"].is_f64());
+    assert_eq!(outbox["uplinks"].as_array().unwrap().len(), 1);
+    let uplink = &outbox["uplinks"][0];
+    assert_eq!(uplink["name"], "cloud");
+    for key in [
+        "pending",
+        "oldest_seconds",
+        "last_verdict",
+        "next_attempt_seconds",
+        "drain_seconds",
+    ] {
+        assert_eq!(uplink.get(key), outbox.get(key), "{key}");
+        assert!(uplink.get(key).is_some(), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn an_uplink_that_is_held_is_alive_but_not_ready() {
+    let house = House::open();
+    house.get("/healthz").await.is(200);
+    let ready = house.get("/readyz").await.is(200).json();
+    assert_eq!(
+        ready,
+        json!({"status": "ready", "checks": [
+            {"name": "committer", "ok": true, "detail": null},
+            {"name": "store", "ok": true, "detail": null},
+            {"name": "uplink:cloud", "ok": true, "detail": null},
+        ]})
+    );
+    house.uplink.lock().unwrap().held = Some("held: 401".to_owned());
+    let answer = house.get("/healthz").await;
+    assert_eq!(answer.is(200).text, r#"{"status":"ok"}"#);
+    let ready = house.get("/readyz").await.is(503).json();
+    assert_eq!(ready["status"], "not ready");
+    assert_eq!(
+        ready["checks"][2],
+        json!({"name": "uplink:cloud", "ok": false, "detail": "held: 401"})
+    );
+}
+
+#[tokio::test]
+async fn without_its_committer_the_gateway_is_not_alive() {
+    let (mut house, works) = House::idle(Anonymous::Loopback);
+    let committer = works.start(&house);
+    // It ends when nobody can submit any more.
+    Arc::get_mut(&mut house.shared).unwrap().submissions = SubmissionQueue::new().0;
+    committer.join().unwrap().unwrap();
+    let problem = house.get("/healthz").await.is_problem(503);
+    assert_eq!(problem["detail"], "the committer has ended");
+    let ready = house.get("/readyz").await.is(503).json();
+    assert_eq!(ready["checks"][0]["ok"], false);
+    assert_eq!(ready["checks"][1]["ok"], true);
+    let reading = r#"{"id":"s1","value":1}"#;
+    house.post("/data", reading).await.is_problem(503);
+}
+
+#[tokio::test]
+async fn what_the_gateway_did_not_commit_is_not_acknowledged() {
+    let (house, works) = House::idle(Anonymous::Loopback);
+    let (answer, ()) = tokio::join!(
+        house.post("/data", r#"{"id":"s1","value":1}"#),
+        async move { drop(works.receiver) }
+    );
+    answer.is_problem(503);
+    assert_eq!(house.get("/data").await.json(), json!({}));
+}
+
+#[tokio::test]
+async fn the_cause_of_an_internal_failure_stays_inside() {
+    let house = House::open();
+    fs::remove_file(house.folder.path().join("gateway.db")).unwrap();
+    for path in ["/status", "/api/v1/readings", "/api/v1/outbox"] {
+        let problem = house.get(path).await.is_problem(500);
+        assert_eq!(problem["detail"], Problem::Internal.to_string());
+    }
+    house.get("/healthz").await.is_problem(503);
+    let ready = house.get("/readyz").await.is(503).json();
+    assert_eq!(ready["checks"][1]["ok"], false);
+    house.get("/metrics").await.is(200);
+}
+
+#[tokio::test]
+async fn all_metrics_of_the_contract_are_there_from_the_start() {
+    let house = House::open();
+    let answer = house.get("/metrics").await;
+    assert_eq!(
+        answer.is(200).header(header::CONTENT_TYPE),
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    for (name, kind) in [
+        ("gateway_readings_received_total", "counter"),
+        ("gateway_readings_committed_total", "counter"),
+        ("gateway_readings_rejected_total", "counter"),
+        ("gateway_readings_lost_total", "counter"),
+        ("gateway_alerts_total", "counter"),
+        ("gateway_commit_seconds", "histogram"),
+        ("gateway_commit_readings", "histogram"),
+        ("gateway_store_bytes", "gauge"),
+        ("gateway_store_written_bytes_total", "counter"),
+        ("gateway_outbox_pending", "gauge"),
+        ("gateway_outbox_oldest_seconds", "gauge"),
+        ("gateway_uplink_requests_total", "counter"),
+        ("gateway_uplink_readings_total", "counter"),
+        ("gateway_mqtt_connections", "gauge"),
+        ("gateway_mqtt_messages_total", "counter"),
+        ("gateway_queue_depth", "gauge"),
+        ("gateway_dead_letters", "gauge"),
+    ] {
+        let line = format!("# TYPE {name} {kind}\n");
+        assert_eq!(answer.text.matches(&line).count(), 1, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn gauges_are_as_new_as_the_scrape() {
+    let house = House::open();
+    let body = r#"[{"id":"s1","value":60},{"id":"s1","value":90}]"#;
+    house.post("/data", body).await.is(201);
+    let text = house.get("/metrics").await.text;
+    let value = |name: &str| -> f64 {
+        let rest = text
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name} ")));
+        rest.unwrap().parse().unwrap()
+    };
+    assert_eq!(value("gateway_outbox_pending"), 2.0);
+    assert!(0.0 < value("gateway_store_bytes"));
+    assert_eq!(value("gateway_dead_letters"), 0.0);
+    assert_eq!(value("gateway_queue_depth{queue=\"submissions\"}"), 0.0);
+    assert_eq!(
+        value("gateway_readings_received_total{transport=\"http\"}"),
+        2.0
+    );
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_problems() {
+    let house = House::open();
+    for path in ["/", "/nothing", "/data/", "/api/v1"] {
+        house.get(path).await.is_problem(404);
+    }
+    let check = async |method: Method, path: &str, allowed: &[&str]| {
+        let answer = house.send(request(method, path, "")).await;
+        answer.is_problem(405);
+        let mut found: Vec<&str> = answer.header(header::ALLOW).split(',').collect();
+        found.sort_unstable();
+        assert_eq!(found, allowed, "{path}");
+    };
+    check(Method::DELETE, "/data", &["GET", "HEAD", "POST"]).await;
+    check(Method::PUT, "/status", &["GET", "HEAD", "POST"]).await;
+    check(Method::POST, "/api/v1/readings", &["GET", "HEAD"]).await;
+    check(Method::POST, "/metrics", &["GET", "HEAD"]).await;
+    check(Method::POST, "/healthz", &["GET", "HEAD"]).await;
+}
+
+#[tokio::test]
+async fn without_tokens_the_address_decides_who_may_come() {
+    let check = async |anonymous: Anonymous, peer: &str, may_come: bool| {
+        let (house, _works) = House::idle(anonymous);
+        for (method, path, status) in [
+            (Method::GET, "/data", 200),
+            (Method::GET, "/metrics", 200),
+            (Method::GET, "/nothing", 404),
+            (Method::DELETE, "/data", 405),
+        ] {
+            let answer = house.send_from(peer, request(method, path, "")).await;
+            if may_come {
+                answer.is(status);
+            } else {
+                answer.is_problem(401);
+                assert_eq!(answer.header(header::WWW_AUTHENTICATE), "Bearer");
+            }
+        }
+        for path in ["/healthz", "/readyz"] {
+            let answer = house.send_from(peer, request(Method::GET, path, "")).await;
+            answer.is(200);
+        }
+    };
+    check(Anonymous::Never, HERE, false).await;
+    check(Anonymous::Loopback, HERE, true).await;
+    check(Anonymous::Loopback, "[::1]:1", true).await;
+    check(Anonymous::Loopback, "[::ffff:127.0.0.1]:1", true).await;
+    check(Anonymous::Loopback, "192.0.2.1:1", false).await;
+    check(Anonymous::Loopback, "[2001:db8::1]:1", false).await;
+    check(Anonymous::Always, "192.0.2.1:1", true).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_known_is_refused() {
+    let house = House::open();
+    let request = request(Method::GET, "/data", "");
+    let answer = router(Arc::clone(&house.shared)).oneshot(request).await;
+    Answer::of(answer.unwrap()).await.is_problem(401);
+}
+
+/// A server on a socket of its own, and a client that is connected to it.
+struct Line {
+    socket: TcpStream,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Line {
+    async fn to(house: &House) -> Self {
+        let listener = TcpListener::bind(HERE.replace("40000", "0")).await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(house.server().run(listener, stop.clone()));
+        Self {
+            socket,
+            stop,
+            tasks,
+        }
+    }
+
+    async fn write(&mut self, text: &str) {
+        self.socket.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    async fn read_until(&mut self, end: &str) -> String {
+        let mut text = String::new();
+        while !text.ends_with(end) {
+            let byte = self.socket.read_u8().await.unwrap();
+            text.push(char::from(byte));
+        }
+        text
+    }
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_finished_before_the_server_ends() {
+    let house = House::open();
+    let mut line = Line::to(&house).await;
+    line.write(
+        "POST /data HTTP/1.1\r\nHost: gateway\r\nExpect: 100-continue\r\nContent-Length: 21\r\n\r\n",
+    )
+    .await;
+    let first = line.read_until("\r\n\r\n").await;
+    assert!(first.starts_with("HTTP/1.1 100 "), "{first}");
+    line.stop.cancel();
+    line.write(r#"{"id":"s1","value":1}"#).await;
+    let mut rest = String::new();
+    line.socket.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.starts_with("HTTP/1.1 201 "), "{rest}");
+    line.tasks.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let house = House::idle(Anonymous::Loopback).0;
+    let mut line = Line::to(&house).await;
+    line.write("POST /data HTTP/1.1\r\nHost: gateway\r\nContent-Length: 21\r\n\r\n{")
+        .await;
+    let head = line.read_until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
+    assert!(head.contains("application/problem+json"), "{head}");
+}
+
+#[tokio::test]
+async fn a_client_that_still_writes_sees_why_its_body_is_refused() {
+    let house = House::open();
+    let mut line = Line::to(&house).await;
+    let body = " ".repeat(3 * body::MAX_BYTES);
+    let length = body.len();
+    line.write(&format!(
+        "POST /data HTTP/1.1\r\nHost: gateway\r\nContent-Length: {length}\r\n\r\n{body}"
+    ))
+    .await;
+    let head = line.read_until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+}
