@@ -134,13 +134,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             if !has_room {
                 self.last_packet = Instant::now();
             }
+            let weight = self.unsent.as_ref().map_or(0, Submission::weight);
             tokio::select! {
                 count = self.wire.writer.write(&self.wire.protocol.out), if !self.wire.protocol.out.is_empty() => {
                     self.wire.wrote(&count)?;
                     self.deliver();
                 }
                 committed = next_commit(&mut self.owed) => self.settle(committed)?,
-                place = shared.submissions.reserve(), if self.unsent.is_some() => match (place, self.unsent.take()) {
+                place = shared.submissions.reserve(weight), if self.unsent.is_some() => match (place, self.unsent.take()) {
                     (Ok(place), Some(submission)) => place.submit(submission),
                     _ => return Err(End::Said(Goodbye::ShuttingDown)),
                 },

@@ -125,7 +125,7 @@ impl Shared {
         let mut receipt = submission.receipt();
         let place = self
             .submissions
-            .reserve()
+            .reserve(submission.weight())
             .await
             .map_err(|_| Problem::Stopping)?;
         self.received.inc_by(submission.readings.len() as u64);

@@ -37,8 +37,8 @@ use crate::store::{
     outbox::{Batch, Change},
 };
 
-/// A group is closed at so many readings: a bound on memory and on the time of one commit.
-const MAX_GROUP_READINGS: usize = 8192;
+/// A group is closed at so many rows: a bound on the time of one commit. Its memory is bounded by the queue's room.
+const MAX_GROUP_ROWS: usize = 8192;
 
 /// Between two tries of a commit that failed.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -144,7 +144,7 @@ impl Committer {
     /// Adds what has arrived, and what arrives within `group_commit`.
     fn fill(&mut self, pending: &mut Pending) {
         let until = Instant::now() + self.settings.group_commit;
-        while pending.group.reading_count() < MAX_GROUP_READINGS {
+        while pending.group.row_count() < MAX_GROUP_ROWS {
             let work = match self.receiver.receiver.try_recv() {
                 Ok(work) => work,
                 Err(TryRecvError::Disconnected) => return,

@@ -49,13 +49,13 @@ pub(super) struct NewSensor {
 }
 
 impl Group {
-    /// Whether there is nothing to write.
-    pub fn is_empty(&self) -> bool {
-        self.readings.is_empty()
-            && self.alerts.is_empty()
-            && self.rejects.is_empty()
-            && self.statuses.is_empty()
-            && self.outbox.is_empty()
+    /// About how many rows it writes.
+    pub fn row_count(&self) -> usize {
+        self.readings.len()
+            + self.alerts.len()
+            + self.rejects.len()
+            + self.statuses.len()
+            + self.outbox.len()
     }
 
     /// How many readings it has.

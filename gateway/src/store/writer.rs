@@ -355,3 +355,6 @@ fn write_statuses(connection: &Connection, group: &Group) -> Result<(), StoreErr
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
