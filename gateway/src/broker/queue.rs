@@ -16,7 +16,7 @@ use crate::domain::message::{Message, Qos};
 /// Messages that may wait for a subscriber.
 const MAX_MESSAGES: usize = 1000;
 
-/// Bytes of payload and topic that may wait for a subscriber.
+/// Bytes that messages which wait for a subscriber may keep in memory.
 const MAX_BYTES: usize = 4 << 20;
 
 /// A message on its way to one subscriber.
@@ -30,7 +30,7 @@ pub(super) struct Delivery {
 
 impl Delivery {
     fn bytes(&self) -> usize {
-        self.message.payload.as_slice().len() + self.message.topic.as_str().len()
+        self.message.size()
     }
 }
 

@@ -4,6 +4,9 @@ use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
+/// The most levels of a topic name or filter: what walks them recurses, and remembers each.
+pub const MAX_LEVELS: usize = 200;
+
 /// The longest topic name or filter, in bytes (a UTF-8 string of MQTT, section 1.5.4).
 pub const MAX_BYTES: usize = 65_535;
 
@@ -24,8 +27,11 @@ pub enum TopicError {
     Empty,
     #[error("is longer than {MAX_BYTES} bytes")]
     TooLong,
-    #[error("contains U+0000")]
-    Null,
+    #[error("has more than {MAX_LEVELS} levels")]
+    TooManyLevels,
+    /// U+0000 is forbidden (MQTT 5.0, section 1.5.4); the others may be refused there, and clients do refuse them.
+    #[error("contains a control character")]
+    ControlCharacter,
     #[error("contains a wildcard")]
     Wildcard,
     #[error("has `+` beside other characters of its level")]
@@ -35,7 +41,7 @@ pub enum TopicError {
 }
 
 impl TopicName {
-    /// Checks `text`: not empty, at most [`MAX_BYTES`], no U+0000, no wildcard.
+    /// Checks `text`: not empty, at most [`MAX_BYTES`] and [`MAX_LEVELS`], no control character, no wildcard.
     pub fn new(text: &str) -> Result<Self, TopicError> {
         check_text(text)?;
         if text.contains(['+', '#']) {
@@ -105,8 +111,11 @@ fn check_text(text: &str) -> Result<(), TopicError> {
     if MAX_BYTES < text.len() {
         return Err(TopicError::TooLong);
     }
-    if text.contains('\0') {
-        return Err(TopicError::Null);
+    if text.chars().any(char::is_control) {
+        return Err(TopicError::ControlCharacter);
+    }
+    if MAX_LEVELS < text.split('/').count() {
+        return Err(TopicError::TooManyLevels);
     }
     Ok(())
 }
@@ -162,7 +171,9 @@ mod tests {
         assert_eq!(filter("a/#/b"), Err(TopicError::MisplacedHash));
         assert_eq!(filter("a#"), Err(TopicError::MisplacedHash));
         assert_eq!(filter("a/b+"), Err(TopicError::MisplacedPlus));
-        assert_eq!(filter("a\0"), Err(TopicError::Null));
+        assert_eq!(filter("a\0"), Err(TopicError::ControlCharacter));
+        assert_eq!(filter(&"/".repeat(200)), Err(TopicError::TooManyLevels));
+        assert_eq!(filter(&"/".repeat(199)), Ok(()));
         assert_eq!(filter(&"x".repeat(65_536)), Err(TopicError::TooLong));
         let name = |text: &str| TopicName::new(text).map(drop);
         assert_eq!(name("a/+"), Err(TopicError::Wildcard));

@@ -46,7 +46,10 @@ pub enum Refused {
 impl Submission {
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
-        self.readings.is_empty() && self.statuses.is_empty() && self.rejects.is_empty()
+        self.readings.is_empty()
+            && self.statuses.is_empty()
+            && self.rejects.is_empty()
+            && self.messages.is_empty()
     }
 
     /// Asks for the proof that it is on disk.
@@ -63,12 +66,11 @@ impl Submission {
                 + reading.sensor_id.as_str().len()
                 + reading.attributes.as_json().len()
         });
-        let rejects = self.rejects.iter().map(|(_, reject)| {
-            size_of::<NewReject>() + reject.payload.len() + reject.topic.len() + reject.reason.len()
-        });
-        let messages = self.messages.iter().map(|message| {
-            size_of::<Message>() + message.payload.as_slice().len() + message.topic.as_str().len()
-        });
+        let rejects = self
+            .rejects
+            .iter()
+            .map(|(_, reject)| size_of::<NewReject>() + reject.payload.len() + reject.reason.len());
+        let messages = self.messages.iter().map(Message::size);
         let statuses = self.statuses.len() * size_of::<DeviceStatus>();
         let bytes = readings.chain(rejects).chain(messages).sum::<usize>() + statuses;
         u32::try_from(bytes.div_ceil(1024)).map_or(ROOM_KIB, |kib| kib.clamp(1, ROOM_KIB))

@@ -7,6 +7,7 @@ use crate::domain::{
     reading::{Reading, ReadingId},
     status::DeviceStatus,
     timestamp::Timestamp,
+    topic::TopicName,
 };
 
 /// All that one transaction writes.
@@ -32,11 +33,11 @@ pub struct NewReading {
     pub(super) sensor: i64,
 }
 
-/// What could not be read.
+/// What could not be read. The topic is shared: many rejects may come out of one payload.
 #[derive(Debug)]
 pub struct NewReject {
-    /// Where it was published; empty if it came by HTTP.
-    pub topic: Box<str>,
+    /// Where it was published; `None` if it came by HTTP.
+    pub topic: Option<TopicName>,
     pub payload: Box<[u8]>,
     pub reason: Box<str>,
     pub received_at: Timestamp,

@@ -332,7 +332,7 @@ fn write_rejects(connection: &Connection, group: &Group) -> Result<(), StoreErro
     for (id, reject) in &group.rejects {
         insert.execute(params![
             id,
-            reject.topic,
+            reject.topic.as_ref().map_or("", |topic| topic.as_str()),
             reject.payload,
             reject.reason,
             reject.received_at.millis(),
