@@ -1,6 +1,8 @@
 //! Topic names and topic filters, with the matching rules of MQTT 5.0, section 4.7 (the same in 3.1.1).
 
-use std::{fmt, sync::Arc};
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -9,6 +11,12 @@ pub const MAX_LEVELS: usize = 200;
 
 /// The longest topic name or filter, in bytes (a UTF-8 string of MQTT, section 1.5.4).
 pub const MAX_BYTES: usize = 65_535;
+
+impl Borrow<str> for TopicName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A topic that messages are published to: no wildcards.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -81,6 +89,18 @@ impl TopicFilter {
     /// The text of the filter.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What all of its topics begin with: the text before the first wildcard, without the `/` that a last `#` makes
+    /// optional.
+    pub fn literal_prefix(&self) -> &str {
+        let wildcard = self.0.find(['+', '#']).unwrap_or(self.0.len());
+        let prefix = &self.0[..wildcard];
+        if self.0[wildcard..].starts_with('#') {
+            prefix.strip_suffix('/').unwrap_or(prefix)
+        } else {
+            prefix
+        }
     }
 
     /// Whether `topic` is one of this filter's. A wildcard in the first level does not stand for a

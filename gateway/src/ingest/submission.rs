@@ -118,14 +118,10 @@ pub(super) enum Work {
     Outbox(OutboxRequest),
 }
 
-/// The queue has no room, or the committer is gone.
+/// The committer is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Busy {
-    #[error("the committer is busy")]
-    Full,
-    #[error("the gateway is stopping")]
-    Stopped,
-}
+#[error("the gateway is stopping")]
+pub struct Stopped;
 
 /// The way to the committer. Bounded; policy: whoever holds something that will be acknowledged waits, a submission
 /// of QoS 0 only is refused and its sender counts it.
@@ -151,39 +147,37 @@ impl SubmissionQueue {
 
     /// Waits for room for a submission of this [`Submission::weight`]. Cancel safe: a submission is handed over whole
     /// or not at all.
-    pub async fn reserve(&self, weight: u32) -> Result<Place<'_>, Busy> {
+    pub async fn reserve(&self, weight: u32) -> Result<Place<'_>, Stopped> {
         let room = Arc::clone(&self.room).acquire_many_owned(weight).await;
         let permit = self.sender.reserve().await;
         match (permit, room) {
             (Ok(permit), Ok(room)) => Ok(Place { permit, room }),
-            _ => Err(Busy::Stopped),
+            _ => Err(Stopped),
         }
     }
 
     /// Hands over, waiting for room.
-    pub async fn submit(&self, submission: Submission) -> Result<(), Busy> {
+    pub async fn submit(&self, submission: Submission) -> Result<(), Stopped> {
         self.reserve(submission.weight()).await?.submit(submission);
         Ok(())
     }
 
-    /// Hands over only if there is room now.
-    pub fn try_submit(&self, submission: Submission) -> Result<(), Busy> {
+    /// Hands over only if there is room now; gives it back if not.
+    pub fn try_submit(&self, submission: Submission) -> Result<(), Box<Submission>> {
         let room = Arc::clone(&self.room).try_acquire_many_owned(submission.weight());
-        let permit = self.sender.try_reserve().map_err(|error| match error {
-            mpsc::error::TrySendError::Full(()) => Busy::Full,
-            mpsc::error::TrySendError::Closed(()) => Busy::Stopped,
-        })?;
-        let room = room.map_err(|_| Busy::Full)?;
+        let (Ok(room), Ok(permit)) = (room, self.sender.try_reserve()) else {
+            return Err(Box::new(submission));
+        };
         Place { permit, room }.submit(submission);
         Ok(())
     }
 
     /// Asks for a change of the outbox, waiting for room.
-    pub async fn request(&self, request: OutboxRequest) -> Result<(), Busy> {
+    pub async fn request(&self, request: OutboxRequest) -> Result<(), Stopped> {
         self.sender
             .send(Work::Outbox(request))
             .await
-            .map_err(|_| Busy::Stopped)
+            .map_err(|_| Stopped)
     }
 
     /// Shows how many submissions wait.

@@ -7,7 +7,8 @@ use cel::{Context, ExecutionError, Program};
 pub(super) fn unknown_variable(program: &Program, known: &[&str]) -> Option<String> {
     let mut bound = Vec::new();
     collect_bound(program.expression(), &mut bound);
-    let mut used = program.references().variables();
+    let references = program.references();
+    let mut used = references.variables();
     used.sort_unstable();
     let unknown = used
         .into_iter()

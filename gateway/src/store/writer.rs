@@ -73,7 +73,7 @@ impl Writer {
             [new_store_id],
         )?;
         let (store_id, given, saved_upto) = read_counters(&connection)?;
-        let (index, sensors) = sensors::load(&connection, saved_upto)?;
+        let (index, sensors, unsaved_readings) = sensors::load(&connection, saved_upto)?;
         let pending: i64 =
             connection.query_row("SELECT count(*) FROM outbox_entry", [], |row| row.get(0))?;
         Ok(Self {
@@ -82,7 +82,7 @@ impl Writer {
             store_id,
             committed_reading: given.reading,
             given,
-            unsaved_readings: 0,
+            unsaved_readings,
             index,
             sensors,
             outbox_pending: Arc::new(AtomicI64::new(pending)),
