@@ -150,7 +150,10 @@ impl Committer {
                 Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) if self.settings.group_commit.is_zero() => return,
                 Err(TryRecvError::Empty) => {
-                    let receive = time::timeout_at(until.into(), self.receiver.receiver.recv());
+                    // The timer is made within `block_on`: this thread is none of the runtime's.
+                    let receive = async {
+                        time::timeout_at(until.into(), self.receiver.receiver.recv()).await
+                    };
                     match self.runtime.block_on(receive) {
                         Ok(Some(work)) => work,
                         Ok(None) | Err(_) => return,
