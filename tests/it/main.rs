@@ -3,6 +3,7 @@
 
 mod durability;
 mod forwarding;
+mod ordering;
 mod shutdown;
 mod support;
 mod tidy;
