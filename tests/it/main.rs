@@ -4,6 +4,7 @@
 mod durability;
 mod forwarding;
 mod ordering;
+mod overload;
 mod shutdown;
 mod support;
 mod tidy;

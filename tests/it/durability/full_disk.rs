@@ -5,7 +5,7 @@ use simulator::cloud::Cloud;
 use simulator::fleet::Fleet;
 
 use crate::support::accounts::{assert_all_delivered_once, missing, stored};
-use crate::support::call::get;
+use crate::support::call::{call, get};
 use crate::support::packets::{Packet, Peer, publish, reading};
 use crate::support::process::{command_that_outlives_a_full_disk, limit_file_size};
 use crate::support::{LIMIT, Site, eventually};
@@ -50,6 +50,8 @@ async fn a_full_disk_holds_up_acknowledgements_until_there_is_room_again() {
         sensor.ping();
         let acked = fleet.acked_of();
         assert!(sensor.is_silent());
+        let (status, answer) = call(&gateway, "POST /data", r#"{"id":"w","value":80}"#).unwrap();
+        assert_eq!(status, 503, "{answer}");
         let missing = missing(&stored(&site), &acked, seed);
         assert!(missing.is_empty(), "acknowledged without room: {missing:?}");
 

@@ -60,5 +60,5 @@ pub(crate) fn metric(gateway: &Gateway<'_>, name: &str) -> f64 {
     });
     samples
         .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
-        .sum()
+        .fold(0.0, |sum, sample| sum + sample)
 }

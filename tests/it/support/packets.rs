@@ -11,6 +11,8 @@ pub(crate) struct Peer {
     received: Vec<u8>,
 }
 
+pub(crate) const PINGREQ: &[u8] = &[0xc0, 0];
+
 /// What the broker sends.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Packet {
@@ -48,11 +50,6 @@ impl Peer {
         }
     }
 
-    /// A second handle on the same connection, for another thread; what was received stays here.
-    pub(crate) fn writing_end(&self) -> Self {
-        Self::over(self.stream.try_clone().unwrap())
-    }
-
     /// All of it in one write.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.try_send(bytes).unwrap();
@@ -73,7 +70,7 @@ impl Peer {
 
     /// Sends a PINGREQ and waits for its answer: what was sent before has been read.
     pub(crate) fn ping(&mut self) {
-        self.send(&[0xc0, 0]);
+        self.send(PINGREQ);
         assert_eq!(self.receive(), Packet::Pingresp);
     }
 
