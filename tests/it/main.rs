@@ -1,6 +1,10 @@
 //! Black-box tests of the real binary: modules are named by the promise they hold the gateway to.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod durability;
+mod forwarding;
+mod ordering;
+mod overload;
 mod shutdown;
 mod support;
 mod tidy;
