@@ -1,5 +1,10 @@
 //! What the tests stand on: the real binary in a folder of its own, with its log watched.
 
+pub(crate) mod frames;
+pub(crate) mod http;
+pub(crate) mod raw;
+mod settings;
+
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
