@@ -1,7 +1,10 @@
 //! Black-box tests of the real binary: modules are named by the promise they hold the gateway to.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod api;
+mod config;
 mod mqtt;
+mod rules;
 mod shutdown;
 mod support;
 mod tidy;

@@ -2,6 +2,7 @@
 
 pub(crate) mod frames;
 pub(crate) mod http;
+pub(crate) mod program;
 pub(crate) mod raw;
 mod settings;
 

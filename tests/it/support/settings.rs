@@ -1,5 +1,7 @@
 //! Further settings of a site, in the sections that it has already.
 
+use std::path::PathBuf;
+
 use super::Site;
 
 impl Site {
@@ -14,5 +16,12 @@ impl Site {
         let with_line = format!("{header}{line}\n");
         self.settings = self.settings.replacen(&header, &with_line, 1);
         self
+    }
+
+    /// Writes the configuration, for runs that do not go through [`Site::start`].
+    pub(crate) fn config(&self) -> PathBuf {
+        let path = self.path("gateway.toml");
+        std::fs::write(&path, &self.settings).unwrap();
+        path
     }
 }
