@@ -3,6 +3,7 @@
 //! It stops in the order in which data flows: listeners, sessions (they finish their receipts), forwarder, http, then the
 //! committer's last commit; all under one grace.
 
+use std::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, Hub};
-use crate::config::Config;
+use crate::config::{Config, Faults};
 use crate::domain::uplink::UplinkStatus;
 use crate::forwarder::{Pump, StatusHandle, Uplink, UplinkError};
 use crate::http::{Server, UplinkHandle};
@@ -87,6 +88,14 @@ pub struct Running {
 /// Compiles the rules and sets up the uplink, as a start would, without opening anything.
 pub fn check(config: &Config) -> Result<(), StartError> {
     prepare(config).map(drop)
+}
+
+/// Every fault of a configuration, those of its rules' conditions with them.
+pub fn explain(faults: &Faults) -> String {
+    let conditions = Engine::compile(&faults.rules).err().unwrap_or_default();
+    let conditions = conditions.iter().map(RuleFault::to_string);
+    let lines: Vec<String> = iter::once(faults.to_string()).chain(conditions).collect();
+    lines.join("\n")
 }
 
 /// Starts the gateway.

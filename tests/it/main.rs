@@ -3,7 +3,11 @@
 
 mod api;
 mod config;
+mod durability;
+mod forwarding;
 mod mqtt;
+mod ordering;
+mod overload;
 mod rules;
 mod shutdown;
 mod support;

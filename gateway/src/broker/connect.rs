@@ -9,7 +9,7 @@ use mqtt_protocol_core::mqtt::{
 
 use super::{
     properties,
-    protocol::{Protocol, RECEIVE_MAXIMUM, from_wire},
+    protocol::{Protocol, RECEIVE_MAXIMUM, Violation, from_wire},
 };
 use crate::config::Anonymous;
 use crate::domain::{
@@ -88,18 +88,19 @@ impl Connect {
         }
     }
 
-    pub(super) fn from_v5(packet: &v5_0::Connect) -> Self {
+    pub(super) fn from_v5(packet: &v5_0::Connect) -> Result<Self, Violation> {
+        let will_properties = properties::read(packet.will_props())?;
         let will = packet.will_topic().map(|topic| Will {
             topic: topic.into(),
             message: WillMessage {
                 payload: packet.will_payload().unwrap_or_default().to_vec().into(),
                 qos: from_wire(packet.will_qos()),
                 retain: packet.will_retain(),
-                properties: properties::read(packet.will_props()),
+                properties: will_properties,
             },
         });
         let has = |wanted: fn(&Property) -> bool| packet.props().iter().any(wanted);
-        Self {
+        Ok(Self {
             client_id: packet.client_id().into(),
             is_clean: packet.clean_start(),
             keep_alive: packet.keep_alive(),
@@ -109,7 +110,7 @@ impl Connect {
             ),
             wants_authentication: has(|p| matches!(p, Property::AuthenticationMethod(_))),
             is_v5: true,
-        }
+        })
     }
 
     /// Whether the client may stay. `may_publish` is asked about the will's topic.

@@ -1,7 +1,7 @@
 //! The hub: takes messages and puts them into the queues of those who want them. It never waits for anybody.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -17,7 +17,7 @@ use super::{
 use crate::clock;
 use crate::domain::{
     message::{Message, Qos},
-    topic::{TopicError, TopicFilter},
+    topic::{TopicError, TopicFilter, TopicName},
 };
 use crate::metrics::Metrics;
 
@@ -50,6 +50,25 @@ pub(super) struct Member {
     pub(super) client_id: Arc<str>,
     pub(super) queue: Arc<Queue>,
     filters: HashSet<TopicFilter>,
+    /// Subscriptions whose retained messages have not all been sent.
+    retained: VecDeque<WantedRetained>,
+    hub: Arc<Hub>,
+}
+
+#[derive(Debug)]
+struct WantedRetained {
+    filter: TopicFilter,
+    options: SubscriptionOptions,
+    after: Option<TopicName>,
+}
+
+impl Drop for Member {
+    /// Also when its connection panics.
+    fn drop(&mut self) {
+        let hub = Arc::clone(&self.hub);
+        hub.leave(self);
+        self.queue.leave();
+    }
 }
 
 impl Hub {
@@ -138,8 +157,8 @@ impl Hub {
         dropped.with_label_values(&[reason]).inc_by(count);
     }
 
-    /// Gives a client its place; a connection that has the same client id is told to go.
-    pub(super) fn join(&self, client_id: Arc<str>) -> Member {
+    /// Gives a client its place; a connection that has the same client id is told to go, and its queue is given too.
+    pub(super) fn join(self: &Arc<Self>, client_id: Arc<str>) -> (Member, Option<Arc<Queue>>) {
         let session = self.last_session.fetch_add(1, Ordering::Relaxed) + 1;
         let queue = Arc::<Queue>::default();
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,15 +166,21 @@ impl Hub {
             session,
             queue: Arc::clone(&queue),
         };
-        if let Some(former) = sessions.insert(Arc::clone(&client_id), place) {
-            former.queue.take_over();
+        let former = sessions.insert(Arc::clone(&client_id), place);
+        drop(sessions);
+        let former = former.map(|former| former.queue);
+        if let Some(former) = &former {
+            former.take_over();
         }
-        Member {
+        let member = Member {
             session,
             client_id,
             queue,
             filters: HashSet::new(),
-        }
+            retained: VecDeque::new(),
+            hub: Arc::clone(self),
+        };
+        (member, former)
     }
 
     /// Takes a client out.
@@ -211,25 +236,44 @@ impl Hub {
             Retained::Keep => false,
         };
         if is_wanted {
-            self.send_retained(member, &filter, options);
+            // Asking again begins again.
+            member.retained.retain(|wanted| wanted.filter != filter);
+            member.retained.push_back(WantedRetained {
+                filter: filter.clone(),
+                options,
+                after: None,
+            });
+            member.queue.nudge();
         }
         member.filters.insert(filter);
         Granted::Yes(options.qos)
     }
 
-    fn send_retained(&self, member: &Member, filter: &TopicFilter, options: SubscriptionOptions) {
-        let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
-        let messages = retained.matching(filter, clock::now());
-        drop(retained);
-        for message in messages {
+    /// Puts some more of the retained messages that a member waits for into its queue, once that is empty: so none is
+    /// lost to its bound. Gives whether there may be more.
+    pub(super) fn send_retained(&self, member: &mut Member) -> bool {
+        let Some(mut wanted) = member.retained.pop_front() else {
+            return false;
+        };
+        let (page, next) = self
+            .retained
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next_page(&wanted.filter, wanted.after.as_ref(), clock::now());
+        for message in page {
             let left_out = member.queue.push(Delivery {
-                qos: options.qos.min(message.qos),
+                qos: wanted.options.qos.min(message.qos),
                 message,
                 retain: true,
-                subscription_ids: options.id.into_iter().collect(),
+                subscription_ids: wanted.options.id.into_iter().collect(),
             });
             self.count_dropped("queue_full", left_out as u64);
         }
+        if next.is_some() {
+            wanted.after = next;
+            member.retained.push_front(wanted);
+        }
+        !member.retained.is_empty()
     }
 
     /// Takes a subscription away.
@@ -242,6 +286,7 @@ impl Hub {
             return Removed::FilterInvalid;
         };
         member.filters.remove(&filter);
+        member.retained.retain(|wanted| wanted.filter != filter);
         let was_there = self
             .subscriptions
             .write()

@@ -51,11 +51,14 @@ impl Intake {
         if !Self::may_publish(&message.topic) {
             return AckReason::NotAuthorized;
         }
-        let is_clearing = message.retain && message.payload.as_slice().is_empty();
-        let is_one_of = |filters: &[TopicFilter]| {
-            !is_clearing && filters.iter().any(|filter| filter.matches(&message.topic))
-        };
-        if is_one_of(&self.readings) {
+        let is_one_of =
+            |filters: &[TopicFilter]| filters.iter().any(|filter| filter.matches(&message.topic));
+        let is_reading = is_one_of(&self.readings);
+        if (is_reading || is_one_of(&self.statuses)) && message.is_clearing() {
+            // It must not overtake the message it clears, which waits for its commit.
+            submission.messages.push(message);
+            AckReason::Success
+        } else if is_reading {
             self.take_readings(message, submission)
         } else if is_one_of(&self.statuses) {
             self.take_status(message, submission)
@@ -116,7 +119,7 @@ fn reject(message: &Message, fault: &Fault, part: Option<String>) -> (&'static s
         None => message.payload.as_slice().into(),
     };
     let reject = NewReject {
-        topic: message.topic.as_str().into(),
+        topic: Some(message.topic.clone()),
         payload,
         reason: fault.to_string().into_boxed_str(),
         received_at: message.received_at,

@@ -30,7 +30,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Anonymous, Ingest, Mqtt};
-use crate::ingest::SubmissionQueue;
+use crate::ingest::{Submission, SubmissionQueue};
 use crate::metrics::Metrics;
 
 pub use hub::Hub;
@@ -49,6 +49,15 @@ struct Shared {
     anonymous: Anonymous,
     /// Bytes.
     max_packet: u32,
+}
+
+impl Shared {
+    /// Counts readings and statuses that were not taken.
+    fn count_lost(&self, submission: &Submission, reason: &str) {
+        let lost = submission.readings.len() + submission.statuses.len();
+        let counter = &self.metrics.readings_lost;
+        counter.with_label_values(&[reason]).inc_by(lost as u64);
+    }
 }
 
 /// The broker, ready to run.

@@ -5,10 +5,13 @@ use mqtt_protocol_core::mqtt::{
     result_code::MqttError,
 };
 
+use super::protocol::Violation;
 use crate::domain::message::Properties;
 
-/// The properties of a PUBLISH or of a will that travel to subscribers; `None` if there are none.
-pub(super) fn read(properties: &[Property]) -> Option<Properties> {
+/// The properties of a PUBLISH or of a will that travel to subscribers; `None` if there are none. Control characters in
+/// their texts are refused, U+0000 because it is forbidden (MQTT 5.0, section 1.5.4), the others because clients end the
+/// connection on which they get them.
+pub(super) fn read(properties: &[Property]) -> Result<Option<Properties>, Violation> {
     let mut read = Properties::default();
     for property in properties {
         match property {
@@ -24,7 +27,17 @@ pub(super) fn read(properties: &[Property]) -> Option<Properties> {
             _ => {}
         }
     }
-    (read != Properties::default()).then_some(read)
+    let texts = [&read.content_type, &read.response_topic];
+    let pairs = read.user_properties.iter();
+    let is_clean = texts
+        .into_iter()
+        .flatten()
+        .chain(pairs.flat_map(|(key, value)| [key, value]))
+        .all(|text| !text.chars().any(char::is_control));
+    if !is_clean {
+        return Err(Violation("a control character in a property"));
+    }
+    Ok((read != Properties::default()).then_some(read))
 }
 
 /// The properties of an outgoing PUBLISH. `expiry` is what is left of the message's, in seconds.

@@ -109,7 +109,13 @@ impl Protocol {
                 Packet::V5_0Pubrec(p) => into.push(Incoming::PublishAgain(p.packet_id())),
                 other => self.out.append(&mut bytes_of(&other)),
             },
-            Event::NotifyError(error) => return Err(Violation(describe(error))),
+            Event::NotifyError(error) => {
+                if error == MqttError::UnsupportedProtocolVersion && self.out.is_empty() {
+                    // CONNACK of 3.1.1 with code 1, which all versions understand (MQTT 3.1.1, section 3.1.2.2).
+                    self.out.extend([0x20, 2, 0, 1]);
+                }
+                return Err(Violation(describe(error)));
+            }
             Event::RequestClose => return Err(Violation("protocol error")),
             Event::NotifyPacketIdReleased(_)
             | Event::RequestTimerReset { .. }
@@ -134,10 +140,10 @@ impl Protocol {
                 qos: from_wire(p.qos()),
                 retain: p.retain(),
                 packet_id: nonzero(p.packet_id(), p.qos())?,
-                properties: properties::read(p.props()).map(Arc::new),
+                properties: properties::read(p.props())?.map(Arc::new),
             }),
             Packet::V3_1_1Connect(p) => Incoming::Connect(Box::new(Connect::from_v3(&p))),
-            Packet::V5_0Connect(p) => Incoming::Connect(Box::new(Connect::from_v5(&p))),
+            Packet::V5_0Connect(p) => Incoming::Connect(Box::new(Connect::from_v5(&p)?)),
             Packet::V3_1_1Subscribe(p) => Incoming::Subscribe(Subscribe::from_v3(&p)),
             Packet::V5_0Subscribe(p) => Incoming::Subscribe(Subscribe::from_v5(&p)),
             Packet::V3_1_1Unsubscribe(p) => Incoming::Unsubscribe(Unsubscribe::from_v3(&p)),
@@ -162,8 +168,11 @@ impl Protocol {
             Packet::V3_1_1Pingreq(_) | Packet::V5_0Pingreq(_) => Incoming::Ping,
             Packet::V3_1_1Disconnect(_) => Incoming::Disconnect { wants_will: false },
             Packet::V5_0Disconnect(p) => Incoming::Disconnect {
-                wants_will: p.reason_code()
-                    == Some(DisconnectReasonCode::DisconnectWithWillMessage),
+                // Only a normal end is without it (MQTT 5.0, section 3.1.2.5).
+                wants_will: !matches!(
+                    p.reason_code(),
+                    None | Some(DisconnectReasonCode::NormalDisconnection)
+                ),
             },
             Packet::V5_0Auth(_) => {
                 return Err(Violation("enhanced authentication was not agreed on"));

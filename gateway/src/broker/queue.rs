@@ -10,13 +10,14 @@ use std::{
 };
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::message::{Message, Qos};
 
 /// Messages that may wait for a subscriber.
 const MAX_MESSAGES: usize = 1000;
 
-/// Bytes of payload and topic that may wait for a subscriber.
+/// Bytes that messages which wait for a subscriber may keep in memory.
 const MAX_BYTES: usize = 4 << 20;
 
 /// A message on its way to one subscriber.
@@ -30,7 +31,7 @@ pub(super) struct Delivery {
 
 impl Delivery {
     fn bytes(&self) -> usize {
-        self.message.payload.as_slice().len() + self.message.topic.as_str().len()
+        self.message.size()
     }
 }
 
@@ -40,6 +41,7 @@ pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     changed: Notify,
     is_taken_over: AtomicBool,
+    gone: CancellationToken,
     has_lost: AtomicBool,
 }
 
@@ -47,6 +49,8 @@ pub(super) struct Queue {
 struct Waiting {
     deliveries: VecDeque<Delivery>,
     bytes: usize,
+    /// How many of them have QoS 0.
+    unimportant: usize,
 }
 
 impl Queue {
@@ -65,6 +69,7 @@ impl Queue {
             }
         }
         waiting.bytes += delivery.bytes();
+        waiting.unimportant += usize::from(delivery.qos == Qos::AtMostOnce);
         waiting.deliveries.push_back(delivery);
         drop(waiting);
         self.changed.notify_one();
@@ -79,6 +84,7 @@ impl Queue {
         }
         let delivery = waiting.deliveries.pop_front()?;
         waiting.bytes -= delivery.bytes();
+        waiting.unimportant -= usize::from(delivery.qos == Qos::AtMostOnce);
         Some(delivery)
     }
 
@@ -103,6 +109,26 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().deliveries.is_empty()
+    }
+
+    /// Has the connection look again, as if a message had been put in.
+    pub(super) fn nudge(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Tells who took the client id that the last word of this session has been said.
+    pub(super) fn leave(&self) {
+        self.gone.cancel();
+    }
+
+    /// Waits for the last word of this session.
+    pub(super) async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+
     /// Whether another connection has taken the client id.
     pub(super) fn is_taken_over(&self) -> bool {
         self.is_taken_over.load(Ordering::Acquire)
@@ -120,9 +146,13 @@ impl Waiting {
     }
 
     fn remove_unimportant(&mut self) -> Option<Delivery> {
+        if self.unimportant == 0 {
+            return None;
+        }
         let is_unimportant = |queued: &Delivery| queued.qos == Qos::AtMostOnce;
         let at = self.deliveries.iter().position(is_unimportant)?;
         let removed = self.deliveries.remove(at)?;
+        self.unimportant -= 1;
         self.bytes -= removed.bytes();
         Some(removed)
     }

@@ -1,7 +1,9 @@
 //! Retained messages: the last of each topic that asked for it. In memory, bounded; policy: a new topic beyond the bounds
 //! is not retained and is counted.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
 
 use crate::domain::{
     message::Message,
@@ -12,8 +14,12 @@ use crate::domain::{
 /// Topics that may have a retained message.
 const MAX_TOPICS: usize = 100_000;
 
-/// Bytes of payload and topic that are retained in all.
+/// Bytes that all of them may keep in memory.
 const MAX_BYTES: usize = 64 << 20;
+
+/// Retained messages that are put into a subscriber's queue at once, and topics that are looked at for them.
+const PAGE_MESSAGES: usize = 100;
+const PAGE_TOPICS: usize = 2000;
 
 /// The last message of each topic.
 #[derive(Debug, Default)]
@@ -27,34 +33,52 @@ impl RetainedMessages {
     /// there is no room.
     pub(super) fn keep(&mut self, message: &Arc<Message>) -> bool {
         if let Some(former) = self.messages.remove(&message.topic) {
-            self.bytes -= size(&former);
+            self.bytes -= former.size();
         }
         if message.payload.as_slice().is_empty() {
             return true;
         }
-        if MAX_TOPICS <= self.messages.len() || MAX_BYTES < self.bytes + size(message) {
+        if MAX_TOPICS <= self.messages.len() || MAX_BYTES < self.bytes + message.size() {
             return false;
         }
-        self.bytes += size(message);
+        self.bytes += message.size();
         self.messages
             .insert(message.topic.clone(), Arc::clone(message));
         true
     }
 
-    /// The messages of a filter's topics that have not expired, by topic.
-    pub(super) fn matching(&self, filter: &TopicFilter, now: Timestamp) -> Vec<Arc<Message>> {
-        let is_alive = |message: &Message| {
-            let expiry = message.properties.as_ref().and_then(|p| p.message_expiry);
-            expiry.is_none_or(|limit| (now - message.received_at).as_secs() < u64::from(limit))
+    /// The next messages of a filter's topics that have not expired, after `after` in the order of topics, and where to
+    /// go on. Looks at so many topics at the most that nobody has to wait for it.
+    pub(super) fn next_page(
+        &self,
+        filter: &TopicFilter,
+        after: Option<&TopicName>,
+        now: Timestamp,
+    ) -> (Vec<Arc<Message>>, Option<TopicName>) {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let prefix = filter.literal_prefix();
+        let (mut page, mut looked_at) = (Vec::new(), 0);
+        let from = match after {
+            None if !prefix.is_empty() => Bound::Included(prefix),
+            _ => from.map(TopicName::as_str),
         };
-        self.messages
-            .iter()
-            .filter(|(topic, message)| filter.matches(topic) && is_alive(message))
-            .map(|(_, message)| Arc::clone(message))
-            .collect()
+        for (topic, message) in self.messages.range::<str, _>((from, Bound::Unbounded)) {
+            if !topic.as_str().starts_with(prefix) {
+                return (page, None);
+            }
+            looked_at += 1;
+            if filter.matches(topic) && is_alive(message, now) {
+                page.push(Arc::clone(message));
+            }
+            if PAGE_MESSAGES <= page.len() || PAGE_TOPICS <= looked_at {
+                return (page, Some(topic.clone()));
+            }
+        }
+        (page, None)
     }
 }
 
-fn size(message: &Message) -> usize {
-    message.topic.as_str().len() + message.payload.as_slice().len()
+fn is_alive(message: &Message, now: Timestamp) -> bool {
+    let expiry = message.properties.as_ref().and_then(|p| p.message_expiry);
+    expiry.is_none_or(|limit| (now - message.received_at).as_secs() < u64::from(limit))
 }

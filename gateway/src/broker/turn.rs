@@ -7,7 +7,7 @@ use super::{
     session::{Ack, Session},
 };
 use crate::domain::message::Qos;
-use crate::ingest::{Receipt, Submission};
+use crate::ingest::{Receipt, Refused, Submission};
 use crate::store::Committed;
 
 /// What one read brought, as it is gathered.
@@ -49,9 +49,12 @@ impl Owed {
         self.receipt.is_some()
     }
 
-    /// Waits for the commit; `None` if the gateway stops before it. Cancel safe.
-    pub(super) async fn committed(&mut self) -> Option<Committed> {
-        self.receipt.as_mut()?.committed().await.ok()
+    /// Waits for the commit; for ever if there is none to wait for. Cancel safe.
+    pub(super) async fn committed(&mut self) -> Result<Committed, Refused> {
+        match &mut self.receipt {
+            Some(receipt) => receipt.committed().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Writes the acknowledgements. The leave is either the proof of the commit or that there was none to wait for.

@@ -9,7 +9,7 @@ use crate::config::{Config, Faults};
 pub(super) fn main(config: Result<Config, Faults>) -> ExitCode {
     let config = match config {
         Ok(config) => config,
-        Err(faults) => return usage(&faults.to_string()),
+        Err(faults) => return usage(&app::explain(&faults)),
     };
     match app::check(&config) {
         Ok(()) => {

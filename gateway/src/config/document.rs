@@ -11,15 +11,16 @@ use crate::domain::rule::Place;
 /// Reads the file at `path`. A file that cannot be read is the only fault of its configuration.
 pub(super) fn read(path: &Path, findings: &mut Findings) -> Result<Table, Faults> {
     let name: Arc<str> = path.display().to_string().into();
-    let text = fs::read_to_string(path).map_err(|error| {
-        Faults(vec![Fault {
+    let text = fs::read_to_string(path).map_err(|error| Faults {
+        rules: Vec::new(),
+        list: vec![Fault {
             place: Place::File {
                 path: Arc::clone(&name),
                 line: 0,
             },
             key: String::new(),
             message: format!("cannot be read: {error}"),
-        }])
+        }],
     })?;
     Ok(parse(&text, &name, findings))
 }

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::domain::rule::Place;
+use crate::config::Config;
+use crate::domain::rule::{Place, RuleDefinition};
 
 /// One thing that the operator has to put right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +33,15 @@ impl std::error::Error for Fault {}
 
 /// Every fault of a configuration, those of the file first and in its order. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Faults(pub Vec<Fault>);
+pub struct Faults {
+    pub list: Vec<Fault>,
+    /// The rules that have none of them: whether their conditions compile is for `rules` to say.
+    pub rules: Vec<RuleDefinition>,
+}
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
+        for (index, fault) in self.list.iter().enumerate() {
             if 0 < index {
                 f.write_str("\n")?;
             }
@@ -92,7 +97,7 @@ impl Findings {
     }
 
     /// Gives `checked` out if nothing was found.
-    pub(super) fn into_result<T>(mut self, checked: T) -> Result<T, Faults> {
+    pub(super) fn into_result(mut self, checked: Config) -> Result<Config, Faults> {
         if self.faults.is_empty() {
             return Ok(checked);
         }
@@ -101,6 +106,9 @@ impl Findings {
             Place::Environment(name) => (1, 0, name.to_string()),
             Place::Defaults => (2, 0, String::new()),
         });
-        Err(Faults(self.faults))
+        Err(Faults {
+            list: self.faults,
+            rules: checked.rules,
+        })
     }
 }

@@ -113,7 +113,7 @@ mod tests {
         };
         match Config::parse(&text, &name) {
             Ok(_) => Vec::new(),
-            Err(faults) => faults.0.iter().map(ToString::to_string).collect(),
+            Err(faults) => faults.list.iter().map(ToString::to_string).collect(),
         }
     }
 

@@ -36,6 +36,13 @@ impl Payload {
     }
 }
 
+impl Payload {
+    /// Bytes that it keeps in memory: those of the whole packet it came in.
+    fn held(&self) -> usize {
+        self.bytes.as_ref().map_or(0, |bytes| bytes.len())
+    }
+}
+
 impl From<Vec<u8>> for Payload {
     fn from(bytes: Vec<u8>) -> Self {
         Self::tail(bytes.into(), 0)
@@ -63,6 +70,22 @@ pub struct Message {
     pub properties: Option<Arc<Properties>>,
 }
 
+impl Message {
+    /// About how many bytes it keeps in memory, whatever its payload is.
+    pub fn size(&self) -> usize {
+        let properties = self
+            .properties
+            .as_ref()
+            .map_or(0, |properties| properties.size());
+        size_of::<Self>() + self.topic.as_str().len() + self.payload.held() + properties
+    }
+
+    /// Whether it asks for the retained message of its topic to be forgotten.
+    pub fn is_clearing(&self) -> bool {
+        self.retain && self.payload.as_slice().is_empty()
+    }
+}
+
 /// The properties of an MQTT 5 PUBLISH that travel from publisher to subscriber (MQTT 5.0, section 3.3.2.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Properties {
@@ -74,4 +97,16 @@ pub struct Properties {
     pub correlation_data: Option<Box<[u8]>>,
     /// In the order in which they came.
     pub user_properties: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Properties {
+    fn size(&self) -> usize {
+        let texts = [&self.content_type, &self.response_topic];
+        let texts = texts.into_iter().flatten().map(|text| text.len());
+        let pairs = self.user_properties.iter();
+        let pairs =
+            pairs.map(|(key, value)| size_of::<(Box<str>, Box<str>)>() + key.len() + value.len());
+        let data = self.correlation_data.as_ref().map_or(0, |data| data.len());
+        size_of::<Self>() + texts.chain(pairs).sum::<usize>() + data
+    }
 }

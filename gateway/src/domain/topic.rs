@@ -1,11 +1,22 @@
 //! Topic names and topic filters, with the matching rules of MQTT 5.0, section 4.7 (the same in 3.1.1).
 
-use std::{fmt, sync::Arc};
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
+/// The most levels of a topic name or filter: what walks them recurses, and remembers each.
+pub const MAX_LEVELS: usize = 200;
+
 /// The longest topic name or filter, in bytes (a UTF-8 string of MQTT, section 1.5.4).
 pub const MAX_BYTES: usize = 65_535;
+
+impl Borrow<str> for TopicName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A topic that messages are published to: no wildcards.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -24,8 +35,11 @@ pub enum TopicError {
     Empty,
     #[error("is longer than {MAX_BYTES} bytes")]
     TooLong,
-    #[error("contains U+0000")]
-    Null,
+    #[error("has more than {MAX_LEVELS} levels")]
+    TooManyLevels,
+    /// U+0000 is forbidden (MQTT 5.0, section 1.5.4); the others may be refused there, and clients do refuse them.
+    #[error("contains a control character")]
+    ControlCharacter,
     #[error("contains a wildcard")]
     Wildcard,
     #[error("has `+` beside other characters of its level")]
@@ -35,7 +49,7 @@ pub enum TopicError {
 }
 
 impl TopicName {
-    /// Checks `text`: not empty, at most [`MAX_BYTES`], no U+0000, no wildcard.
+    /// Checks `text`: not empty, at most [`MAX_BYTES`] and [`MAX_LEVELS`], no control character, no wildcard.
     pub fn new(text: &str) -> Result<Self, TopicError> {
         check_text(text)?;
         if text.contains(['+', '#']) {
@@ -77,6 +91,18 @@ impl TopicFilter {
         &self.0
     }
 
+    /// What all of its topics begin with: the text before the first wildcard, without the `/` that a last `#` makes
+    /// optional.
+    pub fn literal_prefix(&self) -> &str {
+        let wildcard = self.0.find(['+', '#']).unwrap_or(self.0.len());
+        let prefix = &self.0[..wildcard];
+        if self.0[wildcard..].starts_with('#') {
+            prefix.strip_suffix('/').unwrap_or(prefix)
+        } else {
+            prefix
+        }
+    }
+
     /// Whether `topic` is one of this filter's. A wildcard in the first level does not stand for a
     /// level that begins with `$` (MQTT 5.0, section 4.7.2).
     pub fn matches(&self, topic: &TopicName) -> bool {
@@ -105,8 +131,11 @@ fn check_text(text: &str) -> Result<(), TopicError> {
     if MAX_BYTES < text.len() {
         return Err(TopicError::TooLong);
     }
-    if text.contains('\0') {
-        return Err(TopicError::Null);
+    if text.chars().any(char::is_control) {
+        return Err(TopicError::ControlCharacter);
+    }
+    if MAX_LEVELS < text.split('/').count() {
+        return Err(TopicError::TooManyLevels);
     }
     Ok(())
 }
@@ -162,7 +191,9 @@ mod tests {
         assert_eq!(filter("a/#/b"), Err(TopicError::MisplacedHash));
         assert_eq!(filter("a#"), Err(TopicError::MisplacedHash));
         assert_eq!(filter("a/b+"), Err(TopicError::MisplacedPlus));
-        assert_eq!(filter("a\0"), Err(TopicError::Null));
+        assert_eq!(filter("a\0"), Err(TopicError::ControlCharacter));
+        assert_eq!(filter(&"/".repeat(200)), Err(TopicError::TooManyLevels));
+        assert_eq!(filter(&"/".repeat(199)), Ok(()));
         assert_eq!(filter(&"x".repeat(65_536)), Err(TopicError::TooLong));
         let name = |text: &str| TopicName::new(text).map(drop);
         assert_eq!(name("a/+"), Err(TopicError::Wildcard));

@@ -121,11 +121,15 @@ fn router(shared: Arc<Shared>) -> Router {
 impl Shared {
     /// Hands over what a request brought and waits until it is on disk.
     async fn commit(&self, mut submission: Submission) -> Result<Committed, Problem> {
+        if let Some(trouble) = self.health.trouble() {
+            // What is not taken can be sent again at once when it is over; waiting for that would tell nobody.
+            return Err(Problem::unwell(trouble));
+        }
         submission.is_indivisible = true;
         let mut receipt = submission.receipt();
         let place = self
             .submissions
-            .reserve()
+            .reserve(submission.weight())
             .await
             .map_err(|_| Problem::Stopping)?;
         self.received.inc_by(submission.readings.len() as u64);

@@ -37,11 +37,12 @@ use crate::store::{
     outbox::{Batch, Change},
 };
 
-/// A group is closed at so many readings: a bound on memory and on the time of one commit.
-const MAX_GROUP_READINGS: usize = 8192;
+/// A group is closed at so many rows: a bound on the time of one commit. Its memory is bounded by the queue's room.
+const MAX_GROUP_ROWS: usize = 8192;
 
-/// Between two tries of a commit that failed.
+/// Between the first two tries of a commit that failed; it doubles up to the longest, because a try writes too.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// Takes messages and alerts once they are on disk.
 pub type Outlet = Box<dyn Fn(Message) + Send>;
@@ -144,13 +145,15 @@ impl Committer {
     /// Adds what has arrived, and what arrives within `group_commit`.
     fn fill(&mut self, pending: &mut Pending) {
         let until = Instant::now() + self.settings.group_commit;
-        while pending.group.reading_count() < MAX_GROUP_READINGS {
+        while pending.group.row_count() < MAX_GROUP_ROWS {
             let work = match self.receiver.receiver.try_recv() {
                 Ok(work) => work,
                 Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) if self.settings.group_commit.is_zero() => return,
                 Err(TryRecvError::Empty) => {
-                    let receive = time::timeout_at(until.into(), self.receiver.receiver.recv());
+                    let receive = self.receiver.receiver.recv();
+                    // The timer needs the runtime's context when it is made.
+                    let receive = async { time::timeout_at(until.into(), receive).await };
                     match self.runtime.block_on(receive) {
                         Ok(Some(work)) => work,
                         Ok(None) | Err(_) => return,
@@ -274,6 +277,7 @@ impl Committer {
     /// Commits, however often it takes; `None` if it was given up.
     fn commit(&mut self, group: &Group) -> Option<Committed> {
         let mut has_failed = false;
+        let mut pause = RETRY_PAUSE;
         loop {
             let started = Instant::now();
             match self.writer.commit(group) {
@@ -303,8 +307,18 @@ impl Committer {
                 tracing::error!("the last commit was given up; none of it was acknowledged");
                 return None;
             }
-            thread::sleep(RETRY_PAUSE);
+            self.pause(pause);
+            pause = (pause * 2).min(LONGEST_RETRY_PAUSE);
         }
+    }
+
+    /// Waits, at most until the shutdown grace ends.
+    fn pause(&self, time: Duration) {
+        let give_up = self.settings.give_up.cancelled();
+        // The timer needs the runtime's context when it is made.
+        let wait = async { time::timeout(time, give_up).await };
+        // Both ends are as good: the caller looks which it was.
+        self.runtime.block_on(wait).ok();
     }
 
     /// Tells everybody that the group is on disk.
@@ -360,12 +374,10 @@ fn too_many_sensors(reading: Reading) -> NewReject {
         "sensor_id": reading.sensor_id,
         "value": reading.value,
         "ts": reading.ts,
+        "attributes": RawValue::from_string(reading.attributes.as_json().to_owned()).ok(),
     });
     NewReject {
-        topic: reading
-            .topic
-            .map_or_else(String::new, |topic| topic.as_str().to_owned())
-            .into_boxed_str(),
+        topic: reading.topic,
         payload: payload.to_string().into_bytes().into_boxed_slice(),
         reason: "there are more sensors than the gateway can hold".into(),
         received_at: reading.received_at,

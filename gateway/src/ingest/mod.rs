@@ -8,5 +8,6 @@ mod submission;
 
 pub use committer::{Committer, Health, Outlet, Settings};
 pub use submission::{
-    Busy, OutboxRequest, Place, Receipt, Refused, Submission, SubmissionQueue, SubmissionReceiver,
+    OutboxRequest, Place, Receipt, Refused, Stopped, Submission, SubmissionQueue,
+    SubmissionReceiver,
 };

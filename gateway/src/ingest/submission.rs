@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::domain::{
     message::Message,
@@ -13,7 +13,11 @@ use crate::metrics::Metrics;
 use crate::store::{Committed, NewReject, outbox::Batch};
 
 /// Submissions that may wait for the committer. While so many do, sockets are not read.
-const CAPACITY: usize = 512;
+const CAPACITY: usize = 1024;
+
+/// Memory, in KiB, that submissions may take from when they are handed over until they are on disk. One that is larger
+/// goes alone.
+const ROOM_KIB: u32 = 16 << 10;
 
 /// Readings, statuses and rejects on their way to one commit, and the messages that go to subscribers after it.
 #[derive(Debug, Default)]
@@ -26,6 +30,8 @@ pub struct Submission {
     /// All of it or nothing: what cannot be stored refuses the whole, and nothing goes to the rejects.
     pub is_indivisible: bool,
     receipt: Option<oneshot::Sender<Result<Committed, Refused>>>,
+    /// Held until it is dropped, which is after its commit.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a submission was not committed.
@@ -40,7 +46,10 @@ pub enum Refused {
 impl Submission {
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
-        self.readings.is_empty() && self.statuses.is_empty() && self.rejects.is_empty()
+        self.readings.is_empty()
+            && self.statuses.is_empty()
+            && self.rejects.is_empty()
+            && self.messages.is_empty()
     }
 
     /// Asks for the proof that it is on disk.
@@ -48,6 +57,23 @@ impl Submission {
         let (sender, receiver) = oneshot::channel();
         self.receipt = Some(sender);
         Receipt(receiver)
+    }
+
+    /// About how much memory it takes, in KiB.
+    pub fn weight(&self) -> u32 {
+        let readings = self.readings.iter().map(|reading| {
+            size_of::<Reading>()
+                + reading.sensor_id.as_str().len()
+                + reading.attributes.as_json().len()
+        });
+        let rejects = self
+            .rejects
+            .iter()
+            .map(|(_, reject)| size_of::<NewReject>() + reject.payload.len() + reject.reason.len());
+        let messages = self.messages.iter().map(Message::size);
+        let statuses = self.statuses.len() * size_of::<DeviceStatus>();
+        let bytes = readings.chain(rejects).chain(messages).sum::<usize>() + statuses;
+        u32::try_from(bytes.div_ceil(1024)).map_or(ROOM_KIB, |kib| kib.clamp(1, ROOM_KIB))
     }
 
     pub(super) fn complete(&mut self, outcome: Result<Committed, Refused>) {
@@ -92,20 +118,17 @@ pub(super) enum Work {
     Outbox(OutboxRequest),
 }
 
-/// The queue has no room, or the committer is gone.
+/// The committer is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Busy {
-    #[error("the committer is busy")]
-    Full,
-    #[error("the gateway is stopping")]
-    Stopped,
-}
+#[error("the gateway is stopping")]
+pub struct Stopped;
 
 /// The way to the committer. Bounded; policy: whoever holds something that will be acknowledged waits, a submission
 /// of QoS 0 only is refused and its sender counts it.
 #[derive(Clone, Debug)]
 pub struct SubmissionQueue {
     sender: mpsc::Sender<Work>,
+    room: Arc<Semaphore>,
 }
 
 /// The committer's end of the queue.
@@ -118,36 +141,43 @@ impl SubmissionQueue {
     /// A queue and its end.
     pub fn new() -> (Self, SubmissionReceiver) {
         let (sender, receiver) = mpsc::channel(CAPACITY);
-        (Self { sender }, SubmissionReceiver { receiver })
+        let room = Arc::new(Semaphore::new(ROOM_KIB as usize));
+        (Self { sender, room }, SubmissionReceiver { receiver })
     }
 
-    /// Waits for room. Cancel safe: a submission is handed over whole or not at all.
-    pub async fn reserve(&self) -> Result<Place<'_>, Busy> {
-        let permit = self.sender.reserve().await.map_err(|_| Busy::Stopped)?;
-        Ok(Place(permit))
+    /// Waits for room for a submission of this [`Submission::weight`]. Cancel safe: a submission is handed over whole
+    /// or not at all.
+    pub async fn reserve(&self, weight: u32) -> Result<Place<'_>, Stopped> {
+        let room = Arc::clone(&self.room).acquire_many_owned(weight).await;
+        let permit = self.sender.reserve().await;
+        match (permit, room) {
+            (Ok(permit), Ok(room)) => Ok(Place { permit, room }),
+            _ => Err(Stopped),
+        }
     }
 
     /// Hands over, waiting for room.
-    pub async fn submit(&self, submission: Submission) -> Result<(), Busy> {
-        self.reserve().await?.submit(submission);
+    pub async fn submit(&self, submission: Submission) -> Result<(), Stopped> {
+        self.reserve(submission.weight()).await?.submit(submission);
         Ok(())
     }
 
-    /// Hands over only if there is room now.
-    pub fn try_submit(&self, submission: Submission) -> Result<(), Busy> {
-        let work = Work::Submission(submission);
-        self.sender.try_send(work).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Busy::Full,
-            mpsc::error::TrySendError::Closed(_) => Busy::Stopped,
-        })
+    /// Hands over only if there is room now; gives it back if not.
+    pub fn try_submit(&self, submission: Submission) -> Result<(), Box<Submission>> {
+        let room = Arc::clone(&self.room).try_acquire_many_owned(submission.weight());
+        let (Ok(room), Ok(permit)) = (room, self.sender.try_reserve()) else {
+            return Err(Box::new(submission));
+        };
+        Place { permit, room }.submit(submission);
+        Ok(())
     }
 
     /// Asks for a change of the outbox, waiting for room.
-    pub async fn request(&self, request: OutboxRequest) -> Result<(), Busy> {
+    pub async fn request(&self, request: OutboxRequest) -> Result<(), Stopped> {
         self.sender
             .send(Work::Outbox(request))
             .await
-            .map_err(|_| Busy::Stopped)
+            .map_err(|_| Stopped)
     }
 
     /// Shows how many submissions wait.
@@ -162,11 +192,15 @@ impl SubmissionQueue {
 
 /// Room for one submission.
 #[derive(Debug)]
-pub struct Place<'q>(mpsc::Permit<'q, Work>);
+pub struct Place<'q> {
+    permit: mpsc::Permit<'q, Work>,
+    room: OwnedSemaphorePermit,
+}
 
 impl Place<'_> {
     /// Hands over.
-    pub fn submit(self, submission: Submission) {
-        self.0.send(Work::Submission(submission));
+    pub fn submit(self, mut submission: Submission) {
+        submission.room = Some(self.room);
+        self.permit.send(Work::Submission(submission));
     }
 }

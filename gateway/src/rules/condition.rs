@@ -11,6 +11,7 @@ use cel::{
     context::VariableResolver,
 };
 
+use super::names;
 use crate::domain::{
     reading::{Attributes, Reading},
     rule::{Place, RuleDefinition},
@@ -67,17 +68,15 @@ impl Condition {
             });
             described.collect::<Vec<_>>().join("; ")
         })?;
-        if let Some(unknown) = program
-            .references()
-            .variables()
-            .iter()
-            .find(|name| !VARIABLES.contains(*name))
-        {
-            let known = VARIABLES.join(", ");
+        if let Some(unknown) = names::unknown_variable(&program, VARIABLES) {
+            let (known, place) = (VARIABLES.join(", "), position(when, &unknown));
             return Err(format!(
-                "unknown name `{unknown}`{}; known are {known}",
-                position(when, unknown)
+                "unknown name `{unknown}`{place}; known are {known}"
             ));
+        }
+        if let Some(unknown) = names::unknown_function(&program, root) {
+            let place = position(when, &unknown);
+            return Err(format!("unknown function `{unknown}`{place}"));
         }
         let condition = Self { program };
         condition.try_out(when, root)?;
@@ -93,30 +92,30 @@ impl Condition {
         }
     }
 
-    /// Refuses what can be known to fail for each reading: a wrong type, an unknown function, operands that do
-    /// not go together. What depends on the reading (a missing attribute, a division by zero) may pass.
+    /// Refuses what fails for some readings whatever they say beside their value: no bool, or operands that do not go
+    /// together. What depends on the reading (a missing attribute, a division by zero) may pass.
     fn try_out(&self, when: &str, root: &Context<'_, '_>) -> Result<(), String> {
-        let sample = sample_reading();
-        let variables = Variables::new(&sample);
-        match self.program.execute(&variables.scope(root)) {
-            Ok(Value::Bool(_)) => Ok(()),
-            Ok(other) => Err(format!("`{when}` gives {} and not a bool", other.type_of())),
-            Err(
-                error @ (ExecutionError::UndeclaredReference(_)
-                | ExecutionError::NoSuchOverload(_)
-                | ExecutionError::UnexpectedType { .. }
-                | ExecutionError::InvalidArgumentCount { .. }
-                | ExecutionError::NotSupportedAsMethod { .. }
-                | ExecutionError::ValuesNotComparable(..)
-                | ExecutionError::UnsupportedBinaryOperator(..)),
-            ) if !self.program.references().has_variable("attributes") => {
-                Err(format!("`{when}`: {error}"))
+        let depends = self.program.references().has_variable("attributes");
+        for value in SAMPLE_VALUES {
+            let sample = sample_reading(value);
+            let variables = Variables::new(&sample);
+            match self.program.execute(&variables.scope(root)) {
+                Ok(Value::Bool(_)) => {}
+                Ok(other) => {
+                    return Err(format!("`{when}` gives {} and not a bool", other.type_of()));
+                }
+                Err(
+                    error @ (ExecutionError::NoSuchOverload(_)
+                    | ExecutionError::UnexpectedType { .. }
+                    | ExecutionError::InvalidArgumentCount { .. }
+                    | ExecutionError::NotSupportedAsMethod { .. }
+                    | ExecutionError::ValuesNotComparable(..)
+                    | ExecutionError::UnsupportedBinaryOperator(..)),
+                ) if !depends => return Err(format!("`{when}`: {error}")),
+                Err(_) => {}
             }
-            Err(error @ ExecutionError::UndeclaredReference(_)) => {
-                Err(format!("`{when}`: {error}"))
-            }
-            Err(_) => Ok(()),
         }
+        Ok(())
     }
 }
 
@@ -128,10 +127,13 @@ fn position(when: &str, name: &str) -> String {
     })
 }
 
-fn sample_reading() -> Reading {
+/// Values on both sides of what conditions usually ask for.
+const SAMPLE_VALUES: [f64; 8] = [-1e9, -1.0, 0.0, 1.0, 51.0, 76.0, 101.0, 1e9];
+
+fn sample_reading(value: f64) -> Reading {
     Reading {
         sensor_id: SensorId::from_stored("sample".into()),
-        value: 1.0,
+        value,
         ts: Timestamp::MIN,
         received_at: Timestamp::MIN,
         attributes: Attributes::default(),

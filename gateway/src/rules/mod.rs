@@ -2,6 +2,7 @@
 
 mod condition;
 mod engine;
+mod names;
 
 pub use condition::{RuleFault, STACK_BYTES};
 pub use engine::{Engine, Outcome};

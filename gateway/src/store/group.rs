@@ -7,6 +7,7 @@ use crate::domain::{
     reading::{Reading, ReadingId},
     status::DeviceStatus,
     timestamp::Timestamp,
+    topic::TopicName,
 };
 
 /// All that one transaction writes.
@@ -32,11 +33,11 @@ pub struct NewReading {
     pub(super) sensor: i64,
 }
 
-/// What could not be read.
+/// What could not be read. The topic is shared: many rejects may come out of one payload.
 #[derive(Debug)]
 pub struct NewReject {
-    /// Where it was published; empty if it came by HTTP.
-    pub topic: Box<str>,
+    /// Where it was published; `None` if it came by HTTP.
+    pub topic: Option<TopicName>,
     pub payload: Box<[u8]>,
     pub reason: Box<str>,
     pub received_at: Timestamp,
@@ -49,13 +50,13 @@ pub(super) struct NewSensor {
 }
 
 impl Group {
-    /// Whether there is nothing to write.
-    pub fn is_empty(&self) -> bool {
-        self.readings.is_empty()
-            && self.alerts.is_empty()
-            && self.rejects.is_empty()
-            && self.statuses.is_empty()
-            && self.outbox.is_empty()
+    /// About how many rows it writes.
+    pub fn row_count(&self) -> usize {
+        self.readings.len()
+            + self.alerts.len()
+            + self.rejects.len()
+            + self.statuses.len()
+            + self.outbox.len()
     }
 
     /// How many readings it has.

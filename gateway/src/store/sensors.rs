@@ -138,11 +138,11 @@ impl Index {
     }
 }
 
-/// Reads the sensors, and the readings that came after their rows were last written.
+/// Reads the sensors, and the readings that came after their rows were last written; tells how many those are.
 pub(super) fn load(
     connection: &Connection,
     saved_upto: i64,
-) -> Result<(Index, Sensors), StoreError> {
+) -> Result<(Index, Sensors, usize), StoreError> {
     let mut rows = Vec::new();
     let mut keys = HashMap::new();
     let mut select = connection
@@ -164,7 +164,9 @@ pub(super) fn load(
     let mut select =
         connection.prepare("SELECT sensor, id, value FROM reading WHERE ?1 < id ORDER BY id")?;
     let mut found = select.query([saved_upto])?;
+    let mut unsaved = 0;
     while let Some(reading) = found.next()? {
+        unsaved += 1;
         let key: i64 = reading.get(0)?;
         if let Some(row) = usize::try_from(key - 1)
             .ok()
@@ -178,5 +180,5 @@ pub(super) fn load(
     let sensors = Sensors {
         rows: Arc::new(RwLock::new(rows)),
     };
-    Ok((Index { keys }, sensors))
+    Ok((Index { keys }, sensors, unsaved))
 }

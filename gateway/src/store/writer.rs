@@ -73,7 +73,7 @@ impl Writer {
             [new_store_id],
         )?;
         let (store_id, given, saved_upto) = read_counters(&connection)?;
-        let (index, sensors) = sensors::load(&connection, saved_upto)?;
+        let (index, sensors, unsaved_readings) = sensors::load(&connection, saved_upto)?;
         let pending: i64 =
             connection.query_row("SELECT count(*) FROM outbox_entry", [], |row| row.get(0))?;
         Ok(Self {
@@ -82,7 +82,7 @@ impl Writer {
             store_id,
             committed_reading: given.reading,
             given,
-            unsaved_readings: 0,
+            unsaved_readings,
             index,
             sensors,
             outbox_pending: Arc::new(AtomicI64::new(pending)),
@@ -332,7 +332,7 @@ fn write_rejects(connection: &Connection, group: &Group) -> Result<(), StoreErro
     for (id, reject) in &group.rejects {
         insert.execute(params![
             id,
-            reject.topic,
+            reject.topic.as_ref().map_or("", |topic| topic.as_str()),
             reject.payload,
             reject.reason,
             reject.received_at.millis(),
@@ -355,3 +355,6 @@ fn write_statuses(connection: &Connection, group: &Group) -> Result<(), StoreErr
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,12 @@
 //!
 //! Invariant: `acked <= published`, at every moment.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::SeqCst},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
 };
 
 use serde::Serialize;
@@ -41,9 +44,27 @@ pub(super) struct Counters {
     pub(super) resent: AtomicU64,
     pub(super) connected: AtomicU64,
     pub(super) disconnects: AtomicU64,
-    acked_of: Box<[AtomicU64]>,
+    acked_of: Mutex<Box<[Acked]>>,
     last_error: Mutex<Option<String>>,
     pub(super) changed: Notify,
+}
+
+/// The readings of one sensor that are acknowledged.
+#[derive(Clone, Debug, Default)]
+struct Acked {
+    /// All from 1 to here.
+    upto: u64,
+    /// Those behind a gap: after a connection broke in the middle of sending again, the client sends in another order.
+    beyond: BTreeSet<u64>,
+}
+
+impl Acked {
+    fn add(&mut self, seq: u64) {
+        self.beyond.insert(seq);
+        while self.beyond.remove(&(self.upto + 1)) {
+            self.upto += 1;
+        }
+    }
 }
 
 impl Counters {
@@ -56,7 +77,7 @@ impl Counters {
             resent: AtomicU64::new(0),
             connected: AtomicU64::new(0),
             disconnects: AtomicU64::new(0),
-            acked_of: (0..sensors).map(|_| AtomicU64::new(0)).collect(),
+            acked_of: Mutex::new(vec![Acked::default(); sensors as usize].into()),
             last_error: Mutex::new(None),
             changed: Notify::new(),
         }
@@ -70,7 +91,7 @@ impl Counters {
         if 50.0 < reading.value {
             self.acked_over_50.fetch_add(1, SeqCst);
         }
-        self.acked_of[reading.sensor as usize - 1].fetch_max(reading.seq, SeqCst);
+        self.acked()[reading.sensor as usize - 1].add(reading.seq);
         self.changed.notify_waiters();
     }
 
@@ -89,10 +110,11 @@ impl Counters {
     }
 
     pub(super) fn acked_of(&self) -> Vec<u64> {
-        self.acked_of
-            .iter()
-            .map(|acked| acked.load(SeqCst))
-            .collect()
+        self.acked().iter().map(|acked| acked.upto).collect()
+    }
+
+    fn acked(&self) -> MutexGuard<'_, Box<[Acked]>> {
+        self.acked_of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The parts are read in the opposite order of their counting, or a part could exceed its whole.
@@ -109,5 +131,27 @@ impl Counters {
             connected: self.connected.load(SeqCst),
             disconnects: self.disconnects.load(SeqCst),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_holds_back_what_is_acknowledged_behind_it() {
+        let counters = Counters::new(1);
+        let ack = |seq| {
+            counters.count_acked(Reading {
+                sensor: 1,
+                seq,
+                value: 80.0,
+            });
+            counters.acked_of()
+        };
+        assert_eq!(ack(1), [1]);
+        assert_eq!(ack(4), [1]);
+        assert_eq!(ack(2), [2]);
+        assert_eq!(ack(3), [4]);
     }
 }

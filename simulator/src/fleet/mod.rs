@@ -156,8 +156,7 @@ impl RunningFleet {
         self.counters.read()
     }
 
-    /// For each sensor, in order, the highest `seq` acknowledged. A broker acknowledges in order,
-    /// so all readings from 1 to there are acknowledged.
+    /// For each sensor, in order, the highest `seq` up to which all readings from 1 are acknowledged.
     pub fn acked_of(&self) -> Vec<u64> {
         self.counters.acked_of()
     }

@@ -1,7 +1,11 @@
 //! What the tests stand on: the real binary in a folder of its own, with its log watched.
 
+pub(crate) mod accounts;
+pub(crate) mod call;
 pub(crate) mod frames;
 pub(crate) mod http;
+pub(crate) mod packets;
+pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod raw;
 mod settings;
@@ -28,6 +32,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Site {
     folder: TempDir,
     settings: String,
+    environment: Vec<(&'static str, String)>,
     allowed: Vec<&'static str>,
 }
 
@@ -49,22 +54,37 @@ impl Site {
 
     /// A site with further settings in TOML: top-level keys are not possible, sections are.
     pub(crate) fn with(sections: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut settings = String::from(
+        let mut site = Self {
+            folder: tempfile::tempdir().unwrap(),
+            settings: String::new(),
+            environment: Vec::new(),
+            allowed: Vec::new(),
+        };
+        site.configure(sections);
+        site
+    }
+
+    /// Other sections from the next start on.
+    pub(crate) fn configure(&mut self, sections: &str) {
+        self.settings = String::from(
             "gateway_id = \"test\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[http]\nlisten = \"127.0.0.1:0\"\n",
         );
-        writeln!(
-            settings,
-            "[store]\npath = {:?}",
-            folder.path().join("gateway.db")
-        )
-        .unwrap();
-        settings.push_str(sections);
-        Self {
-            folder,
-            settings,
-            allowed: Vec::new(),
-        }
+        let path = self.path("gateway.db");
+        writeln!(self.settings, "[store]\npath = {path:?}").unwrap();
+        self.settings.push_str(sections);
+    }
+
+    /// Overrides one key, as the environment does: `EDGE_GATEWAY_MQTT__LISTEN`.
+    pub(crate) fn set(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    /// MQTT on the same address after each start, so that sensors find the gateway again. The address is of this site
+    /// alone: nobody else takes it while the gateway is down.
+    pub(crate) fn at_a_lasting_address(self) -> Self {
+        let [a, b, c] = [(); 3].map(|()| fastrand::u8(1..255));
+        self.set("EDGE_GATEWAY_MQTT__LISTEN", format!("127.{a}.{b}.{c}:1883"))
     }
 
     /// A site that delivers to `cloud` without lingering and retries soon.
@@ -84,9 +104,15 @@ impl Site {
 
     /// Starts the gateway and waits until it listens.
     pub(crate) fn start(&self) -> Gateway<'_> {
+        self.start_as(command())
+    }
+
+    /// As [`start`](Self::start), by another command than the plain binary.
+    pub(crate) fn start_as(&self, mut command: Command) -> Gateway<'_> {
         let config = self.path("gateway.toml");
         std::fs::write(&config, &self.settings).unwrap();
-        let mut child = command()
+        let mut child = command
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args(["--config", config.to_str().unwrap(), "--log-format", "json"])
             .stderr(Stdio::piped())
             .spawn()

@@ -18,7 +18,7 @@ use crate::domain::{
 /// Reads an object or an array; of an array the bad elements are faults alone.
 pub(super) fn decode(text: &str, origin: Origin<'_>) -> Decoded {
     if text.starts_with('{') {
-        return match decode_object(text, origin) {
+        return match decode_object(text, origin, &mut 0) {
             Ok(readings) => Decoded {
                 readings,
                 faults: Vec::new(),
@@ -34,11 +34,18 @@ pub(super) fn decode(text: &str, origin: Origin<'_>) -> Decoded {
         return whole(Fault::EmptyArray);
     }
     let mut decoded = Decoded::default();
+    let (mut copied, mut unlisted) = (0, 0);
     for element in elements {
-        match decode_element(element.get(), origin) {
+        match decode_element(element.get(), origin, &mut copied) {
             Ok(readings) => decoded.readings.extend(readings),
+            Err(_) if MAX_LISTED_FAULTS <= decoded.faults.len() => unlisted += 1,
             Err(fault) => decoded.faults.push((fault, Some(element.get().to_owned()))),
         }
+    }
+    if 0 < unlisted {
+        let count = decoded.faults.len() + unlisted;
+        let first = decoded.faults.swap_remove(0).0.to_string();
+        decoded.faults = vec![(Fault::Many { count, first }, None)];
     }
     decoded
 }
@@ -57,9 +64,10 @@ pub fn decode_request(body: &[u8], now: Timestamp) -> Result<Vec<Reading>, Reque
     let not_json = |error: serde_json::Error| RequestFault::NotJson(error.to_string());
     let whole: &RawValue = serde_json::from_slice(body).map_err(not_json)?;
     let origin = Origin { topic: None, now };
+    let mut copied = 0;
     let bad = |index| move |fault| RequestFault::Bad { index, fault };
     if !whole.get().starts_with('[') {
-        return decode_element(whole.get(), origin).map_err(bad(0));
+        return decode_element(whole.get(), origin, &mut copied).map_err(bad(0));
     }
     let elements: Vec<&RawValue> = serde_json::from_str(whole.get()).map_err(not_json)?;
     if elements.is_empty() {
@@ -67,7 +75,7 @@ pub fn decode_request(body: &[u8], now: Timestamp) -> Result<Vec<Reading>, Reque
     }
     let mut readings = Vec::with_capacity(elements.len());
     for (index, element) in elements.iter().enumerate() {
-        readings.extend(decode_element(element.get(), origin).map_err(bad(index))?);
+        readings.extend(decode_element(element.get(), origin, &mut copied).map_err(bad(index))?);
     }
     Ok(readings)
 }
@@ -83,9 +91,14 @@ pub(super) fn status_of(text: &str) -> Result<String, Fault> {
         .map_err(|error| Fault::BadStatus(error.to_string()))
 }
 
-fn decode_element(text: &str, origin: Origin<'_>) -> Result<Vec<Reading>, Fault> {
+/// `copied` counts the bytes of attributes that several readings share, over the whole payload.
+fn decode_element(
+    text: &str,
+    origin: Origin<'_>,
+    copied: &mut usize,
+) -> Result<Vec<Reading>, Fault> {
     match text.as_bytes().first() {
-        Some(b'{') => decode_object(text, origin),
+        Some(b'{') => decode_object(text, origin, copied),
         Some(b'[') => Err(Fault::WrongShape("an array in an array")),
         Some(b'"') => Err(Fault::WrongShape("a text")),
         Some(b't' | b'f') => Err(Fault::WrongShape("a bool")),
@@ -94,7 +107,11 @@ fn decode_element(text: &str, origin: Origin<'_>) -> Result<Vec<Reading>, Fault>
     }
 }
 
-fn decode_object(text: &str, origin: Origin<'_>) -> Result<Vec<Reading>, Fault> {
+fn decode_object(
+    text: &str,
+    origin: Origin<'_>,
+    copied: &mut usize,
+) -> Result<Vec<Reading>, Fault> {
     let members: Members<'_> =
         serde_json::from_str(text).map_err(|error| Fault::NotJson(error.to_string()))?;
     let mut known = Known::default();
@@ -107,7 +124,8 @@ fn decode_object(text: &str, origin: Origin<'_>) -> Result<Vec<Reading>, Fault> 
             "sensor_id" => &mut known.sensor_id,
             "id" => &mut known.id,
             "ts" => &mut known.ts,
-            _ => continue,
+            _ if is_readable(json) => continue,
+            _ => return Err(Fault::Unreadable(shown(json))),
         };
         if slot.replace(json).is_some() {
             return Err(Fault::Twice(known_name(name)));
@@ -120,7 +138,15 @@ fn decode_object(text: &str, origin: Origin<'_>) -> Result<Vec<Reading>, Fault> 
     let sensor_name = known.sensor_name()?;
     match known.value {
         Some(json) => decode_single(&members, &known, json, sensor_name.as_deref(), ts, origin),
-        None => decode_several(&members, &known, sensor_name.as_deref(), ts, origin),
+        None => {
+            let several = decode_several(&members, &known, sensor_name.as_deref(), ts, origin)?;
+            let attributes = several.iter().map(|reading| reading.attributes.stored());
+            *copied += attributes.flatten().map(str::len).sum::<usize>();
+            if MAX_COPIED_BYTES < *copied {
+                return Err(Fault::TooManyCopies);
+            }
+            Ok(several)
+        }
     }
 }
 
@@ -152,7 +178,13 @@ fn decode_single(
 }
 
 /// Attributes are stored with each reading of an object: beyond so many bytes in all that is no use but an attack.
-const MAX_COPIED_BYTES: usize = 1 << 20;
+const MAX_COPIED_BYTES: usize = 256 << 10;
+
+/// Bad elements of an array that are rejected one by one; beyond, the payload is rejected once.
+const MAX_LISTED_FAULTS: usize = 100;
+
+/// Numbers in an object without `value`: each makes a sensor.
+const MAX_NUMBERS: usize = 256;
 
 /// One reading for each number; what is no number goes along as attributes.
 fn decode_several(
@@ -169,13 +201,13 @@ fn decode_several(
         (None, None) => return Err(Fault::NoSensor),
     };
     let attributes = members.attributes(|name, json| !known.is_consumed(name) && !is_number(json));
-    if MAX_COPIED_BYTES < attributes.as_json().len().saturating_mul(members.0.len()) {
-        return Err(Fault::TooManyCopies);
-    }
     let mut readings = Vec::new();
     for (name, json) in &members.0 {
         if known.is_consumed(name) || !is_number(json) {
             continue;
+        }
+        if MAX_NUMBERS <= readings.len() {
+            return Err(Fault::TooManyNumbers);
         }
         readings.push(Reading {
             sensor_id: SensorId::new(&format!("{base}/{name}"))?,
@@ -251,6 +283,14 @@ fn is_too_deep(json: &str) -> bool {
             }
             MAX_DEPTH < depth
         })
+}
+
+/// Raw JSON lets through texts with half a surrogate pair and numbers beyond the range of a float, which readers behind
+/// the gateway refuse together with all that stands around them.
+fn is_readable(json: &str) -> bool {
+    const LONG_NUMBER: usize = 300;
+    let is_plain = !json.contains(['\\', 'e', 'E']) && json.len() < LONG_NUMBER;
+    is_plain || serde_json::from_str::<serde_json::Value>(json).is_ok()
 }
 
 fn known_name(name: &str) -> &'static str {

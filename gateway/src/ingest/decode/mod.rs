@@ -28,8 +28,14 @@ pub enum Fault {
     EmptyArray,
     #[error("an attribute is nested too deeply")]
     TooDeep,
-    #[error("the object has too many numbers for so long attributes")]
+    #[error("an attribute cannot be read: {0}")]
+    Unreadable(String),
+    #[error("objects have too many numbers for so long attributes")]
     TooManyCopies,
+    #[error("the object has more than 256 numbers")]
+    TooManyNumbers,
+    #[error("{count} elements of the array are bad, the first: {first}")]
+    Many { count: usize, first: String },
     #[error("`value` is missing and there is no other number")]
     NoValue,
     #[error("`{name}`: expected a finite number, found {found}")]
@@ -54,6 +60,7 @@ impl Fault {
         match self {
             Self::Empty | Self::EmptyArray => "empty",
             Self::NotUtf8 => "encoding",
+            Self::Many { .. } | Self::Unreadable(_) | Self::TooManyNumbers => "syntax",
             Self::NotJson(_)
             | Self::WrongShape(_)
             | Self::Twice(_)

@@ -151,6 +151,29 @@ fn a_small_payload_cannot_become_a_large_one() {
     let numbers: String = (0..10_000).map(|n| format!(",\"n{n}\":1")).collect();
     let text = "x".repeat(100_000);
     check(&format!(r#"{{"text":"{text}"{numbers}}}"#), &["! syntax"]);
+    let object = format!(r#"{{"text":"{}","a":1,"b":2}}"#, &text[..60_000]);
+    let reading = |name: &str| format!(r#"s9/{name} 0 {{"text":"{}"}}"#, &text[..60_000]);
+    let (a, b) = (reading("a 1"), reading("b 2"));
+    check(
+        &format!("[{object},{object},{object}]"),
+        &[&a, &b, &a, &b, "! syntax"],
+    );
+    let ones = "1,".repeat(10_000);
+    check(
+        &format!(r#"[{ones}{{"value":2}}]"#),
+        &["s9 2 0 {}", "! syntax"],
+    );
+}
+
+#[test]
+fn attributes_that_nobody_could_read_are_rejected() {
+    check(r#"{"value":1,"x":"\ud800"}"#, &["! syntax"]);
+    check(r#"{"value":1,"x":1e999}"#, &["! syntax"]);
+    let fine = r#"{"x":"\u00e9","y":1e9}"#;
+    check(
+        r#"{"value":1,"x":"\u00e9","y":1e9}"#,
+        &[&format!("s9 1 0 {fine}")],
+    );
 }
 
 #[test]

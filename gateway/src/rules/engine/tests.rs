@@ -66,6 +66,8 @@ fn a_condition_sees_all_of_a_reading() {
     check("has(attributes.missing)", false);
     check("ts < received_at", true);
     check("attributes.list.size() == 1", true);
+    check("attributes.list.exists(x, x == 1)", true);
+    check("attributes.list.all(x, x > 1)", false);
     check("value >= 60 && value < 60.5", true);
 }
 
@@ -101,7 +103,16 @@ fn rules_that_cannot_work_are_refused_with_the_reason() {
     check("value + 1", "`value + 1`");
     check("'text'", "not a bool");
     check("value > 'text'", "value > 'text'");
-    check("frobnicate(value)", "frobnicate");
+    check(
+        "frobnicate(value)",
+        "unknown function `frobnicate` at column 1",
+    );
+    check("value > 75 && nosuch(value)", "unknown function `nosuch`");
+    check(
+        "value > 75.0 && value + 1 > 80.0",
+        "Unsupported binary operator",
+    );
+    check("value > 75 ? 'x' : false", "not a bool");
     check(&"1+".repeat(1_000), "at most 1024");
 }
 

@@ -1,0 +1,168 @@
+//! What the connection does about the packets that a client sent.
+
+use std::mem;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use super::Connection;
+use crate::broker::acknowledge::{Goodbye, Leave};
+use crate::broker::protocol::{Incoming, Publish, Violation};
+use crate::broker::session::{Ack, AckReason, Release};
+use crate::broker::subscribe::{Subscribe, Unsubscribe};
+use crate::broker::turn::Turn;
+use crate::broker::wire::End;
+use crate::clock;
+use crate::domain::message::{Message, Qos};
+use crate::ingest::{Refused, Submission};
+use crate::store::Committed;
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    /// Acts on what one read brought, as one turn.
+    pub(super) fn handle(&mut self, incoming: &mut Vec<Incoming>) -> Result<(), End> {
+        if !incoming.is_empty() {
+            self.last_packet = Instant::now();
+        }
+        let mut turn = Turn::default();
+        let acted = incoming
+            .drain(..)
+            .try_for_each(|packet| self.act(packet, &mut turn));
+        let (submission, owed) = turn.finish();
+        let is_owed = owed.is_some();
+        self.owed.extend(owed);
+        match submission {
+            Some(submission) => self.hand_over(submission, is_owed),
+            None => self.settle_free(),
+        }
+        acted
+    }
+
+    /// Policy of the queue: what is owed an answer waits for room, what is all of QoS 0 is dropped and counted.
+    fn hand_over(&mut self, submission: Submission, is_owed: bool) {
+        let Err(refused) = self.shared.submissions.try_submit(submission) else {
+            return;
+        };
+        if is_owed {
+            let queue = self.shared.submissions.clone();
+            self.unsent = Some(Box::pin(async move { queue.submit(*refused).await }));
+        } else {
+            self.shared.count_lost(&refused, "overload");
+        }
+    }
+
+    fn act(&mut self, packet: Incoming, turn: &mut Turn) -> Result<(), End> {
+        let protocol = &mut self.wire.protocol;
+        match packet {
+            Incoming::Publish(publish) => return self.publish(publish, turn),
+            Incoming::PublishAgain(packet_id) => {
+                if self.session.is_committed(packet_id) {
+                    protocol.pubrec(packet_id, AckReason::Success, Leave::NothingStored);
+                }
+            }
+            Incoming::Pubrel(packet_id) => match self.session.release(packet_id) {
+                Release::Complete => protocol.pubcomp(packet_id, true),
+                Release::Unknown => protocol.pubcomp(packet_id, false),
+                Release::TooEarly => return Err(End::Said(Goodbye::ProtocolError)),
+            },
+            Incoming::Delivered => self.session.delivered(),
+            Incoming::Subscribe(subscribe) => return self.subscribe(subscribe),
+            Incoming::Unsubscribe(unsubscribe) => return self.unsubscribe(unsubscribe),
+            Incoming::Ping => protocol.pingresp(),
+            Incoming::Disconnect { wants_will } => return Err(End::Disconnected { wants_will }),
+            Incoming::Connect(_) => return Err(Violation("a second CONNECT").into()),
+        }
+        Ok(())
+    }
+
+    fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), End> {
+        check_filters(subscribe.packet_id, subscribe.entries.len())?;
+        let mut granted = Vec::with_capacity(subscribe.entries.len());
+        for entry in subscribe.entries {
+            granted.push(self.shared.hub.subscribe(&mut self.member, entry));
+        }
+        self.wire.protocol.suback(subscribe.packet_id, &granted);
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), End> {
+        check_filters(unsubscribe.packet_id, unsubscribe.filters.len())?;
+        let mut removed = Vec::with_capacity(unsubscribe.filters.len());
+        for filter in unsubscribe.filters {
+            removed.push(self.shared.hub.unsubscribe(&mut self.member, filter));
+        }
+        self.wire.protocol.unsuback(unsubscribe.packet_id, &removed);
+        Ok(())
+    }
+
+    fn publish(&mut self, publish: Publish, turn: &mut Turn) -> Result<(), End> {
+        let Ok(topic) = publish.topic else {
+            return Err(End::Said(Goodbye::TopicNameInvalid));
+        };
+        self.shared.messages_in[publish.qos as usize].inc();
+        if publish.qos == Qos::ExactlyOnce && !self.session.open_exchange(publish.packet_id) {
+            return Ok(());
+        }
+        let message = Message {
+            topic: topic.clone(),
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            received_at: clock::now(),
+            publisher: Arc::clone(&self.member.client_id),
+            properties: publish.properties,
+        };
+        let reason = self.shared.intake.take(message, &mut turn.submission);
+        if reason == AckReason::NotAuthorized {
+            let dropped = &self.shared.metrics.mqtt_dropped;
+            dropped.with_label_values(&["not_authorized"]).inc();
+            if !mem::replace(&mut self.has_warned, true) {
+                let client_id = &*self.member.client_id;
+                tracing::warn!(client_id, %topic, "publish refused: the topic is the gateway's own; said once a connection");
+            }
+        }
+        if publish.qos != Qos::AtMostOnce {
+            turn.acks.push(Ack {
+                packet_id: publish.packet_id,
+                qos: publish.qos,
+                // MQTT 3.1.1 has no reasons: what it is told is success, and the exchange goes on as after one.
+                reason: if self.wire.protocol.is_v5() {
+                    reason
+                } else {
+                    AckReason::Success
+                },
+            });
+        }
+        Ok(())
+    }
+
+    /// Answers the first turn, now that it is on disk, and those behind it that wait for nothing.
+    pub(super) fn settle(&mut self, committed: Result<Committed, Refused>) -> Result<(), End> {
+        let committed = committed.map_err(|_| End::Said(Goodbye::ShuttingDown))?;
+        if let Some(owed) = self.owed.pop_front() {
+            owed.acknowledge(committed.into(), &mut self.session, &mut self.wire.protocol);
+        }
+        self.settle_free();
+        Ok(())
+    }
+
+    fn settle_free(&mut self) {
+        while self.owed.front().is_some_and(|owed| !owed.is_waiting()) {
+            if let Some(owed) = self.owed.pop_front() {
+                let leave = Leave::NothingStored;
+                owed.acknowledge(leave, &mut self.session, &mut self.wire.protocol);
+            }
+        }
+    }
+}
+
+/// Packet identifiers are not 0, a packet has at least one filter (MQTT 5.0, sections 2.2.1 and 3.8.3), and no client
+/// needs as many as fit.
+fn check_filters(packet_id: u16, count: usize) -> Result<(), End> {
+    const MAX_FILTERS: usize = 1000;
+    match (packet_id, count) {
+        (0, _) => Err(Violation("packet identifier 0").into()),
+        (_, 1..=MAX_FILTERS) => Ok(()),
+        _ => Err(Violation("no filter, or more than 1000 in one packet").into()),
+    }
+}

@@ -1,0 +1,227 @@
+//! One client's connection: moves bytes between socket and protocol, publishes to the committer, messages from the hub
+//! to the client. It stops reading while the committer is behind, so that TCP pushes back.
+
+mod act;
+mod close;
+mod deliver;
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{self, Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::acknowledge::Goodbye;
+use super::connect::{Admitted, Connect};
+use super::hub::Member;
+use super::intake::Intake;
+use super::protocol::{Incoming, RECEIVE_MAXIMUM};
+use super::session::Session;
+use super::turn::Owed;
+use super::wire::{End, MAX_SEND_BYTES, Wire};
+use crate::clock;
+use crate::domain::message::Message;
+use crate::ingest::{Refused, Stopped};
+use crate::store::Committed;
+
+/// A client has so long to send its CONNECT.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Who takes over a client id waits so long for the last word of the former connection.
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Reads whose answer may be owed at once.
+const MAX_TURNS: usize = RECEIVE_MAXIMUM as usize;
+
+/// Serves a client until it or the gateway ends the connection.
+pub(super) async fn serve<R, W>(
+    reader: R,
+    writer: W,
+    peer: IpAddr,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut wire = Wire::new(reader, writer, shared.max_packet);
+    let mut incoming = Vec::new();
+    let greeting = time::timeout(CONNECT_TIMEOUT, wire.greet(&mut incoming));
+    let connect = tokio::select! {
+        greeted = greeting => greeted,
+        () = stop.cancelled() => return,
+    };
+    let connect = match connect {
+        Ok(Ok(connect)) => connect,
+        Ok(Err(end)) => {
+            tracing::debug!(%peer, %end, "no connection was made");
+            return wire.flush_and_close().await;
+        }
+        Err(_) => return tracing::debug!(%peer, "no CONNECT in time"),
+    };
+    if let Some((mut connection, will)) = admit(wire, *connect, peer, shared).await {
+        let Err(end) = connection.run(incoming, &stop).await;
+        connection.close(end, will).await;
+    }
+}
+
+/// Greets a client that may stay, and sends away one that may not.
+async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    mut wire: Wire<R, W>,
+    connect: Connect,
+    peer: IpAddr,
+    shared: Arc<Shared>,
+) -> Option<(Connection<R, W>, Option<Message>)> {
+    let keep_alive = connect.keep_alive;
+    let admitted = connect.admit(peer, shared.anonymous, clock::now(), Intake::may_publish);
+    let admitted = match admitted {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            tracing::info!(%peer, ?refusal, "client refused");
+            wire.protocol.refuse(refusal);
+            wire.flush_and_close().await;
+            return None;
+        }
+    };
+    let (member, former) = shared.hub.join(Arc::clone(&admitted.client_id));
+    if let Some(former) = former {
+        // Its will is about the past: it must not come after what the newcomer says. A former connection that is stuck
+        // is not waited for longer.
+        time::timeout(TAKEOVER_TIMEOUT, former.gone()).await.ok();
+    }
+    wire.protocol.accept(&admitted);
+    if wire.protocol.out.is_empty() {
+        tracing::info!(%peer, "client refused: its Maximum Packet Size leaves no room for CONNACK");
+        return None;
+    }
+    let Admitted {
+        client_id, will, ..
+    } = admitted;
+    tracing::debug!(%peer, %client_id, "client connected");
+    let connection = Connection {
+        _counted: Counted::new(&shared),
+        member,
+        wire,
+        shared,
+        session: Session::default(),
+        owed: VecDeque::new(),
+        unsent: None,
+        // MQTT 5.0, section 3.1.2.10: one and a half times the keep alive.
+        keep_alive: Duration::from_millis(u64::from(keep_alive) * 1500),
+        last_packet: Instant::now(),
+        has_warned: false,
+    };
+    Some((connection, will))
+}
+
+/// A submission on its way into the committer's queue. Kept whole, so that it does not lose its place there.
+type Handover = Pin<Box<dyn Future<Output = Result<(), Stopped>> + Send>>;
+
+struct Connection<R, W> {
+    wire: Wire<R, W>,
+    shared: Arc<Shared>,
+    member: Member,
+    session: Session,
+    /// Turns whose answer is owed, in their order.
+    owed: VecDeque<Owed>,
+    /// What waits for room at the committer.
+    unsent: Option<Handover>,
+    /// Zero for none.
+    keep_alive: Duration,
+    last_packet: Instant,
+    has_warned: bool,
+    _counted: Counted,
+}
+
+/// Counts a connection for as long as it lives, also if its task panics.
+struct Counted(Arc<Shared>);
+
+impl Counted {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.metrics.mqtt_connections.inc();
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.metrics.mqtt_connections.dec();
+    }
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    async fn run(
+        &mut self,
+        first: Vec<Incoming>,
+        stop: &CancellationToken,
+    ) -> Result<Infallible, End> {
+        let mut incoming = first;
+        self.handle(&mut incoming)?;
+        let deadline = time::sleep(self.keep_alive);
+        tokio::pin!(deadline);
+        let queue = Arc::clone(&self.member.queue);
+        loop {
+            let is_stopping = stop.is_cancelled();
+            if is_stopping && self.unsent.is_none() && self.owed.is_empty() {
+                return Err(End::Said(Goodbye::ShuttingDown));
+            }
+            let is_behind = self.unsent.is_some() || MAX_TURNS <= self.owed.len();
+            if is_behind {
+                // It is the gateway that does not read: the client's silence is not its own.
+                self.last_packet = Instant::now();
+            }
+            let may_read =
+                !is_behind && !is_stopping && self.wire.protocol.out.len() < MAX_SEND_BYTES;
+            tokio::select! {
+                count = self.wire.writer.write(&self.wire.protocol.out), if !self.wire.protocol.out.is_empty() => {
+                    self.wire.wrote(&count)?;
+                    self.deliver();
+                }
+                committed = next_commit(&mut self.owed) => self.settle(committed)?,
+                handed_over = next_handover(&mut self.unsent) => {
+                    self.unsent = None;
+                    handed_over.map_err(|_| End::Said(Goodbye::ShuttingDown))?;
+                }
+                count = self.wire.reader.read(&mut self.wire.buffer), if may_read => {
+                    let taken = self.wire.take(&count, &mut incoming);
+                    self.handle(&mut incoming)?;
+                    taken?;
+                    self.deliver();
+                }
+                () = queue.changed() => {
+                    if queue.is_taken_over() {
+                        return Err(End::Said(Goodbye::TakenOver));
+                    }
+                    self.deliver();
+                }
+                () = &mut deadline, if !self.keep_alive.is_zero() => {
+                    let until = self.last_packet + self.keep_alive;
+                    if until <= Instant::now() {
+                        return Err(End::Said(Goodbye::KeepAliveTimeout));
+                    }
+                    deadline.as_mut().reset(until);
+                }
+                () = stop.cancelled(), if !is_stopping => {}
+            }
+        }
+    }
+}
+
+/// Waits for the commit of the first turn that is owed; for ever if there is none.
+async fn next_commit(owed: &mut VecDeque<Owed>) -> Result<Committed, Refused> {
+    match owed.front_mut() {
+        Some(first) => first.committed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_handover(unsent: &mut Option<Handover>) -> Result<(), Stopped> {
+    match unsent {
+        Some(handover) => handover.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,266 @@
+use super::*;
+use crate::domain::alert::AlertState;
+use crate::domain::reading::Attributes;
+use crate::domain::sensor::SensorId;
+use crate::domain::timestamp::Timestamp;
+use crate::store::outbox::{Batch, Change};
+use crate::store::{LastReading, ReadingQuery};
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn open(&self) -> Writer {
+        Writer::open(&self.folder.path().join("gateway.db")).unwrap()
+    }
+}
+
+fn reading(sensor: &str, value: f64) -> Reading {
+    Reading {
+        sensor_id: SensorId::new(sensor).unwrap(),
+        value,
+        ts: Timestamp::from_millis(1_764_000_000_000),
+        received_at: Timestamp::from_millis(1_764_000_000_003),
+        attributes: Attributes::from_json(r#"{"seq":7}"#.to_owned()),
+        topic: None,
+    }
+}
+
+/// A group of readings of one sensor, those over 50 for the cloud.
+fn group(writer: &mut Writer, sensor: &str, values: &[f64]) -> Group {
+    let mut group = Group::default();
+    for value in values {
+        let tags = (75.0 < *value).then(|| r#"["high"]"#.into());
+        writer
+            .add_reading(&mut group, reading(sensor, *value), tags, 50.0 < *value)
+            .unwrap();
+    }
+    group
+}
+
+fn page(reader: &Reader, sensor: Option<&str>) -> Vec<(i64, f64)> {
+    let query = ReadingQuery {
+        sensor_id: sensor.map(|sensor| SensorId::new(sensor).unwrap()),
+        before: None,
+        limit: 1000,
+    };
+    let found = reader.readings(&query).unwrap().readings;
+    found.iter().map(|r| (r.id.0, r.value)).collect()
+}
+
+#[test]
+fn what_is_committed_is_there_after_a_restart() {
+    let place = Place::new();
+    let mut writer = place.open();
+    let mut all = group(&mut writer, "a", &[80.0, 20.0]);
+    writer.add_alert(&mut all, |new, alert_id| Alert {
+        gateway_id: "g".into(),
+        alert_id,
+        episode: alert_id,
+        rule: "high".into(),
+        state: AlertState::Raised,
+        sensor_id: new.reading.sensor_id.clone(),
+        value: new.reading.value,
+        ts: new.reading.ts,
+        reading_id: new.id,
+        attributes: serde_json::value::RawValue::from_string("{}".to_owned()).unwrap(),
+    });
+    writer.commit(&all).unwrap();
+    drop(writer);
+    let reader = place.open().reader();
+    assert_eq!(page(&reader, None), [(2, 20.0), (1, 80.0)]);
+    assert_eq!(reader.outbox_pending(), 1);
+    let totals = reader.totals().unwrap();
+    assert_eq!((totals.readings, totals.alerts), (2, 1));
+    let waiting = reader.outbox_readings(ReadingId(0), 10).unwrap();
+    assert_eq!(waiting.len(), 1);
+    let json = serde_json::to_string(&waiting[0]).unwrap();
+    assert_eq!(
+        json,
+        r#"{"id":1,"sensor_id":"a","value":80.0,"ts":1764000000000,"received_at":1764000000003,"tags":["high"],"attributes":{"seq":7}}"#
+    );
+}
+
+#[test]
+fn ids_go_on_after_a_restart_also_when_rows_are_gone() {
+    let place = Place::new();
+    let mut writer = place.open();
+    let first = group(&mut writer, "a", &[1.0, 2.0, 3.0]);
+    writer.commit(&first).unwrap();
+    writer
+        .connection
+        .execute("DELETE FROM reading", [])
+        .unwrap();
+    drop(writer);
+    let mut writer = place.open();
+    let next = group(&mut writer, "a", &[4.0]);
+    writer.commit(&next).unwrap();
+    assert_eq!(page(&writer.reader(), None), [(4, 4.0)]);
+}
+
+#[test]
+fn a_group_that_was_written_after_all_is_not_written_twice() {
+    let place = Place::new();
+    let mut writer = place.open();
+    let all = group(&mut writer, "a", &[60.0, 70.0]);
+    writer.commit(&all).unwrap();
+    // As after an I/O error in the COMMIT whose rows turn out to be on disk.
+    writer.given.group -= 1;
+    writer.is_doubtful = true;
+    writer.commit(&all).unwrap();
+    assert!(!writer.is_doubtful);
+    assert_eq!(page(&writer.reader(), None).len(), 2);
+    assert_eq!(writer.reader().outbox_pending(), 2);
+}
+
+#[test]
+fn a_group_that_failed_is_written_once_there_is_room() {
+    let place = Place::new();
+    let mut writer = place.open();
+    let pages: i64 = writer
+        .connection
+        .pragma_query_value(None, "page_count", |row| row.get(0))
+        .unwrap();
+    writer
+        .connection
+        .pragma_update(None, "max_page_count", pages)
+        .unwrap();
+    let large = group(&mut writer, "a", &[60.0; 2000]);
+    let failed = writer.commit(&large).unwrap_err();
+    assert!(failed.to_string().contains("full"), "{failed}");
+    assert!(writer.is_doubtful, "no ack before a checkpoint");
+    // The connection that is opened anew has no such bound: there is room again.
+    writer.commit(&large).unwrap();
+    assert!(!writer.is_doubtful);
+    assert_eq!(writer.reader().totals().unwrap().readings, 2000);
+    let next = group(&mut writer, "a", &[1.0]);
+    writer.commit(&next).unwrap();
+    assert_eq!(page(&writer.reader(), None)[0], (2001, 1.0));
+}
+
+#[test]
+fn nothing_counts_as_committed_before_the_checkpoint_that_follows_a_failure() {
+    let place = Place::new();
+    let mut writer = place.open();
+    let first = group(&mut writer, "a", &[1.0]);
+    writer.commit(&first).unwrap();
+    // A reader that stays at an old state keeps the log from being copied in full.
+    let old = connection::open_reader(&writer.path).unwrap();
+    old.execute_batch("BEGIN; SELECT count(*) FROM reading;")
+        .unwrap();
+    let second = group(&mut writer, "a", &[2.0]);
+    writer.is_doubtful = true;
+    assert!(matches!(
+        writer.commit(&second),
+        Err(StoreError::CheckpointBusy)
+    ));
+    old.execute_batch("COMMIT").unwrap();
+    writer.commit(&second).unwrap();
+    assert_eq!(page(&writer.reader(), None).len(), 2);
+}
+
+#[test]
+fn batches_are_recorded_and_confirmed() {
+    let place = Place::new();
+    let mut writer = place.open();
+    let readings = group(&mut writer, "a", &[60.0, 61.0, 62.0]);
+    writer.commit(&readings).unwrap();
+    let batch = Batch {
+        id: writer.next_batch_id(),
+        format: "batch".into(),
+        compression: "gzip".into(),
+        readings: vec![ReadingId(1), ReadingId(2)],
+    };
+    let mut record = Group::default();
+    record.push_outbox(Change::Record(batch.clone()));
+    writer.commit(&record).unwrap();
+    drop(writer);
+    let mut writer = place.open();
+    let reader = writer.reader();
+    assert_eq!(reader.recorded_batches(0, 10).unwrap(), [batch.clone()]);
+    assert_eq!(reader.outbox_pending(), 3);
+    assert_eq!(writer.next_batch_id(), 2, "batch numbers only grow");
+    let mut confirm = Group::default();
+    confirm.push_outbox(Change::Confirm(batch.clone()));
+    writer.commit(&confirm).unwrap();
+    assert_eq!(reader.outbox_pending(), 1);
+    assert_eq!(reader.recorded_batches(0, 10).unwrap(), []);
+    let again = Group {
+        outbox: vec![Change::Confirm(batch)],
+        ..Group::default()
+    };
+    writer.commit(&again).unwrap();
+    assert_eq!(
+        reader.outbox_pending(),
+        1,
+        "a second confirmation changes nothing"
+    );
+}
+
+#[test]
+fn the_newest_reading_of_each_sensor_is_known_after_a_crash_and_after_a_clean_end() {
+    let place = Place::new();
+    let last = |value, id| LastReading {
+        sensor_id: SensorId::new("a").unwrap(),
+        reading_id: ReadingId(id),
+        value,
+    };
+    let mut writer = place.open();
+    let first = group(&mut writer, "a", &[1.0, 2.0]);
+    writer.commit(&first).unwrap();
+    assert_eq!(writer.reader().last_readings(), [last(2.0, 2)]);
+    drop(writer);
+    let mut writer = place.open();
+    assert_eq!(writer.reader().last_readings(), [last(2.0, 2)]);
+    let second = group(&mut writer, "a", &[3.0]);
+    writer.commit(&second).unwrap();
+    writer.close().unwrap();
+    let writer = place.open();
+    assert_eq!(writer.reader().last_readings(), [last(3.0, 3)]);
+    let (count, saved): (i64, i64) = writer
+        .connection
+        .query_row(
+            "SELECT readings, (SELECT sensors_saved_upto FROM counter) FROM sensor",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    assert_eq!((count, saved), (3, 3));
+}
+
+#[test]
+fn pages_neither_skip_nor_repeat() {
+    let place = Place::new();
+    let mut writer = place.open();
+    for sensor in ["a", "b", "a", "b", "a"] {
+        let some = group(&mut writer, sensor, &[1.0; 7]);
+        writer.commit(&some).unwrap();
+    }
+    let reader = writer.reader();
+    let mut query = ReadingQuery {
+        sensor_id: Some(SensorId::new("a").unwrap()),
+        before: None,
+        limit: 4,
+    };
+    let mut seen = Vec::new();
+    loop {
+        let page = reader.readings(&query).unwrap();
+        seen.extend(page.readings.iter().map(|reading| reading.id.0));
+        query.before = page.next;
+        if page.next.is_none() {
+            break;
+        }
+    }
+    let expected: Vec<i64> = (29..=35).chain(15..=21).chain(1..=7).rev().collect();
+    let mut sorted = expected.clone();
+    sorted.sort_unstable_by(|a, b| b.cmp(a));
+    assert_eq!(seen, sorted);
+    assert_eq!(page(&reader, Some("nobody")), []);
+}

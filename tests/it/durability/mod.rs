@@ -1,0 +1,4 @@
+//! What was acknowledged is on disk, whatever happens to the process and to the disk's room.
+
+mod full_disk;
+mod kill_nine;

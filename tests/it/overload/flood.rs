@@ -1,0 +1,103 @@
+//! More readings than can be stored: those of QoS 0 are lost and counted, the others wait.
+
+use std::thread;
+
+use rusqlite::Connection;
+
+use crate::support::call::metric;
+use crate::support::packets::{Packet, Peer, publish, reading};
+use crate::support::process::peak_mib;
+use crate::support::{Gateway, Site};
+
+const CLIENTS: usize = 4;
+const MOST_MIB: f64 = 64.0;
+
+/// Holds the store's write lock: nothing is committed until it is dropped.
+#[expect(clippy::disallowed_methods, reason = "a stranger that gets in the way")]
+fn hold_up_commits(site: &Site) -> Connection {
+    let connection = Connection::open(site.path("gateway.db")).unwrap();
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    connection
+}
+
+/// Each client publishes so many readings at QoS 0; returns when the gateway has read them all.
+fn flood(gateway: &Gateway<'_>, readings: u64) -> Vec<Peer> {
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                scope.spawn(move || {
+                    let name = format!("f{client}");
+                    let mut peer = Peer::connect(gateway.mqtt, &name);
+                    for first in (0..readings).step_by(500) {
+                        let some: Vec<u8> = (first..first + 500)
+                            .flat_map(|n| publish("sensors/f", 0, 0, &reading(&name, 80.0, n)))
+                            .collect();
+                        peer.send(&some);
+                    }
+                    peer.ping();
+                    peer
+                })
+            })
+            .collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .collect()
+    })
+}
+
+fn assert_all_accounted_for(gateway: &Gateway<'_>, site: &Site, received: f64) -> f64 {
+    let stored: i64 = site.sql("SELECT count(*) FROM readings");
+    let committed = metric(gateway, "gateway_readings_committed_total");
+    let lost = metric(gateway, "gateway_readings_lost_total");
+    println!("{received} received, {committed} committed, {lost} lost");
+    assert_eq!(metric(gateway, "gateway_readings_received_total"), received);
+    assert_eq!(committed, stored as f64);
+    assert_eq!(committed + lost, received);
+    lost
+}
+
+/// A reading of QoS 1 behind the flood of each connection: once it is acknowledged, all before it is settled.
+fn settle(clients: &mut [Peer]) {
+    for client in clients {
+        client.send(&publish("sensors/f", 1, 1, &reading("last", 80.0, 1)));
+        assert_eq!(client.receive(), Packet::Puback(1));
+    }
+}
+
+#[test]
+fn a_flood_of_qos_0_is_stored_or_counted_as_lost() {
+    const READINGS: u64 = 25_000;
+    let site = Site::new();
+    let gateway = site.start();
+    drop(flood(&gateway, 500));
+    let before = peak_mib(&gateway);
+    let mut clients = flood(&gateway, READINGS);
+    settle(&mut clients);
+    let received = CLIENTS as f64 * (READINGS + 500 + 1) as f64;
+    assert_all_accounted_for(&gateway, &site, received);
+    let grown = peak_mib(&gateway) - before;
+    println!("grown by {grown:.1} MiB");
+    assert!(grown < MOST_MIB, "grown by {grown} MiB");
+    gateway.stop();
+}
+
+#[test]
+fn a_flood_while_nothing_can_be_stored_is_bounded_and_its_losses_are_counted() {
+    const READINGS: u64 = 75_000;
+    let site = Site::new().allow(&["commit failed"]);
+    let gateway = site.start();
+    drop(flood(&gateway, 500));
+    let before = peak_mib(&gateway);
+    let held = hold_up_commits(&site);
+    let mut clients = flood(&gateway, READINGS);
+    drop(held);
+    settle(&mut clients);
+    let received = CLIENTS as f64 * (READINGS + 500 + 1) as f64;
+    let lost = assert_all_accounted_for(&gateway, &site, received);
+    assert!(0.0 < lost);
+    let grown = peak_mib(&gateway) - before;
+    println!("grown by {grown:.1} MiB");
+    assert!(grown < MOST_MIB, "grown by {grown} MiB");
+    gateway.stop();
+}
