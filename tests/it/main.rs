@@ -1,10 +1,14 @@
 //! Black-box tests of the real binary: modules are named by the promise they hold the gateway to.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod api;
+mod config;
 mod durability;
 mod forwarding;
+mod mqtt;
 mod ordering;
 mod overload;
+mod rules;
 mod shutdown;
 mod support;
 mod tidy;

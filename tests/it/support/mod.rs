@@ -2,8 +2,13 @@
 
 pub(crate) mod accounts;
 pub(crate) mod call;
+pub(crate) mod frames;
+pub(crate) mod http;
 pub(crate) mod packets;
 pub(crate) mod process;
+pub(crate) mod program;
+pub(crate) mod raw;
+mod settings;
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};

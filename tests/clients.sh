@@ -1,0 +1,262 @@
+#!/usr/bin/env bash
+# The gateway and real clients: mosquitto_pub and mosquitto_sub, paho-mqtt, curl, sqlite3. `.ci/install` gets them.
+# Prints a line for each check and exits with 1 if any failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo build --quiet --locked -p edge-gateway
+binary="${CARGO_TARGET_DIR:-target}/debug/edge-gateway"
+python="${XDG_CACHE_HOME:-$HOME/.cache}/edge-gateway-clients/bin/python"
+
+work="$(mktemp -d)"
+gateway=
+finish() {
+    if [ -n "$gateway" ]; then
+        kill "$gateway" 2>/dev/null || true
+        wait "$gateway" 2>/dev/null || true
+    fi
+    rm -rf "$work"
+}
+trap finish EXIT
+
+passed=0 failed=0
+# check NAME EXPECTED FOUND
+check() {
+    if [ "$2" = "$3" ]; then
+        passed=$((passed + 1))
+        printf 'ok    %s\n' "$1"
+    else
+        failed=$((failed + 1))
+        printf 'FAIL  %s\n      expected: %s\n      found:    %s\n' "$1" "$2" "$3"
+    fi
+}
+# check_contains NAME PART FOUND
+check_contains() {
+    case "$3" in
+        *"$2"*) check "$1" yes yes ;;
+        *) check "$1" "…$2…" "$3" ;;
+    esac
+}
+# eventually COMMAND…: until it succeeds, at most 20 s.
+eventually() {
+    local turn
+    for turn in $(seq 400); do
+        if "$@" >/dev/null 2>&1; then return; fi
+        sleep 0.05
+    done
+    printf 'waited in vain: %s\n' "$*"
+    return 1
+}
+
+cat >"$work/gateway.toml" <<TOML
+gateway_id = "clients"
+[mqtt]
+listen = "127.0.0.1:0"
+[http]
+listen = "127.0.0.1:0"
+[ingest]
+readings = ["sensors/#", "étage/+"]
+[store]
+path = "$work/gateway.db"
+TOML
+env -u RUST_LOG "$binary" --config "$work/gateway.toml" --log-format json 2>"$work/log" &
+gateway=$!
+# address TRANSPORT
+address() { sed -n "s/.*\"transport\":\"$1\",\"address\":\"\([^\"]*\)\".*/\1/p" "$work/log"; }
+is_listening() { [ -n "$(address mqtt)" ] && [ -n "$(address http)" ]; }
+eventually is_listening || { cat "$work/log"; exit 1; }
+mqtt_port="$(address mqtt)" && mqtt_port="${mqtt_port##*:}"
+url="http://$(address http)"
+
+pub() { mosquitto_pub -h 127.0.0.1 -p "$mqtt_port" "$@"; }
+# Line by line, so that it can be seen when the subscription stands.
+sub() { exec stdbuf -oL mosquitto_sub -h 127.0.0.1 -p "$mqtt_port" -d -W 20 "$@"; }
+# listen COUNT ARGUMENTS…: subscribes in the background, until COUNT messages came.
+listen() {
+    local count="$1"
+    shift
+    sub -C "$count" -F "${format:-MSG %t %p q%q r%r}" "$@" >"$work/heard" 2>&1 &
+    listener=$!
+    eventually grep -q '^Subscribed' "$work/heard"
+}
+# Leaves in `found` what came. Not for a subshell, which cannot wait for it.
+heard() {
+    wait "$listener" 2>/dev/null || true
+    found="$(sed -n 's/^MSG //p' "$work/heard")"
+}
+# Rows of a view, read while the gateway runs.
+sql() { sqlite3 -readonly -cmd '.timeout 5000' "$work/gateway.db" "$1"; }
+
+for version in 311 5; do
+    v="mosquitto -V $version:"
+    for qos in 0 1 2; do
+        listen 1 -V "$version" -q 2 -t "plain/$version"
+        pub -V "$version" -q "$qos" -t "plain/$version" -m "hello $qos"
+        heard
+        check "$v QoS $qos" "plain/$version hello $qos q$qos r0" "$found"
+
+        listen 1 -V "$version" -q 2 -t 'sensors/#'
+        pub -V "$version" -q "$qos" -t "sensors/m$version" -m "4$qos"
+        heard
+        check "$v a reading at QoS $qos" "sensors/m$version 4$qos q$qos r0" "$found"
+    done
+    check "$v the readings are stored" "40.0 41.0 42.0" \
+        "$(sql "SELECT group_concat(value, ' ') FROM readings WHERE sensor_id = 'm$version'")"
+
+    pub -V "$version" -q 1 -r -t "kept/$version" -m "kept"
+    listen 1 -V "$version" -t "kept/+"
+    heard
+    check "$v a retained message" "kept/$version kept q0 r1" "$found"
+    pub -V "$version" -q 1 -r -n -t "kept/$version"
+    pub -V "$version" -q 1 -r -t "kept/end" -m "end"
+    listen 1 -V "$version" -t "kept/#"
+    heard
+    check "$v an empty message clears it" "kept/end end q0 r1" "$found"
+    pub -V "$version" -q 1 -r -n -t "kept/end"
+
+    listen 2 -V "$version" -t "site/+/temp/#"
+    for topic in site/a/hum site/a/temp site/temp site/b/temp/x; do
+        pub -V "$version" -t "$topic" -m x
+    done
+    heard
+    check "$v wildcards" $'site/a/temp x q0 r0\nsite/b/temp/x x q0 r0' "$found"
+
+    for topic in étage/1 传感器/1; do
+        listen 1 -V "$version" -q 1 -t "${topic%/*}/+"
+        pub -V "$version" -q 1 -t "$topic" -m 21.5
+        heard
+        check "$v topic $topic" "$topic 21.5 q1 r0" "$found"
+    done
+
+    for topic in "wills/d$version" "status/d$version"; do
+        listen 1 -V "$version" -t never --will-topic "$topic" --will-payload offline --will-qos 1
+        mortal="$listener"
+        listen 1 -V "$version" -q 1 -t "$topic"
+        kill -KILL "$mortal"
+        heard
+        check "$v a will on $topic" "$topic offline q1 r0" "$found"
+    done
+    check_contains "$v a will is a device's status" "\"d$version\":\"offline\"" "$(curl -sS "$url/status")"
+
+    listen 1 -V "$version" -q 1 -R -t 'alerts/#'
+    pub -V "$version" -q 1 -t "sensors/hot$version" -m '{"value":80.5,"unit":"C"}'
+    heard
+    check_contains "$v an alert arrives on its topic" "alerts/hot$version {" "$found"
+    check_contains "$v an alert says why" '"rule":"high","state":"raised"' "$found"
+    check_contains "$v an alert has the value" '"value":80.5' "$found"
+    check_contains "$v an alert has QoS 1" ' q1 r0' "$found"
+
+    seq 1 200 | pub -V "$version" -q 1 -t "sensors/many$version" -l
+    check "$v 200 readings from one client" 200 \
+        "$(sql "SELECT count(*) FROM readings WHERE sensor_id = 'many$version'")"
+done
+
+format='MSG %p %C %R %P' listen 1 -V 5 -t props
+pub -V 5 -t props -m x -D publish user-property unit C -D publish content-type text/plain \
+    -D publish response-topic answers
+heard
+check "mosquitto -V 5: properties travel" "x text/plain answers unit:C" "$found"
+check_contains "mosquitto -V 5: alerts/ is not for clients" "Not authorized" \
+    "$(pub -V 5 -q 1 -t alerts/fake -m x 2>&1 || true)"
+
+# paho VERSION: prints a line for each thing that worked.
+paho() {
+    "$python" - "$mqtt_port" "$1" <<'PYTHON'
+import queue, socket, sys
+import paho.mqtt.client as mqtt
+from paho.mqtt.properties import Properties
+from paho.mqtt.packettypes import PacketTypes
+
+port, version = int(sys.argv[1]), sys.argv[2]
+protocol = mqtt.MQTTv5 if version == "5" else mqtt.MQTTv311
+messages, subscribed = queue.Queue(), queue.Queue()
+
+
+def client(name, will=None):
+    made = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"{name}-{version}", protocol=protocol)
+    connected = queue.Queue()
+    made.on_connect = lambda c, u, flags, reason, p: connected.put((flags.session_present, reason.is_failure))
+    made.on_message = lambda c, u, message: messages.put(message)
+    made.on_subscribe = lambda c, u, mid, reasons, p: subscribed.put([r.value for r in reasons])
+    if will:
+        made.will_set(*will)
+    made.connect("127.0.0.1", port)
+    made.loop_start()
+    assert connected.get(timeout=20) == (False, False)
+    return made
+
+
+subscriber = client("subscriber")
+subscriber.subscribe([("paho/#", 2), ("sensors/paho", 2)])
+assert subscribed.get(timeout=20) == [2, 2]
+print("subscribe")
+publisher = client("publisher")
+for qos in (0, 1, 2):
+    for topic in ("paho/a", "sensors/paho"):
+        properties = None
+        if version == "5":
+            properties = Properties(PacketTypes.PUBLISH)
+            properties.UserProperty = [("unit", "°C")]
+        sent = publisher.publish(topic, f"{20 + qos}", qos, properties=properties)
+        sent.wait_for_publish(20)
+        assert sent.is_published()
+        got = messages.get(timeout=20)
+        assert (got.topic, got.payload, got.qos, got.retain) == (topic, f"{20 + qos}".encode(), qos, False), got
+        if version == "5":
+            assert got.properties.UserProperty == [("unit", "°C")], got.properties
+    print(f"QoS {qos}")
+many = [publisher.publish("sensors/bulk", f"{n}", 2) for n in range(300)]
+for sent in many:
+    sent.wait_for_publish(20)
+print("300 in flight")
+mortal = client("mortal", ("paho/will", "gone", 1, False))
+mortal.socket().shutdown(socket.SHUT_RDWR)
+got = messages.get(timeout=20)
+assert (got.topic, got.payload, got.qos) == ("paho/will", b"gone", 1), got
+mortal.loop_stop()
+print("will")
+polite = client("polite", ("paho/will", "not due", 1, False))
+polite.disconnect()
+polite.loop_stop()
+publisher.publish("paho/end", "end", 1).wait_for_publish(20)
+assert messages.get(timeout=20).topic == "paho/end"
+print("goodbye")
+PYTHON
+}
+for version in 311 5; do
+    found="$(paho "$version" 2>"$work/paho" | paste -sd, || true)"
+    check "paho $version" "subscribe,QoS 0,QoS 1,QoS 2,300 in flight,will,goodbye" "$found$(cat "$work/paho")"
+done
+check "paho: all readings are stored" 600 "$(sql "SELECT count(*) FROM readings WHERE sensor_id = 'bulk'")"
+
+json=(-H 'content-type: application/json')
+check "curl: POST /data" '{"status":"success","message":"Data received!"} 201' \
+    "$(curl -sS -w ' %{http_code}' "${json[@]}" -d '{"id":"web","value":80}' "$url/data")"
+check_contains "curl: GET /data" '"web":80.0' "$(curl -sS "$url/data")"
+check "curl: POST /status" '{"status":"success"} 200' \
+    "$(curl -sS -w ' %{http_code}' -X POST "$url/status?device_id=web&status=online")"
+check_contains "curl: GET /status" '"web":"online"' "$(curl -sS "$url/status")"
+check "curl: a fault is a problem document" 'application/problem+json 400' \
+    "$(curl -sS -o /dev/null -w '%{content_type} %{http_code}' "${json[@]}" -d '{' "$url/data")"
+
+check "sqlite3: readings" 'web|80.0|["high"]|{}' \
+    "$(sql "SELECT sensor_id, value, tags, attributes FROM readings WHERE sensor_id = 'web'")"
+check "sqlite3: alerts" 'high|raised|web|80.0' \
+    "$(sql "SELECT rule, state, sensor_id, value FROM alerts WHERE sensor_id = 'web'")"
+check "sqlite3: statuses" 'web|online' "$(sql "SELECT device_id, status FROM statuses WHERE device_id = 'web'")"
+check "sqlite3: outbox" 0 \
+    "$(sql "SELECT count(*) FROM readings WHERE (value > 50) <> (id IN (SELECT reading_id FROM outbox))")"
+check "sqlite3: rejects and dead letters" '0|0' \
+    "$(sql 'SELECT (SELECT count(*) FROM rejects), (SELECT count(*) FROM dead_letters)')"
+check "sqlite3: the file is sound" ok "$(sql 'PRAGMA integrity_check')"
+
+kill "$gateway"
+code=0
+wait "$gateway" || code=$?
+gateway=
+check "the gateway stops with 0" 0 "$code"
+# One publish to alerts/ was refused on purpose.
+check "nothing unexpected in its log" '' \
+    "$(grep -E '"level":"(WARN|ERROR)"' "$work/log" | grep -v 'publish refused' || true)"
+
+printf '%s passed, %s failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,187 @@
+//! CONNECT: who is let in, who is not, and when a connection ends.
+
+use std::time::{Duration, Instant};
+
+use super::{serve, serve_at};
+use crate::support::Site;
+use crate::support::frames::{
+    ASSIGNED_CLIENT_ID, BOTH, CONNACK, Connect, Property, Publish, SESSION_EXPIRY, V5, V311,
+    disconnect, packet, ping, subscribe,
+};
+use crate::support::raw::{Raw, refusal};
+
+#[test]
+fn a_first_packet_that_is_no_connect_closes_the_connection() {
+    serve(|gateway| {
+        for version in BOTH {
+            let publish = Publish::new("a", "x").bytes(version);
+            let subscribe = subscribe(version, 1, &[("a", 0)], &[]);
+            let reserved = packet(0x00, &[]);
+            let authentication = packet(0xF0, &[]);
+            for first in [
+                ping(),
+                publish,
+                subscribe,
+                disconnect(),
+                reserved,
+                authentication,
+            ] {
+                let mut client = Raw::open(gateway, version);
+                client.send(&first);
+                assert_eq!(client.rest(), [], "{first:02x?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn an_unknown_protocol_name_closes_the_connection() {
+    serve(|gateway| {
+        for version in BOTH {
+            let connect = Connect {
+                protocol_name: "MQTx",
+                ..Connect::new(version, "a")
+            };
+            let mut client = Raw::open(gateway, version);
+            client.send(&connect.bytes());
+            let answer = client.rest();
+            assert!(
+                !answer.iter().any(|f| f.kind() == CONNACK && f.body[1] == 0),
+                "{answer:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_client_without_an_id_is_given_one_of_its_own() {
+    serve(|gateway| {
+        for version in BOTH {
+            let mut first = Raw::connect(gateway, version, "");
+            let mut second = Raw::connect(gateway, version, "");
+            first.ping();
+            second.ping();
+            if version == V5 {
+                let assigned = [&first, &second].map(|client| {
+                    let found = client.granted.iter().find(|p| p.id() == ASSIGNED_CLIENT_ID);
+                    found.expect("no Assigned Client Identifier").clone()
+                });
+                assert_ne!(assigned[0], assigned[1]);
+                let Property::Text(_, client_id) = &assigned[0] else {
+                    panic!("{assigned:?}");
+                };
+                let _same = Raw::connect(gateway, V5, client_id);
+                first.is_dismissed(0x8E);
+            }
+        }
+        let named = Raw::connect(gateway, V5, "named");
+        let is_assigned = |p: &Property| p.id() == ASSIGNED_CLIENT_ID;
+        assert!(!named.granted.iter().any(is_assigned));
+    });
+}
+
+#[test]
+fn a_client_without_an_id_that_wants_its_session_kept_is_refused() {
+    serve(|gateway| {
+        let connect = Connect {
+            is_clean: false,
+            ..Connect::new(V311, "")
+        };
+        let mut client = Raw::open(gateway, V311);
+        client.send(&connect.bytes());
+        assert_eq!(client.rest(), [refusal(V311, 2)]);
+    });
+}
+
+#[test]
+fn a_silent_client_is_closed_at_one_and_a_half_times_its_keep_alive() {
+    serve(|gateway| {
+        for version in BOTH {
+            let (silent, busy) = (format!("silent-{version}"), format!("busy-{version}"));
+            let with_keep_alive = |client_id| Connect {
+                keep_alive: 1,
+                ..Connect::new(version, client_id)
+            };
+            let mut without = Raw::connect(gateway, version, "without");
+            let mut watcher = Raw::connect(gateway, version, "watcher");
+            watcher.subscribe("wills/#", 0);
+            let mut busy = Raw::connect_with(gateway, &with_keep_alive(&busy));
+            let will = Publish::new("wills/silent", "gone");
+            let mut silent = Raw::connect_with(gateway, &with_keep_alive(&silent).will(will));
+            let started = Instant::now();
+            while !silent.is_closed_within(Duration::from_millis(300)) {
+                busy.ping();
+            }
+            let waited = started.elapsed().as_millis();
+            assert!((1400..5000).contains(&waited), "{waited} ms");
+            silent.is_dismissed(0x8D);
+            assert_eq!(watcher.text(), "gone");
+            busy.ping();
+            without.ping();
+        }
+    });
+}
+
+#[test]
+fn a_second_connect_closes_the_connection() {
+    serve(|gateway| {
+        for version in BOTH {
+            let mut client = Raw::connect(gateway, version, "twice");
+            client.send(&Connect::new(version, "twice").bytes());
+            client.is_dismissed(0x82);
+        }
+    });
+}
+
+#[test]
+fn a_client_id_belongs_to_who_came_last() {
+    serve(|gateway| {
+        for version in BOTH {
+            let mut old = Raw::connect(gateway, version, "same");
+            old.subscribe("a", 0);
+            let mut new = Raw::connect(gateway, version, "same");
+            old.is_dismissed(0x8E);
+            // Nothing of the old session is left, and the new one is not disturbed by its end.
+            new.publish(Publish::new("a", "1").qos(1, 0));
+            assert_eq!(new.messages(), []);
+            new.subscribe("a", 0);
+            new.publish(Publish::new("a", "2").qos(1, 0));
+            assert_eq!(new.text(), "2");
+        }
+    });
+}
+
+#[test]
+fn no_session_outlives_its_connection_and_clients_are_told() {
+    serve(|gateway| {
+        for version in BOTH {
+            let connect = Connect {
+                is_clean: false,
+                ..Connect::new(version, "keeper")
+            };
+            let mut first = Raw::connect_with(gateway, &connect);
+            first.subscribe("a", 1);
+            first.send(&disconnect());
+            assert_eq!(first.rest(), []);
+            // `connect_with` checks that no session is present.
+            let mut second = Raw::connect_with(gateway, &connect);
+            second.publish(Publish::new("a", "x").qos(1, 0));
+            assert_eq!(second.messages(), []);
+        }
+        let expiry = |seconds| Property::Four(SESSION_EXPIRY, seconds);
+        let client = Raw::connect_with(gateway, &Connect::new(V5, "a").with(expiry(3600)));
+        assert!(client.granted.contains(&expiry(0)), "{:?}", client.granted);
+    });
+}
+
+#[test]
+fn nobody_comes_in_where_anonymous_clients_never_may() {
+    let site = Site::new().set("mqtt", "anonymous = \"never\"");
+    serve_at(&site, |gateway| {
+        for (version, reason) in [(V311, 5), (V5, 0x87)] {
+            let mut client = Raw::open(gateway, version);
+            client.send(&Connect::new(version, "stranger").bytes());
+            assert_eq!(client.rest(), [refusal(version, reason)]);
+        }
+    });
+}

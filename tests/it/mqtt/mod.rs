@@ -1,0 +1,24 @@
+//! The broker keeps to MQTT 3.1.1 and 5, whatever a client sends: raw frames, one topic a file.
+
+mod arrival;
+mod connecting;
+mod limits;
+mod properties;
+mod quality;
+mod readings;
+mod retained;
+mod subscriptions;
+mod wills;
+
+use crate::support::{Gateway, Site};
+
+/// Runs `test` against a fresh gateway, which has to stop cleanly with nothing unexpected in its log.
+fn serve(test: impl FnOnce(&Gateway<'_>)) {
+    serve_at(&Site::new(), test);
+}
+
+fn serve_at(site: &Site, test: impl FnOnce(&Gateway<'_>)) {
+    let gateway = site.start();
+    test(&gateway);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
