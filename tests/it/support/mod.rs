@@ -75,7 +75,7 @@ impl Site {
     }
 
     /// Overrides one key, as the environment does: `EDGE_GATEWAY_MQTT__LISTEN`.
-    pub(crate) fn set(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn environment(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.environment.push((name, value.into()));
         self
     }
@@ -84,7 +84,7 @@ impl Site {
     /// alone: nobody else takes it while the gateway is down.
     pub(crate) fn at_a_lasting_address(self) -> Self {
         let [a, b, c] = [(); 3].map(|()| fastrand::u8(1..255));
-        self.set("EDGE_GATEWAY_MQTT__LISTEN", format!("127.{a}.{b}.{c}:1883"))
+        self.environment("EDGE_GATEWAY_MQTT__LISTEN", format!("127.{a}.{b}.{c}:1883"))
     }
 
     /// A site that delivers to `cloud` without lingering and retries soon.
