@@ -17,8 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, Hub};
 use crate::config::{Config, Faults};
-use crate::domain::uplink::UplinkStatus;
-use crate::forwarder::{Pump, StatusHandle, Uplink, UplinkError};
+use crate::forwarder::{Progress, Pump, Uplink, UplinkError};
 use crate::http::{Server, UplinkHandle};
 use crate::ingest::{Committer, Health, Settings, SubmissionQueue};
 use crate::metrics::Metrics;
@@ -78,7 +77,7 @@ type Ended = (&'static str, Result<(), String>);
 pub struct Running {
     addresses: Addresses,
     reader: Reader,
-    uplink: Option<StatusHandle>,
+    uplink: Option<Progress>,
     grace: Duration,
     stop: CancellationToken,
     give_up: CancellationToken,
@@ -202,9 +201,10 @@ impl Running {
                 outbox_wake,
                 Arc::clone(&metrics),
             );
-            let (view, reader) = (pump.status(), self.reader.clone());
-            self.uplink = Some(view.clone());
-            uplinks.push(Arc::new(move || uplink_status(&view, &reader)) as UplinkHandle);
+            let (progress, reader) = (pump.progress(), self.reader.clone());
+            self.uplink = Some(progress.clone());
+            let status = move || progress.status(reader.outbox_pending());
+            uplinks.push(Arc::new(status) as UplinkHandle);
             self.add("forwarder", |stop| pump.run(stop));
         }
         let server = Server::new(
@@ -243,7 +243,7 @@ impl Running {
     }
 
     /// What the uplink is doing, if there is one.
-    pub fn uplink(&self) -> Option<&StatusHandle> {
+    pub fn uplink(&self) -> Option<&Progress> {
         self.uplink.as_ref()
     }
 
@@ -300,16 +300,6 @@ impl Running {
                 Ok(())
             }
         }
-    }
-}
-
-fn uplink_status(view: &StatusHandle, reader: &Reader) -> UplinkStatus {
-    UplinkStatus {
-        name: "cloud".into(),
-        last_verdict: view.last_verdict(),
-        next_attempt_seconds: view.next_attempt_seconds(),
-        drain_seconds: view.drain_seconds(reader.outbox_pending()),
-        held: view.held(),
     }
 }
 

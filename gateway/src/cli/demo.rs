@@ -19,7 +19,7 @@ use super::run::Signals;
 use super::{EXIT_INTERNAL, runtime};
 use crate::app;
 use crate::config::Config;
-use crate::forwarder::StatusHandle;
+use crate::forwarder::Progress;
 use crate::store::Reader;
 
 /// What is on its way when the sensors stop has so long to arrive.
@@ -92,14 +92,14 @@ async fn show(options: &Options) -> anyhow::Result<bool> {
     );
     println!("           curl http://{http}/data\n");
     let reader = running.reader().clone();
-    let status = running.uplink().cloned();
+    let progress = running.uplink().cloned();
     let stage = Stage {
         dashboard: Dashboard::open("127.0.0.1", mqtt.port())
             .await
             .context("the dashboard")?,
         reader,
         cloud,
-        status,
+        progress,
         interrupted: interrupted.clone(),
     };
     let stop = CancellationToken::new();
@@ -172,7 +172,7 @@ struct Stage {
     dashboard: Dashboard,
     cloud: RunningCloud,
     reader: Reader,
-    status: Option<StatusHandle>,
+    progress: Option<Progress>,
     interrupted: CancellationToken,
 }
 
@@ -221,13 +221,15 @@ impl Stage {
     }
 
     fn show_counts(&self, counts: &Counts, elapsed: Duration) {
-        let verdict = self.status.as_ref().and_then(StatusHandle::last_verdict);
+        let pending = self.reader.outbox_pending();
+        let status = self.progress.as_ref().map(|uplink| uplink.status(pending));
+        let verdict = status.and_then(|status| status.last_verdict);
         let line = format!(
             "{:>4} s   acked {:>7}   alerts {:>6}   waiting {:>6}   delivered {:>7}   {}",
             elapsed.as_secs(),
             counts.acked,
             self.dashboard.alerts(),
-            self.reader.outbox_pending(),
+            pending,
             self.cloud.stats().distinct,
             verdict.as_deref().unwrap_or("-"),
         );

@@ -62,6 +62,40 @@ const COMPRESSIONS: &[(&str, Compression)] =
     &[("none", Compression::None), ("gzip", Compression::Gzip)];
 const LATER_COMPRESSIONS: &[&str] = &["zstd"];
 
+impl Format {
+    /// Its name in the file and in recorded batches.
+    pub fn name(self) -> &'static str {
+        name_of(self, FORMATS)
+    }
+
+    /// The one with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        with_name(name, FORMATS)
+    }
+}
+
+impl Compression {
+    /// Its name in the file and in recorded batches.
+    pub fn name(self) -> &'static str {
+        name_of(self, COMPRESSIONS)
+    }
+
+    /// The one with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        with_name(name, COMPRESSIONS)
+    }
+}
+
+fn name_of<T: Copy + PartialEq>(wanted: T, table: &[(&'static str, T)]) -> &'static str {
+    let found = table.iter().find(|(_, value)| *value == wanted);
+    found.expect("every value has its line in the table").0
+}
+
+fn with_name<T: Copy>(wanted: &str, table: &[(&'static str, T)]) -> Option<T> {
+    let found = table.iter().find(|(name, _)| *name == wanted);
+    found.map(|(_, value)| *value)
+}
+
 const INSTANT: Duration = Duration::from_millis(1);
 
 impl Cloud {
