@@ -239,12 +239,8 @@ impl Pump {
     async fn deliver(&mut self, batches: Vec<Batch>) -> Result<(), Trouble> {
         for batch in batches {
             let body = self.encode(&batch).await?;
-            let key = format!(
-                "{}:{}:{}",
-                self.gateway_id,
-                self.reader.store_id(),
-                batch.id
-            );
+            let store_id = self.reader.store_id();
+            let key = format!("{}:{store_id}:{}", batch.gateway_id, batch.id);
             loop {
                 let started = Instant::now();
                 let verdict = self.send(&key, &body).await?;
@@ -283,12 +279,11 @@ impl Pump {
     }
 
     async fn encode(&self, batch: &Batch) -> Result<Body, Trouble> {
-        let (reader, gateway_id) = (self.reader.clone(), Arc::clone(&self.gateway_id));
-        let batch = batch.clone();
+        let (reader, batch) = (self.reader.clone(), batch.clone());
         spawn_blocking(move || {
             let readings = reader.readings_by_id(&batch.readings)?;
             let sender = Sender {
-                gateway_id: &gateway_id,
+                gateway_id: &batch.gateway_id,
                 store_id: reader.store_id(),
             };
             let encoded = payload::encode(

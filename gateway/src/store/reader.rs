@@ -193,7 +193,7 @@ impl Reader {
         let connection = self.connection()?;
         let found = connection
             .prepare_cached(
-                "SELECT id, format, compression, readings FROM batch WHERE ?1 < id ORDER BY id LIMIT ?2",
+                "SELECT id, gateway_id, format, compression, readings FROM batch WHERE ?1 < id ORDER BY id LIMIT ?2",
             )?
             .query_map(params![after, limit as i64], outbox::read)?
             .collect::<Result<_, _>>()?;

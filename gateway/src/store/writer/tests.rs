@@ -177,6 +177,7 @@ fn batches_are_recorded_and_confirmed() {
     writer.commit(&readings).unwrap();
     let batch = Batch {
         id: writer.next_batch_id(),
+        gateway_id: "edge-1".into(),
         format: "batch".into(),
         compression: "gzip".into(),
         readings: vec![ReadingId(1), ReadingId(2)],
