@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::config::cloud_url;
-use crate::config::kinds::{choice, duration, file, flag, size, whole};
+use crate::config::kinds::{choice, duration, file, flag, secret_file, size, whole};
 use crate::config::quantity::{LONGEST, show_duration};
 use crate::config::section::{Section, Setting};
 use crate::domain::rule::Place;
@@ -99,6 +99,12 @@ fn with_name<T: Copy>(wanted: &str, table: &[(&'static str, T)]) -> Option<T> {
 const INSTANT: Duration = Duration::from_millis(1);
 
 impl Cloud {
+    /// Whether the proxy of the environment may stand in between: never in the way to this machine, and never where it
+    /// would see what it passes on.
+    pub fn may_use_proxy(&self) -> bool {
+        cloud_url::may_use_proxy(&self.url)
+    }
+
     /// Files are relative to `folder`.
     pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Self {
         let plain = section.setting("allow_plain_http", false, flag);
@@ -139,7 +145,7 @@ impl Cloud {
         );
         check_order(&mut section, &retry_initial, &retry_max);
         let ca_file = section.setting("ca_file", None, file(folder));
-        let bearer_token_file = section.setting("bearer_token_file", None, file(folder));
+        let bearer_token_file = section.setting("bearer_token_file", None, secret_file(folder));
         section.finish();
         Self {
             url: url.map(|(url, _)| url).unwrap_or_default(),
