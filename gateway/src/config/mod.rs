@@ -47,7 +47,7 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// How the broker is reached and what a client may cost.
     pub mqtt: Mqtt,
-    /// How API and dashboard are reached.
+    /// How the API is reached.
     pub http: Http,
     /// Which topics are readings and statuses.
     pub ingest: Ingest,
