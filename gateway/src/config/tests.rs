@@ -127,6 +127,7 @@ fn the_defaults_of_the_cloud_are_those_of_the_contract() {
         retry_initial: Duration::from_secs(1),
         retry_max: Duration::from_secs(300),
         ca_file: None,
+        ca_file_place: Place::Defaults,
         bearer_token_file: None,
     };
     assert_eq!(config.cloud, Some(expected));
