@@ -162,6 +162,7 @@ impl Committer {
             }) => {
                 let number = |readings| Batch {
                     id: self.writer.next_batch_id(),
+                    gateway_id: Arc::clone(&self.settings.gateway_id),
                     format: format.clone(),
                     compression: compression.clone(),
                     readings,
