@@ -14,6 +14,7 @@ use mqtt_protocol_core::mqtt::{
 
 use super::{
     connect::Connect,
+    framing::Framing,
     properties,
     subscribe::{Subscribe, Unsubscribe},
 };
@@ -63,6 +64,7 @@ pub(super) struct Violation(pub(super) &'static str);
 /// The wire of one connection.
 pub(super) struct Protocol {
     inner: Connection<role::Server>,
+    framing: Framing,
     /// Bytes to send.
     pub(super) out: Vec<u8>,
 }
@@ -73,6 +75,7 @@ impl Protocol {
         let options = ConnectionOptions::new().maximum_packet_size_recv(max_packet);
         Self {
             inner: Connection::with_options(Version::Undetermined, options),
+            framing: Framing::default(),
             out: Vec::new(),
         }
     }
@@ -88,13 +91,14 @@ impl Protocol {
         bytes: &[u8],
         into: &mut Vec<Incoming>,
     ) -> Result<(), Violation> {
-        let mut cursor = Cursor::new(bytes);
-        while (cursor.position() as usize) < bytes.len() {
+        let (sound, checked) = self.framing.check(bytes);
+        let mut cursor = Cursor::new(&bytes[..sound]);
+        while (cursor.position() as usize) < sound {
             for event in self.inner.recv(&mut cursor) {
                 self.handle(event, into)?;
             }
         }
-        Ok(())
+        checked
     }
 
     fn handle(&mut self, event: Event, into: &mut Vec<Incoming>) -> Result<(), Violation> {
