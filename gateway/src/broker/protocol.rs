@@ -148,10 +148,10 @@ impl Protocol {
             }),
             Packet::V3_1_1Connect(p) => Incoming::Connect(Box::new(Connect::from_v3(&p))),
             Packet::V5_0Connect(p) => Incoming::Connect(Box::new(Connect::from_v5(&p)?)),
-            Packet::V3_1_1Subscribe(p) => Incoming::Subscribe(Subscribe::from_v3(&p)),
-            Packet::V5_0Subscribe(p) => Incoming::Subscribe(Subscribe::from_v5(&p)),
-            Packet::V3_1_1Unsubscribe(p) => Incoming::Unsubscribe(Unsubscribe::from_v3(&p)),
-            Packet::V5_0Unsubscribe(p) => Incoming::Unsubscribe(Unsubscribe::from_v5(&p)),
+            Packet::V3_1_1Subscribe(p) => Incoming::Subscribe(Subscribe::from_v3(&p)?),
+            Packet::V5_0Subscribe(p) => Incoming::Subscribe(Subscribe::from_v5(&p)?),
+            Packet::V3_1_1Unsubscribe(p) => Incoming::Unsubscribe(Unsubscribe::from_v3(&p)?),
+            Packet::V5_0Unsubscribe(p) => Incoming::Unsubscribe(Unsubscribe::from_v5(&p)?),
             Packet::V3_1_1Puback(_) | Packet::V5_0Puback(_) => Incoming::Delivered,
             Packet::V3_1_1Pubrec(p) => {
                 self.pubrel(p.packet_id());
