@@ -160,6 +160,9 @@ check "mosquitto -V 5: properties travel" "x text/plain answers unit:C" "$found"
 check_contains "mosquitto -V 5: alerts/ is not for clients" "Not authorized" \
     "$(pub -V 5 -q 1 -t alerts/fake -m x 2>&1 || true)"
 
+check_contains "mosquitto -V 31: too old, and told so" "unacceptable protocol version" \
+    "$(pub -V 31 -t plain/a -m x 2>&1 || true)"
+
 # paho VERSION: prints a line for each thing that worked.
 paho() {
     "$python" - "$mqtt_port" "$1" <<'PYTHON'

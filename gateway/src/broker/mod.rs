@@ -10,6 +10,7 @@
 mod acknowledge;
 mod connect;
 mod connection;
+mod framing;
 mod hub;
 mod intake;
 mod listener;

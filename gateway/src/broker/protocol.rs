@@ -14,6 +14,7 @@ use mqtt_protocol_core::mqtt::{
 
 use super::{
     connect::Connect,
+    framing::Framing,
     properties,
     subscribe::{Subscribe, Unsubscribe},
 };
@@ -63,6 +64,7 @@ pub(super) struct Violation(pub(super) &'static str);
 /// The wire of one connection.
 pub(super) struct Protocol {
     inner: Connection<role::Server>,
+    framing: Framing,
     /// Bytes to send.
     pub(super) out: Vec<u8>,
 }
@@ -73,6 +75,7 @@ impl Protocol {
         let options = ConnectionOptions::new().maximum_packet_size_recv(max_packet);
         Self {
             inner: Connection::with_options(Version::Undetermined, options),
+            framing: Framing::default(),
             out: Vec::new(),
         }
     }
@@ -88,13 +91,14 @@ impl Protocol {
         bytes: &[u8],
         into: &mut Vec<Incoming>,
     ) -> Result<(), Violation> {
-        let mut cursor = Cursor::new(bytes);
-        while (cursor.position() as usize) < bytes.len() {
+        let (sound, checked) = self.framing.check(bytes);
+        let mut cursor = Cursor::new(&bytes[..sound]);
+        while (cursor.position() as usize) < sound {
             for event in self.inner.recv(&mut cursor) {
                 self.handle(event, into)?;
             }
         }
-        Ok(())
+        checked
     }
 
     fn handle(&mut self, event: Event, into: &mut Vec<Incoming>) -> Result<(), Violation> {
@@ -144,10 +148,10 @@ impl Protocol {
             }),
             Packet::V3_1_1Connect(p) => Incoming::Connect(Box::new(Connect::from_v3(&p))),
             Packet::V5_0Connect(p) => Incoming::Connect(Box::new(Connect::from_v5(&p)?)),
-            Packet::V3_1_1Subscribe(p) => Incoming::Subscribe(Subscribe::from_v3(&p)),
-            Packet::V5_0Subscribe(p) => Incoming::Subscribe(Subscribe::from_v5(&p)),
-            Packet::V3_1_1Unsubscribe(p) => Incoming::Unsubscribe(Unsubscribe::from_v3(&p)),
-            Packet::V5_0Unsubscribe(p) => Incoming::Unsubscribe(Unsubscribe::from_v5(&p)),
+            Packet::V3_1_1Subscribe(p) => Incoming::Subscribe(Subscribe::from_v3(&p)?),
+            Packet::V5_0Subscribe(p) => Incoming::Subscribe(Subscribe::from_v5(&p)?),
+            Packet::V3_1_1Unsubscribe(p) => Incoming::Unsubscribe(Unsubscribe::from_v3(&p)?),
+            Packet::V5_0Unsubscribe(p) => Incoming::Unsubscribe(Unsubscribe::from_v5(&p)?),
             Packet::V3_1_1Puback(_) | Packet::V5_0Puback(_) => Incoming::Delivered,
             Packet::V3_1_1Pubrec(p) => {
                 self.pubrel(p.packet_id());

@@ -5,7 +5,7 @@ use mqtt_protocol_core::mqtt::{
     result_code::{SubackReasonCode, SubackReturnCode, UnsubackReasonCode},
 };
 
-use super::protocol::{Protocol, from_wire};
+use super::protocol::{Protocol, Violation, from_wire};
 use crate::domain::{
     message::Qos,
     topic::{TopicError, TopicFilter},
@@ -69,32 +69,32 @@ pub(super) enum Removed {
 }
 
 impl Subscribe {
-    pub(super) fn from_v3(packet: &v3_1_1::Subscribe) -> Self {
+    pub(super) fn from_v3(packet: &v3_1_1::Subscribe) -> Result<Self, Violation> {
         let entries = packet.entries().iter().map(|entry| Entry::new(entry, None));
-        Self {
+        Ok(Self {
             packet_id: packet.packet_id(),
-            entries: entries.collect(),
-        }
+            entries: entries.collect::<Result<_, _>>()?,
+        })
     }
 
-    pub(super) fn from_v5(packet: &v5_0::Subscribe) -> Self {
+    pub(super) fn from_v5(packet: &v5_0::Subscribe) -> Result<Self, Violation> {
         let id = packet.props().iter().find_map(|property| match property {
             Property::SubscriptionIdentifier(id) => Some(id.val()),
             _ => None,
         });
         let entries = packet.entries().iter().map(|entry| Entry::new(entry, id));
-        Self {
+        Ok(Self {
             packet_id: packet.packet_id(),
-            entries: entries.collect(),
-        }
+            entries: entries.collect::<Result<_, _>>()?,
+        })
     }
 }
 
 impl Entry {
-    fn new(entry: &SubEntry, id: Option<u32>) -> Self {
+    fn new(entry: &SubEntry, id: Option<u32>) -> Result<Self, Violation> {
         let options = entry.sub_opts();
-        Self {
-            filter: TopicFilter::new(entry.topic_filter()),
+        Ok(Self {
+            filter: filter_of(entry.topic_filter())?,
             options: SubscriptionOptions {
                 qos: from_wire(options.qos()),
                 no_local: options.nl(),
@@ -107,25 +107,36 @@ impl Entry {
                 RetainHandling::DoNotSendRetained => Retained::Keep,
             },
             is_shared: entry.topic_filter().starts_with("$share/"),
+        })
+    }
+}
+
+/// A malformed filter is refused alone; one with a control character is a malformed packet, as a topic is. U+0000 has to
+/// be one (MQTT 5.0, section 1.5.4).
+fn filter_of(text: &str) -> Result<Result<TopicFilter, TopicError>, Violation> {
+    match TopicFilter::new(text) {
+        Err(TopicError::ControlCharacter) => {
+            Err(Violation("a control character in a topic filter"))
         }
+        filter => Ok(filter),
     }
 }
 
 impl Unsubscribe {
-    pub(super) fn from_v3(packet: &v3_1_1::Unsubscribe) -> Self {
-        let filters = packet.entries().iter().map(|text| TopicFilter::new(text));
-        Self {
+    pub(super) fn from_v3(packet: &v3_1_1::Unsubscribe) -> Result<Self, Violation> {
+        let filters = packet.entries().iter().map(|text| filter_of(text));
+        Ok(Self {
             packet_id: packet.packet_id(),
-            filters: filters.collect(),
-        }
+            filters: filters.collect::<Result<_, _>>()?,
+        })
     }
 
-    pub(super) fn from_v5(packet: &v5_0::Unsubscribe) -> Self {
-        let filters = packet.entries().iter().map(|text| TopicFilter::new(text));
-        Self {
+    pub(super) fn from_v5(packet: &v5_0::Unsubscribe) -> Result<Self, Violation> {
+        let filters = packet.entries().iter().map(|text| filter_of(text));
+        Ok(Self {
             packet_id: packet.packet_id(),
-            filters: filters.collect(),
-        }
+            filters: filters.collect::<Result<_, _>>()?,
+        })
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::{serve, serve_at};
 use crate::support::Site;
 use crate::support::frames::{
-    ASSIGNED_CLIENT_ID, BOTH, CONNACK, Connect, Property, Publish, SESSION_EXPIRY, V5, V311,
-    disconnect, packet, ping, subscribe,
+    BOTH, CONNACK, Connect, Publish, V5, V311, disconnect, packet, ping, subscribe,
 };
+use crate::support::properties::{ASSIGNED_CLIENT_ID, Property, SESSION_EXPIRY};
 use crate::support::raw::{Raw, refusal};
 
 #[test]
@@ -176,12 +176,60 @@ fn no_session_outlives_its_connection_and_clients_are_told() {
 
 #[test]
 fn nobody_comes_in_where_anonymous_clients_never_may() {
-    let site = Site::new().set("mqtt", "anonymous = \"never\"");
+    let site = Site::new().set("EDGE_GATEWAY_MQTT__ANONYMOUS", "never");
     serve_at(&site, |gateway| {
         for (version, reason) in [(V311, 5), (V5, 0x87)] {
             let mut client = Raw::open(gateway, version);
             client.send(&Connect::new(version, "stranger").bytes());
             assert_eq!(client.rest(), [refusal(version, reason)]);
+        }
+    });
+}
+
+#[test]
+fn an_unknown_protocol_level_is_refused_and_the_connection_closed() {
+    serve(|gateway| {
+        for (protocol_name, version) in [("MQIsdp", 3), ("MQTT", 3), ("MQTT", 2)] {
+            let connect = Connect {
+                protocol_name,
+                ..Connect::new(version, "old")
+            };
+            let mut client = Raw::open(gateway, version);
+            client.send(&connect.bytes());
+            let answer = client.rest();
+            assert_eq!(answer, [refusal(version, 1)], "{protocol_name} {version}");
+        }
+        // MQTT 5.0, section 3.1.2.2: 0x84 may be said in the shape of MQTT 5.
+        let connect = Connect {
+            version: 6,
+            ..Connect::new(V5, "new")
+        };
+        let mut client = Raw::open(gateway, V5);
+        client.send(&connect.bytes());
+        let answer = client.rest();
+        let is_refused = answer == [refusal(V311, 1)] || answer == [refusal(V5, 0x84)];
+        assert!(is_refused, "{answer:?}");
+    });
+}
+
+#[test]
+fn reserved_and_contradictory_connect_flags_close_the_connection() {
+    serve(|gateway| {
+        for version in BOTH {
+            // The reserved bit; a will's QoS and its retain without a will.
+            for wrong_flags in [0x01, 0x08, 0x20] {
+                let connect = Connect {
+                    wrong_flags,
+                    ..Connect::new(version, "a")
+                };
+                let mut client = Raw::open(gateway, version);
+                client.send(&connect.bytes());
+                assert_eq!(client.rest(), [], "{wrong_flags:#x}");
+            }
+            let will = Publish::new("wills/a", "x").qos(3, 0);
+            let mut client = Raw::open(gateway, version);
+            client.send(&Connect::new(version, "a").will(will).bytes());
+            assert_eq!(client.rest(), [], "a will of QoS 3");
         }
     });
 }

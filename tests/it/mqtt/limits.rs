@@ -3,9 +3,10 @@
 use super::{serve, serve_at};
 use crate::support::Site;
 use crate::support::frames::{
-    BOTH, Connect, MAXIMUM_PACKET_SIZE, PUBACK, PUBCOMP, PUBREC, Property, Publish,
-    RECEIVE_MAXIMUM, TOPIC_ALIAS, V5, V311, ack, packet,
+    BOTH, Connect, DISCONNECT, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish, V5, V311, ack, disconnect,
+    packet, ping, subscribe, unsubscribe,
 };
+use crate::support::properties::{MAXIMUM_PACKET_SIZE, Property, RECEIVE_MAXIMUM, TOPIC_ALIAS};
 use crate::support::raw::Raw;
 
 #[test]
@@ -54,15 +55,14 @@ fn malformed_packets_close_the_connection() {
     serve(|gateway| {
         for version in BOTH {
             let quality_3 = Publish::new("a", "x").qos(3, 1).bytes(version);
-            let id_0 = Publish::new("a", "x").qos(1, 0).bytes(version);
             let endless = [0x30, 0xff, 0xff, 0xff, 0xff, 0x01].to_vec();
             let no_filters = packet(0x82, if version == V5 { &[0, 1, 0] } else { &[0, 1] });
             let from_servers = packet(0x20, &[0, 0]);
-            for bad in [quality_3, id_0, endless, no_filters, from_servers] {
+            for bad in [quality_3, endless, no_filters, from_servers] {
                 let mut client = Raw::connect(gateway, version, "client");
                 client.send(&bad);
                 let said = client.rest();
-                let is_answered = said.iter().any(|frame| frame.kind() != 14);
+                let is_answered = said.iter().any(|frame| frame.kind() != DISCONNECT);
                 assert!(!is_answered, "{bad:02x?}: {said:?}");
             }
         }
@@ -119,7 +119,7 @@ fn a_topic_alias_that_was_not_granted_closes_the_connection() {
 
 #[test]
 fn a_packet_that_is_too_large_closes_the_connection() {
-    let site = Site::new().set("mqtt", "max_packet = \"1KiB\"");
+    let site = Site::new().set("EDGE_GATEWAY_MQTT__MAX_PACKET", "1KiB");
     serve_at(&site, |gateway| {
         for version in BOTH {
             let sized = |bytes: usize| {
@@ -159,6 +159,48 @@ fn a_message_larger_than_a_subscriber_takes_is_left_out_for_it() {
             assert_eq!([small.text(), small.text()], ["before", "after"]);
             let found = [large.text(), large.text(), large.text()];
             assert_eq!(found, ["before", &*long, "after"]);
+        }
+    });
+}
+
+#[test]
+fn reserved_flags_of_the_fixed_header_close_the_connection() {
+    serve(|gateway| {
+        for version in BOTH {
+            let subscribe = subscribe(version, 1, &[("a", 0)], &[]);
+            let unsubscribe = unsubscribe(version, 1, "a");
+            for packet in [subscribe, unsubscribe, ack(PUBREL, 1), ping(), disconnect()] {
+                let mut wrong = packet.clone();
+                wrong[0] ^= 0x02;
+                let mut client = Raw::connect(gateway, version, "client");
+                client.send(&wrong);
+                let said = client.rest();
+                let is_answered = said.iter().any(|frame| frame.kind() != DISCONNECT);
+                assert!(!is_answered, "{wrong:02x?}: {said:?}");
+            }
+            let mut connect = Connect::new(version, "client").bytes();
+            connect[0] ^= 0x01;
+            let mut client = Raw::open(gateway, version);
+            client.send(&connect);
+            assert_eq!(client.rest(), []);
+        }
+    });
+}
+
+#[test]
+fn a_packet_id_of_zero_closes_the_connection() {
+    serve(|gateway| {
+        for version in BOTH {
+            let publish = Publish::new("a", "x").qos(1, 0).bytes(version);
+            let subscribe = subscribe(version, 0, &[("a", 0)], &[]);
+            let unsubscribe = unsubscribe(version, 0, "a");
+            for wrong in [publish, subscribe, unsubscribe, ack(PUBREL, 0)] {
+                let mut client = Raw::connect(gateway, version, "client");
+                client.send(&wrong);
+                let said = client.rest();
+                let is_answered = said.iter().any(|frame| frame.kind() != DISCONNECT);
+                assert!(!is_answered, "{wrong:02x?}: {said:?}");
+            }
         }
     });
 }

@@ -1,9 +1,9 @@
 //! What MQTT 5 carries beside the payload.
 
 use super::serve;
-use crate::support::frames::{
-    CONTENT_TYPE, CORRELATION_DATA, Connect, MESSAGE_EXPIRY, PAYLOAD_FORMAT, Property, Publish,
-    RESPONSE_TOPIC, V5, V311,
+use crate::support::frames::{Connect, Publish, V5, V311};
+use crate::support::properties::{
+    CONTENT_TYPE, CORRELATION_DATA, MESSAGE_EXPIRY, PAYLOAD_FORMAT, Property, RESPONSE_TOPIC,
 };
 use crate::support::raw::Raw;
 

@@ -3,9 +3,9 @@
 use super::{serve, serve_at};
 use crate::support::Site;
 use crate::support::frames::{
-    BOTH, Connect, PUBACK, PUBCOMP, PUBREC, PUBREL, Property, Publish, RECEIVE_MAXIMUM, V5, V311,
-    ack,
+    BOTH, Connect, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish, V5, V311, ack,
 };
+use crate::support::properties::{Property, RECEIVE_MAXIMUM};
 use crate::support::raw::Raw;
 
 #[test]

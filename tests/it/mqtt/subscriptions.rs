@@ -1,7 +1,8 @@
 //! Subscriptions: who gets which message, and how often.
 
 use super::serve;
-use crate::support::frames::{BOTH, Property, Publish, SUBACK, SUBSCRIPTION_ID, V5, subscribe};
+use crate::support::frames::{BOTH, DISCONNECT, Publish, SUBACK, V5, subscribe, unsubscribe};
+use crate::support::properties::{Property, SUBSCRIPTION_ID};
 use crate::support::raw::Raw;
 
 const NO_LOCAL: u8 = 0x04;
@@ -177,6 +178,23 @@ fn shared_subscriptions_are_refused() {
             assert_eq!(client.subscribe("$share/group/a", 1), refused);
             client.publish(Publish::new("a", "1").qos(1, 0));
             assert_eq!(client.messages(), []);
+        }
+    });
+}
+#[test]
+fn a_filter_with_a_null_character_closes_the_connection() {
+    serve(|gateway| {
+        for version in BOTH {
+            for packet in [
+                subscribe(version, 1, &[("a", 0), ("a\0b", 0)], &[]),
+                unsubscribe(version, 1, "a\0b"),
+            ] {
+                let mut client = Raw::connect(gateway, version, "client");
+                client.send(&packet);
+                let said = client.rest();
+                let is_answered = said.iter().any(|frame| frame.kind() != DISCONNECT);
+                assert!(!is_answered, "{said:?}");
+            }
         }
     });
 }

@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub(crate) mod packets;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod properties;
 pub(crate) mod raw;
 mod settings;
 

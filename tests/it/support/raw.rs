@@ -6,9 +6,10 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use super::frames::{
-    self, CONNACK, Connect, Frame, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Property,
-    Publish, SUBACK, UNSUBACK,
+    self, CONNACK, Connect, Frame, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Publish,
+    SUBACK, UNSUBACK,
 };
+use super::properties::Property;
 use super::{Gateway, LIMIT};
 
 /// One connection.
