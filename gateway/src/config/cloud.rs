@@ -34,6 +34,8 @@ pub struct Cloud {
     pub retry_max: Duration,
     /// PEM file of authorities that are trusted beside the system's. It existed when it was checked.
     pub ca_file: Option<PathBuf>,
+    /// Where it was named, for error messages.
+    pub ca_file_place: Place,
     /// File whose text goes into `Authorization: Bearer …`. It existed when it was checked.
     pub bearer_token_file: Option<PathBuf>,
 }
@@ -158,6 +160,7 @@ impl Cloud {
             retry_initial: retry_initial.value,
             retry_max: retry_max.value,
             ca_file: ca_file.value,
+            ca_file_place: ca_file.place,
             bearer_token_file: bearer_token_file.value,
         }
     }

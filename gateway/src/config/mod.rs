@@ -36,6 +36,7 @@ pub use crate::config::http::Http;
 pub use crate::config::ingest::Ingest;
 pub use crate::config::listener::Anonymous;
 pub use crate::config::mqtt::Mqtt;
+pub use crate::config::quantity::parse_duration;
 pub use crate::config::store::Store;
 
 /// The whole configuration, free of faults.

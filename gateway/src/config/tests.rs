@@ -69,6 +69,9 @@ fn without_places(mut config: Config) -> Config {
     for rule in &mut config.rules {
         rule.place = Place::Defaults;
     }
+    if let Some(cloud) = &mut config.cloud {
+        cloud.ca_file_place = Place::Defaults;
+    }
     config
 }
 
@@ -127,6 +130,7 @@ fn the_defaults_of_the_cloud_are_those_of_the_contract() {
         retry_initial: Duration::from_secs(1),
         retry_max: Duration::from_secs(300),
         ca_file: None,
+        ca_file_place: Place::Defaults,
         bearer_token_file: None,
     };
     assert_eq!(config.cloud, Some(expected));

@@ -19,6 +19,7 @@ struct State {
     last_verdict: Option<String>,
     held: Option<String>,
     next_attempt: Option<Instant>,
+    failed_attempts: u64,
     /// Readings a second, smoothed.
     rate: Option<f64>,
 }
@@ -43,6 +44,11 @@ impl Progress {
         }
     }
 
+    /// Attempts that delivered nothing, since the start.
+    pub fn failed_attempts(&self) -> u64 {
+        self.lock().failed_attempts
+    }
+
     pub(super) fn judged(&self, verdict: &Verdict) {
         let mut state = self.lock();
         let (words, held) = match verdict {
@@ -50,6 +56,7 @@ impl Progress {
             Verdict::Retry { reason, .. } => (format!("retry: {reason}"), None),
             Verdict::Held { reason, .. } => (format!("held: {reason}"), Some(reason.clone())),
         };
+        state.failed_attempts += u64::from(*verdict != Verdict::Delivered);
         state.last_verdict = Some(words);
         state.held = held;
     }
