@@ -72,6 +72,14 @@ impl Site {
         self
     }
 
+    /// The same site with another `gateway_id`.
+    pub(crate) fn renamed(mut self, gateway_id: &str) -> Self {
+        self.settings = self
+            .settings
+            .replacen("\"test\"", &format!("{gateway_id:?}"), 1);
+        self
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
