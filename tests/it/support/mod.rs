@@ -23,6 +23,7 @@ pub(crate) struct Site {
     folder: TempDir,
     settings: String,
     allowed: Vec<&'static str>,
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 /// A gateway that runs.
@@ -58,6 +59,7 @@ impl Site {
             folder,
             settings,
             allowed: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -69,6 +71,12 @@ impl Site {
     /// Log lines of WARN and ERROR that contain one of these are expected.
     pub(crate) fn allow(mut self, parts: &[&'static str]) -> Self {
         self.allowed.extend(parts);
+        self
+    }
+
+    /// The gateway gets this variable.
+    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.environment.push((name, value));
         self
     }
 
@@ -90,6 +98,7 @@ impl Site {
         std::fs::write(&config, &self.settings).unwrap();
         let mut child = command()
             .args(["--config", config.to_str().unwrap(), "--log-format", "json"])
+            .envs(self.environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

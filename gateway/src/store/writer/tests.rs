@@ -188,7 +188,7 @@ fn batches_are_recorded_and_confirmed() {
     drop(writer);
     let mut writer = place.open();
     let reader = writer.reader();
-    assert_eq!(reader.recorded_batches(0, 10).unwrap(), [batch.clone()]);
+    assert_eq!(reader.recorded_batches(0, 10).unwrap(), std::slice::from_ref(&batch));
     assert_eq!(reader.outbox_pending(), 3);
     assert_eq!(writer.next_batch_id(), 2, "batch numbers only grow");
     let mut confirm = Group::default();
@@ -264,7 +264,7 @@ fn pages_neither_skip_nor_repeat() {
         }
     }
     let expected: Vec<i64> = (29..=35).chain(15..=21).chain(1..=7).rev().collect();
-    let mut sorted = expected.clone();
+    let mut sorted = expected;
     sorted.sort_unstable_by(|a, b| b.cmp(a));
     assert_eq!(seen, sorted);
     assert_eq!(page(&reader, Some("nobody")), []);
