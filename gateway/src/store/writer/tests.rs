@@ -188,7 +188,10 @@ fn batches_are_recorded_and_confirmed() {
     drop(writer);
     let mut writer = place.open();
     let reader = writer.reader();
-    assert_eq!(reader.recorded_batches(0, 10).unwrap(), std::slice::from_ref(&batch));
+    assert_eq!(
+        reader.recorded_batches(0, 10).unwrap(),
+        std::slice::from_ref(&batch)
+    );
     assert_eq!(reader.outbox_pending(), 3);
     assert_eq!(writer.next_batch_id(), 2, "batch numbers only grow");
     let mut confirm = Group::default();
