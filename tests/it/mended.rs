@@ -160,3 +160,37 @@ async fn a_proxy_is_not_asked_for_what_is_on_this_machine() {
     assert!(!gateway.log().contains("batch not delivered"));
     assert_eq!(gateway.stop().code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_fill_a_batch_end_its_wait() {
+    let cloud = Cloud::default().start().await.unwrap();
+    let section = cloud_section(&cloud, "batch_max_bytes = \"1KiB\"\n");
+    let site = Site::with(&section.replace("\"0ms\"", "\"1h\""));
+    let gateway = site.start();
+    for n in 0..20 {
+        let reading = format!(r#"{{"id":"s{n}","value":80}}"#);
+        assert!(post(&gateway, &reading).starts_with("HTTP/1.1 201"));
+    }
+    cloud
+        .wait_for(|stats| 6 <= stats.distinct, LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_put_back_stops_nothing() {
+    let cloud = Cloud::default().start().await.unwrap();
+    let site = Site::new();
+    let gateway = site.start();
+    assert!(post(&gateway, r#"{"id":"s1","value":80}"#).starts_with("HTTP/1.1 201"));
+    assert_eq!(gateway.stop().code(), Some(0));
+    site.change("UPDATE reading SET delay = delay + 3600000");
+    let site = site.and(&cloud_section(&cloud, "").replace("\"0ms\"", "\"1s\""));
+    let gateway = site.start();
+    cloud
+        .wait_for(|stats| 1 <= stats.distinct, LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(gateway.stop().code(), Some(0));
+}
