@@ -44,7 +44,7 @@ const MAX_GROUP_ROWS: usize = 8192;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Takes messages and alerts once they are on disk.
-pub type Outlet = Box<dyn Fn(Message) + Send>;
+type Outlet = Box<dyn Fn(Message) + Send>;
 
 /// What the committer needs beside the store.
 pub struct Settings {

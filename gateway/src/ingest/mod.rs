@@ -6,7 +6,7 @@ mod committer;
 pub mod decode;
 mod submission;
 
-pub use committer::{Committer, Health, Outlet, Settings};
+pub use committer::{Committer, Health, Settings};
 pub use submission::{
     Busy, OutboxRequest, Place, Receipt, Refused, Submission, SubmissionQueue, SubmissionReceiver,
 };
