@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use simulator::cloud::{Cloud, Step};
 
-use crate::support::{Gateway, LIMIT, Site, cloud_section, command, eventually};
+use crate::support::{Gateway, LIMIT, Site, cloud_section, command, eventually, repository};
 
 /// Sends a reading by HTTP and gives the answer.
 fn post(gateway: &Gateway<'_>, body: &str) -> String {
@@ -54,6 +54,8 @@ async fn what_was_delivered_is_confirmed_while_the_next_batch_hangs() {
         (site.sql::<i64>("SELECT count(*) FROM outbox") == 2).then_some(())
     })
     .await;
+    let left: Vec<i64> = site.sql_all("SELECT reading_id FROM outbox ORDER BY reading_id");
+    assert_eq!(left, [4, 5]);
     assert_eq!(gateway.stop().code(), Some(0));
 }
 
@@ -124,4 +126,71 @@ fn all_faults_are_told_together() {
     check(text);
     let told = check(&format!("{text}unknown = 1\n"));
     assert!(told.contains("unknown"), "{told}");
+}
+
+#[test]
+fn the_shipped_configuration_is_fine_beside_a_kubernetes_service() {
+    let status = command()
+        .arg("check")
+        .arg("--config")
+        .arg(repository().join("broker-config/gateway.toml"))
+        .env("EDGE_GATEWAY_SERVICE_HOST", "10.0.0.1")
+        .env("EDGE_GATEWAY_PORT_1883_TCP", "tcp://10.0.0.1:1883")
+        .output()
+        .unwrap()
+        .status;
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_is_not_asked_for_what_is_on_this_machine() {
+    let cloud = Cloud {
+        plain: true,
+        ..Cloud::default()
+    };
+    let cloud = cloud.start().await.unwrap();
+    let site = Site::delivering_to(&cloud).environment("HTTP_PROXY", "http://127.0.0.1:9");
+    let gateway = site.start();
+    assert!(gateway.url("/data").starts_with("http://127.0.0.1:"));
+    assert!(post(&gateway, r#"{"id":"s1","value":80}"#).starts_with("HTTP/1.1 201"));
+    cloud
+        .wait_for(|stats| 1 <= stats.distinct, LIMIT)
+        .await
+        .unwrap();
+    assert!(!gateway.log().contains("batch not delivered"));
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_fill_a_batch_end_its_wait() {
+    let cloud = Cloud::default().start().await.unwrap();
+    let section = cloud_section(&cloud, "batch_max_bytes = \"1KiB\"\n");
+    let site = Site::with(&section.replace("\"0ms\"", "\"1h\""));
+    let gateway = site.start();
+    for n in 0..20 {
+        let reading = format!(r#"{{"id":"s{n}","value":80}}"#);
+        assert!(post(&gateway, &reading).starts_with("HTTP/1.1 201"));
+    }
+    cloud
+        .wait_for(|stats| 6 <= stats.distinct, LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_put_back_stops_nothing() {
+    let cloud = Cloud::default().start().await.unwrap();
+    let site = Site::new();
+    let gateway = site.start();
+    assert!(post(&gateway, r#"{"id":"s1","value":80}"#).starts_with("HTTP/1.1 201"));
+    assert_eq!(gateway.stop().code(), Some(0));
+    site.change("UPDATE reading SET delay = delay + 3600000");
+    let site = site.and(&cloud_section(&cloud, "").replace("\"0ms\"", "\"1s\""));
+    let gateway = site.start();
+    cloud
+        .wait_for(|stats| 1 <= stats.distinct, LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(gateway.stop().code(), Some(0));
 }

@@ -181,7 +181,7 @@ fn is_host_name(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
-/// A file with a secret, as [`file`] has it. What was given is not repeated: it may be the secret itself.
+/// A file with a secret, as `file` has it. What was given is not repeated: it may be the secret itself.
 pub(super) fn secret_file(folder: &Path) -> impl Fn(&Value) -> Result<Option<PathBuf>, String> {
     let file = file(folder);
     move |value| {

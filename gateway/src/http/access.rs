@@ -19,7 +19,11 @@ pub(super) async fn admit(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    check_page(request.headers(), shared.host_name.as_deref())?;
+    check_page(
+        request.headers(),
+        shared.anonymous,
+        shared.host_name.as_deref(),
+    )?;
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let is_local = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
     let may_come = match shared.anonymous {
@@ -35,8 +39,12 @@ pub(super) async fn admit(
 }
 
 /// `Origin` is there only if a web page asks: it has to be one of ours. `Host` has to be a name that nobody elsewhere
-/// can make point here.
-fn check_page(headers: &HeaderMap, host_name: Option<&str>) -> Result<(), Problem> {
+/// can make point here; where everybody may come anyway, the gateway may have any name.
+fn check_page(
+    headers: &HeaderMap,
+    anonymous: Anonymous,
+    host_name: Option<&str>,
+) -> Result<(), Problem> {
     let Some(host) = text(headers, &header::HOST)? else {
         // No browser leaves it out.
         return match headers.get(header::ORIGIN) {
@@ -45,7 +53,7 @@ fn check_page(headers: &HeaderMap, host_name: Option<&str>) -> Result<(), Proble
         };
     };
     let authority: Authority = host.parse().map_err(|_| Problem::ForeignHost)?;
-    if !is_ours(authority.host(), host_name) {
+    if anonymous != Anonymous::Always && !is_ours(authority.host(), host_name) {
         return Err(Problem::ForeignHost);
     }
     match text(headers, &header::ORIGIN)? {
@@ -85,7 +93,7 @@ mod tests {
             if let Some(origin) = origin {
                 headers.insert(header::ORIGIN, origin.parse().unwrap());
             }
-            let checked = check_page(&headers, Some("edge-7"));
+            let checked = check_page(&headers, Anonymous::Loopback, Some("edge-7"));
             assert_eq!(checked.is_ok(), passes, "{host} {origin:?}");
         };
         for ours in [
@@ -112,6 +120,23 @@ mod tests {
             check(foreign, None, false);
             check(foreign, Some(&format!("http://{foreign}")), false);
         }
-        assert!(check_page(&HeaderMap::new(), None).is_ok());
+        let none = HeaderMap::new();
+        assert!(check_page(&none, Anonymous::Loopback, None).is_ok());
+    }
+
+    #[test]
+    fn where_everybody_may_come_any_name_will_do_but_no_page_from_elsewhere() {
+        let check = |origin: Option<&str>, passes: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "gateway.lan:8080".parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            let checked = check_page(&headers, Anonymous::Always, None);
+            assert_eq!(checked.is_ok(), passes, "{origin:?}");
+        };
+        check(None, true);
+        check(Some("http://gateway.lan:8080"), true);
+        check(Some("http://evil.example"), false);
     }
 }

@@ -809,3 +809,22 @@ async fn a_web_page_from_elsewhere_is_refused() {
     rebound.headers_mut().insert(header::HOST, evil);
     house.send(rebound).await.is_problem(403);
 }
+
+#[tokio::test]
+async fn a_page_ends_with_the_reading_that_fills_it() {
+    let house = House::open();
+    let long = "x".repeat(900 * 1024);
+    for n in 0..12 {
+        let body = json!({"id": "s1", "value": n, "text": long}).to_string();
+        house.post("/data", body).await.is(201);
+    }
+    let answer = house.get("/api/v1/readings?limit=12").await;
+    assert!(answer.is(200).text.len() < 10 * body::MAX_BYTES);
+    let page = answer.json();
+    let first = page["items"].as_array().unwrap().len();
+    assert!(first < 12, "{first}");
+    let rest = format!("/api/v1/readings?limit=12&after={}", page["next"]);
+    let rest = house.get(&rest).await.json();
+    assert_eq!(first + rest["items"].as_array().unwrap().len(), 12);
+    assert_eq!(rest["next"], Value::Null);
+}

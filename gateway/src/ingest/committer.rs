@@ -42,7 +42,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// Takes messages and alerts once they are on disk.
-pub type Outlet = Box<dyn Fn(Message) + Send>;
+type Outlet = Box<dyn Fn(Message) + Send>;
 
 /// What the committer needs beside the store.
 pub struct Settings {

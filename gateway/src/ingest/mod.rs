@@ -7,7 +7,7 @@ pub mod decode;
 mod health;
 mod submission;
 
-pub use committer::{Committer, Outlet, Settings};
+pub use committer::{Committer, Settings};
 pub use health::Health;
 pub use submission::{
     OutboxRequest, Place, Receipt, Refused, Stopped, Submission, SubmissionQueue,

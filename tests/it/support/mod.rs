@@ -99,6 +99,19 @@ impl Site {
         self
     }
 
+    /// The same site with further sections.
+    pub(crate) fn and(mut self, sections: &str) -> Self {
+        self.settings.push_str(sections);
+        self
+    }
+
+    /// Changes the store while no gateway runs.
+    #[expect(clippy::disallowed_methods, reason = "nobody else has the file open")]
+    pub(crate) fn change(&self, statement: &str) {
+        let connection = Connection::open(self.path("gateway.db")).unwrap();
+        connection.execute(statement, []).unwrap();
+    }
+
     /// The same site with another `gateway_id`.
     pub(crate) fn renamed(mut self, gateway_id: &str) -> Self {
         self.settings = self
