@@ -74,6 +74,8 @@ sub() { exec stdbuf -oL mosquitto_sub -h 127.0.0.1 -p "$mqtt_port" -d -W 20 "$@"
 listen() {
     local count="$1"
     shift
+    # Emptied here and not by the redirection alone, which may come after the first look for `Subscribed`.
+    : >"$work/heard"
     sub -C "$count" -F "${format:-MSG %t %p q%q r%r}" "$@" >"$work/heard" 2>&1 &
     listener=$!
     eventually grep -q '^Subscribed' "$work/heard"

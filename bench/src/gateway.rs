@@ -55,7 +55,7 @@ pub(crate) fn version(program: &Path) -> Result<String> {
 pub(crate) fn start(program: &Path, folder: &Path, cloud_url: &str) -> Result<(Server, Addresses)> {
     let config = folder.join("gateway.toml");
     fs::write(&config, configuration(folder, cloud_url)).context("cannot write gateway.toml")?;
-    let (sender, listening) = mpsc::channel();
+    let (sender, listening) = mpsc::sync_channel(16);
     let mut command = Command::new(program);
     command
         .arg("--config")

@@ -3,7 +3,6 @@
 //! It stops in the order in which data flows: listeners, sessions (they finish their receipts), forwarder, http, then the
 //! committer's last commit; all under one grace.
 
-use std::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +15,15 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, Hub};
-use crate::config::{Config, Faults};
-use crate::domain::uplink::UplinkStatus;
-use crate::forwarder::{Pump, StatusHandle, Uplink, UplinkError};
+use crate::config::{Cloud, Config, Faults};
+use crate::domain::rule::RuleDefinition;
+use crate::forwarder::{Progress, Pump, Uplink, UplinkError};
 use crate::http::{Server, UplinkHandle};
 use crate::ingest::{Committer, Health, Settings, SubmissionQueue};
 use crate::metrics::Metrics;
 use crate::rules::{Engine, RuleFault};
 use crate::store::{Reader, StoreError, Writer};
+use crate::tls::TlsError;
 
 /// The part of the grace after which a commit that keeps failing is given up.
 const ORDERLY_SHARE: f64 = 0.9;
@@ -31,10 +31,9 @@ const ORDERLY_SHARE: f64 = 0.9;
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("{}", list(.0))]
-    Rules(Vec<RuleFault>),
-    #[error("cloud: {0}")]
-    Uplink(#[from] UplinkError),
+    /// Every fault that only rules and uplink can find, each on its line.
+    #[error("{}", .0.join("\n"))]
+    Configuration(Vec<String>),
     #[error("the store {path} cannot be opened: {source}")]
     Store { path: String, source: StoreError },
     #[error("{key}: cannot listen on {address}: {source}")]
@@ -78,7 +77,7 @@ type Ended = (&'static str, Result<(), String>);
 pub struct Running {
     addresses: Addresses,
     reader: Reader,
-    uplink: Option<StatusHandle>,
+    uplink: Option<Progress>,
     grace: Duration,
     stop: CancellationToken,
     give_up: CancellationToken,
@@ -90,28 +89,30 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     prepare(config).map(drop)
 }
 
-/// Every fault of a configuration, those of its rules' conditions with them.
+/// Every fault of a configuration, those of its rules' conditions and its uplink's files with them.
 pub fn explain(faults: &Faults) -> String {
-    let conditions = Engine::compile(&faults.rules).err().unwrap_or_default();
-    let conditions = conditions.iter().map(RuleFault::to_string);
-    let lines: Vec<String> = iter::once(faults.to_string()).chain(conditions).collect();
+    let mut lines = vec![faults.to_string()];
+    if let Err(more) = examine(&faults.rules, faults.cloud.as_deref()) {
+        lines.extend(more);
+    }
     lines.join("\n")
 }
 
 /// Starts the gateway.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let checked = prepare(&config)?;
-    let path = &config.store.path;
-    let writer = Writer::open(path).map_err(|source| StartError::Store {
-        path: path.display().to_string(),
-        source,
-    })?;
+    // Before the store is opened: an occupied port leaves nothing behind.
     let mqtt = listen("mqtt.listen", config.mqtt.listen).await?;
     let http = listen("http.listen", config.http.listen).await?;
     let addresses = Addresses {
         mqtt: local_address("mqtt.listen", config.mqtt.listen, &mqtt)?,
         http: local_address("http.listen", config.http.listen, &http)?,
     };
+    let path = &config.store.path;
+    let writer = Writer::open(path).map_err(|source| StartError::Store {
+        path: path.display().to_string(),
+        source,
+    })?;
     let mut running = Running {
         addresses,
         reader: writer.reader(),
@@ -128,9 +129,28 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 }
 
 fn prepare(config: &Config) -> Result<Checked, StartError> {
-    let engine = Engine::compile(&config.rules).map_err(StartError::Rules)?;
-    let uplink = config.cloud.as_ref().map(Uplink::new).transpose()?;
-    Ok(Checked { engine, uplink })
+    examine(&config.rules, config.cloud.as_ref()).map_err(StartError::Configuration)
+}
+
+fn examine(rules: &[RuleDefinition], cloud: Option<&Cloud>) -> Result<Checked, Vec<String>> {
+    let uplink = cloud.map(|cloud| Uplink::new(cloud).map_err(|error| uplink_fault(cloud, &error)));
+    match (Engine::compile(rules), uplink.transpose()) {
+        (Ok(engine), Ok(uplink)) => Ok(Checked { engine, uplink }),
+        (engine, uplink) => {
+            let faults = engine.err().unwrap_or_default();
+            let faults = faults.iter().map(RuleFault::to_string);
+            Err(faults.chain(uplink.err()).collect())
+        }
+    }
+}
+
+fn uplink_fault(cloud: &Cloud, error: &UplinkError) -> String {
+    match error {
+        UplinkError::Tls(TlsError::CaFile { .. }) => {
+            format!("{}: cloud.ca_file: {error}", cloud.ca_file_place)
+        }
+        _ => format!("cloud: {error}"),
+    }
 }
 
 async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -202,9 +222,10 @@ impl Running {
                 outbox_wake,
                 Arc::clone(&metrics),
             );
-            let (view, reader) = (pump.status(), self.reader.clone());
-            self.uplink = Some(view.clone());
-            uplinks.push(Arc::new(move || uplink_status(&view, &reader)) as UplinkHandle);
+            let (progress, reader) = (pump.progress(), self.reader.clone());
+            self.uplink = Some(progress.clone());
+            let status = move || progress.status(reader.outbox_pending());
+            uplinks.push(Arc::new(status) as UplinkHandle);
             self.add("forwarder", |stop| pump.run(stop));
         }
         let server = Server::new(
@@ -227,8 +248,10 @@ impl Running {
     {
         let running = run(self.stop.clone());
         self.tasks.spawn(async move {
-            running.await;
-            (name, Ok(()))
+            // In a set of its own, so that a panic keeps the task's name; dropped with it.
+            let mut task = JoinSet::from_iter([running]);
+            let ended = task.join_next().await.transpose();
+            (name, ended.map(|_| ()).map_err(|error| error.to_string()))
         });
     }
 
@@ -243,7 +266,7 @@ impl Running {
     }
 
     /// What the uplink is doing, if there is one.
-    pub fn uplink(&self) -> Option<&StatusHandle> {
+    pub fn uplink(&self) -> Option<&Progress> {
         self.uplink.as_ref()
     }
 
@@ -303,16 +326,6 @@ impl Running {
     }
 }
 
-fn uplink_status(view: &StatusHandle, reader: &Reader) -> UplinkStatus {
-    UplinkStatus {
-        name: "cloud".into(),
-        last_verdict: view.last_verdict(),
-        next_attempt_seconds: view.next_attempt_seconds(),
-        drain_seconds: view.drain_seconds(reader.outbox_pending()),
-        held: view.held(),
-    }
-}
-
 type Joined = Result<std::thread::Result<Result<(), StoreError>>, JoinError>;
 
 fn flatten(joined: Joined) -> Result<(), String> {
@@ -331,9 +344,4 @@ fn failure_of(ended: Option<Result<Ended, JoinError>>) -> Failure {
         Some(Err(error)) => Failure::Failed("gateway", error.to_string()),
         None => Failure::Ended("gateway"),
     }
-}
-
-fn list(faults: &[RuleFault]) -> String {
-    let lines: Vec<String> = faults.iter().map(RuleFault::to_string).collect();
-    lines.join("\n")
 }

@@ -62,7 +62,7 @@ impl Metrics {
             ),
             readings_lost: new.counters(
                 "gateway_readings_lost_total",
-                "Readings that were not stored, by reason; none of them was acknowledged",
+                "Readings that were not stored, by reason",
                 &["reason"],
             ),
             alerts: new.counters(

@@ -5,6 +5,7 @@ mod api;
 mod config;
 mod durability;
 mod forwarding;
+mod mended;
 mod mqtt;
 mod ordering;
 mod overload;

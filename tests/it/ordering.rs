@@ -46,7 +46,7 @@ fn acknowledgements_come_in_the_order_of_the_publishes() {
 
 #[test]
 fn an_ordinary_message_is_not_acknowledged_before_the_reading_in_front_of_it() {
-    let site = Site::new().set("EDGE_GATEWAY_STORE__GROUP_COMMIT", "300ms");
+    let site = Site::new().environment("EDGE_GATEWAY_STORE__GROUP_COMMIT", "300ms");
     let gateway = site.start();
     let mut sensor = Peer::connect(gateway.mqtt, "sensor");
     let mut received = Vec::new();

@@ -240,7 +240,7 @@ actions = ["tag:celsius"]
 
 #[test]
 fn an_empty_list_of_rules_asks_for_none() {
-    let site = Site::new().set("EDGE_GATEWAY_RULE", "[]");
+    let site = Site::new().environment("EDGE_GATEWAY_RULE", "[]");
     serve_at(&site, |gateway| {
         publish(gateway, "sensors/s1", "99");
         assert_eq!(site.sql::<String>("SELECT tags FROM readings"), "[]");

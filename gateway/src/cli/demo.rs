@@ -12,24 +12,28 @@ use anyhow::Context;
 use simulator::cloud::{Cloud, RunningCloud, Stats};
 use simulator::dashboard::Dashboard;
 use simulator::fleet::{Counts, Fleet, RunningFleet};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::run::Signals;
 use super::{EXIT_INTERNAL, runtime};
 use crate::app;
-use crate::config::Config;
-use crate::forwarder::StatusHandle;
+use crate::config::{self, Config};
+use crate::forwarder::Progress;
 use crate::store::Reader;
 
 /// What is on its way when the sensors stop has so long to arrive.
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
+/// The outage is a sixth of the demo: at least so long that the uplink notices.
+const SHORTEST: Duration = Duration::from_secs(6);
+const LONGEST: Duration = Duration::from_secs(86_400);
+
 /// What the demo shows.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Options {
     /// How long the sensors publish; the cloud is away from a third of it to a half
-    #[arg(long = "for", value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    #[arg(long = "for", value_name = "DURATION", default_value = "60s", value_parser = demo_duration)]
     duration: Duration,
     /// Go on until Ctrl-C after the summary
     #[arg(long)]
@@ -42,18 +46,10 @@ pub(super) struct Options {
     rate: u32,
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let seconds = text
-        .strip_suffix('s')
-        .and_then(|number| number.parse().ok());
-    let minutes = text
-        .strip_suffix('m')
-        .and_then(|number| number.parse::<u64>().ok())
-        .and_then(|minutes| minutes.checked_mul(60));
-    match seconds.or(minutes) {
-        Some(seconds @ 6..=86_400) => Ok(Duration::from_secs(seconds)),
-        _ => Err("expected 6s up to 86400s, such as 60s or 5m".to_owned()),
-    }
+fn demo_duration(text: &str) -> Result<Duration, String> {
+    config::parse_duration(text)
+        .filter(|duration| (SHORTEST..=LONGEST).contains(duration))
+        .ok_or_else(|| "expected 6s up to 24h, such as 60s or 5m".to_owned())
 }
 
 pub(super) fn main(options: &Options) -> ExitCode {
@@ -61,7 +57,10 @@ pub(super) fn main(options: &Options) -> ExitCode {
         Ok(runtime) => runtime,
         Err(code) => return code,
     };
-    match runtime.block_on(show(options)) {
+    let shown = runtime.block_on(show(options));
+    // Whatever still runs after a second Ctrl-C is not waited for.
+    runtime.shutdown_background();
+    match shown {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_INTERNAL),
         Err(error) => {
@@ -74,13 +73,13 @@ pub(super) fn main(options: &Options) -> ExitCode {
 /// Plays the demo; true if the books balance.
 async fn show(options: &Options) -> anyhow::Result<bool> {
     let interrupted = CancellationToken::new();
-    let signals = Signals::listen()?;
+    let mut signals = Signals::listen()?;
     let folder = tempfile::tempdir().context("a folder for the store")?;
     let cloud = Cloud::default().start().await.context("the cloud")?;
     let running = app::start(configuration(folder.path(), &cloud)?).await?;
     let addresses = running.addresses();
     let (mqtt, http) = (addresses.mqtt, addresses.http);
-    println!("gateway    MQTT on {mqtt}, HTTP on http://{http}/");
+    println!("gateway    MQTT on {mqtt}, HTTP on http://{http}/data");
     println!("cloud      {}", cloud.url());
     println!(
         "sensors    {} of them, {} readings a second",
@@ -92,14 +91,15 @@ async fn show(options: &Options) -> anyhow::Result<bool> {
     );
     println!("           curl http://{http}/data\n");
     let reader = running.reader().clone();
-    let status = running.uplink().cloned();
+    let progress = running.uplink().cloned();
     let stage = Stage {
-        dashboard: Dashboard::open("127.0.0.1", mqtt.port())
+        dashboard: timeout(SETTLE_LIMIT, Dashboard::open("127.0.0.1", mqtt.port()))
             .await
+            .context("the dashboard was not let in in time")?
             .context("the dashboard")?,
         reader,
         cloud,
-        status,
+        progress,
         interrupted: interrupted.clone(),
     };
     let stop = CancellationToken::new();
@@ -116,7 +116,8 @@ async fn show(options: &Options) -> anyhow::Result<bool> {
     let listen = async {
         signals.stop().await;
         interrupted.cancel();
-        std::future::pending::<()>().await;
+        signals.stop().await;
+        eprintln!("interrupted twice: the demo ends without its summary");
     };
     tokio::select! {
         (ended, balanced) = async { tokio::join!(gateway, story) } => {
@@ -172,7 +173,7 @@ struct Stage {
     dashboard: Dashboard,
     cloud: RunningCloud,
     reader: Reader,
-    status: Option<StatusHandle>,
+    progress: Option<Progress>,
     interrupted: CancellationToken,
 }
 
@@ -221,13 +222,15 @@ impl Stage {
     }
 
     fn show_counts(&self, counts: &Counts, elapsed: Duration) {
-        let verdict = self.status.as_ref().and_then(StatusHandle::last_verdict);
+        let pending = self.reader.outbox_pending();
+        let status = self.progress.as_ref().map(|uplink| uplink.status(pending));
+        let verdict = status.and_then(|status| status.last_verdict);
         let line = format!(
             "{:>4} s   acked {:>7}   alerts {:>6}   waiting {:>6}   delivered {:>7}   {}",
             elapsed.as_secs(),
             counts.acked,
             self.dashboard.alerts(),
-            self.reader.outbox_pending(),
+            pending,
             self.cloud.stats().distinct,
             verdict.as_deref().unwrap_or("-"),
         );
@@ -247,7 +250,18 @@ impl Stage {
         let reader = self.reader.clone();
         let totals = tokio::task::spawn_blocking(move || reader.totals()).await??;
         let delivered = delivered.unwrap_or_else(|late| late);
+        let failed = self.progress.as_ref().map(Progress::failed_attempts);
         Ok(Books {
+            low: self
+                .cloud
+                .delivered()
+                .iter()
+                .filter(|one| one.value <= 50.0)
+                .count() as u64,
+            conflicts: delivered.key_conflicts + delivered.id_conflicts,
+            waiting: self.wait_for_empty_outbox().await,
+            is_outage_felt: self.interrupted.is_cancelled()
+                || failed.is_some_and(|count| 0 < count),
             counts,
             stored: totals.readings.unsigned_abs(),
             alerts_stored: totals.alerts.unsigned_abs(),
@@ -255,6 +269,20 @@ impl Stage {
             delivered: delivered.distinct,
             sent_again: delivered.duplicates,
         })
+    }
+}
+
+impl Stage {
+    /// How many readings still wait: what was delivered leaves the outbox a little later.
+    async fn wait_for_empty_outbox(&self) -> u64 {
+        let mut ticks = interval(Duration::from_millis(20));
+        let empty = async {
+            while 0 < self.reader.outbox_pending() {
+                ticks.tick().await;
+            }
+        };
+        timeout(SETTLE_LIMIT, empty).await.ok();
+        self.reader.outbox_pending()
     }
 }
 
@@ -267,10 +295,18 @@ struct Books {
     alerts_seen: u64,
     delivered: u64,
     sent_again: u64,
+    /// Delivered without being over 50.
+    low: u64,
+    /// Keys or ids that stood for two different things.
+    conflicts: u64,
+    /// Still in the outbox.
+    waiting: u64,
+    /// Or there was no time for one.
+    is_outage_felt: bool,
 }
 
 impl Books {
-    fn rows(&self) -> [(&'static str, u64, u64); 5] {
+    fn rows(&self) -> [(&'static str, u64, u64); 8] {
         let counts = &self.counts;
         [
             ("published = acknowledged", counts.published, counts.acked),
@@ -290,11 +326,16 @@ impl Books {
                 counts.acked_over_50,
                 self.delivered,
             ),
+            ("none      = delivered, but not over 50", 0, self.low),
+            ("none      = keys or ids used twice", 0, self.conflicts),
+            ("none      = left in the outbox", 0, self.waiting),
         ]
     }
 
     fn balance(&self) -> bool {
-        0 < self.counts.published && self.rows().iter().all(|(_, wanted, found)| wanted == found)
+        0 < self.counts.published
+            && self.is_outage_felt
+            && self.rows().iter().all(|(_, wanted, found)| wanted == found)
     }
 }
 
@@ -302,7 +343,10 @@ impl fmt::Display for Books {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (what, wanted, found) in self.rows() {
             let mark = if wanted == found { "ok" } else { "WRONG" };
-            writeln!(f, "{what:<36} {wanted:>8} = {found:>8}   {mark}")?;
+            writeln!(f, "{what:<38} {wanted:>8} = {found:>8}   {mark}")?;
+        }
+        if !self.is_outage_felt {
+            writeln!(f, "the outage of the cloud was not felt   WRONG")?;
         }
         write!(
             f,

@@ -25,7 +25,7 @@ pub(super) fn main(config: Result<Config, Faults>) -> ExitCode {
 }
 
 async fn run(config: Config) -> ExitCode {
-    let shutdown = match Signals::listen() {
+    let mut shutdown = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
             tracing::error!(%error, "signals cannot be listened for");
@@ -48,7 +48,7 @@ async fn run(config: Config) -> ExitCode {
 /// Says why the gateway does not start, and with which exit code.
 pub(super) fn refused(error: &StartError) -> ExitCode {
     let code = match error {
-        StartError::Rules(_) | StartError::Uplink(_) => return usage(&error.to_string()),
+        StartError::Configuration(_) => return usage(&error.to_string()),
         StartError::Store { .. } => EXIT_STORE,
         StartError::Listen { .. } | StartError::Thread(_) => EXIT_INTERNAL,
     };
@@ -73,7 +73,7 @@ impl Signals {
     }
 
     /// Waits for SIGTERM or SIGINT.
-    pub(super) async fn stop(mut self) {
+    pub(super) async fn stop(&mut self) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::config::cloud_url;
-use crate::config::kinds::{choice, duration, file, flag, size, whole};
+use crate::config::kinds::{choice, duration, file, flag, secret_file, size, whole};
 use crate::config::quantity::{LONGEST, show_duration};
 use crate::config::section::{Section, Setting};
 use crate::domain::rule::Place;
@@ -34,6 +34,8 @@ pub struct Cloud {
     pub retry_max: Duration,
     /// PEM file of authorities that are trusted beside the system's. It existed when it was checked.
     pub ca_file: Option<PathBuf>,
+    /// Where it was named, for error messages.
+    pub ca_file_place: Place,
     /// File whose text goes into `Authorization: Bearer …`. It existed when it was checked.
     pub bearer_token_file: Option<PathBuf>,
 }
@@ -62,9 +64,49 @@ const COMPRESSIONS: &[(&str, Compression)] =
     &[("none", Compression::None), ("gzip", Compression::Gzip)];
 const LATER_COMPRESSIONS: &[&str] = &["zstd"];
 
+impl Format {
+    /// Its name in the file and in recorded batches.
+    pub fn name(self) -> &'static str {
+        name_of(self, FORMATS)
+    }
+
+    /// The one with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        with_name(name, FORMATS)
+    }
+}
+
+impl Compression {
+    /// Its name in the file and in recorded batches.
+    pub fn name(self) -> &'static str {
+        name_of(self, COMPRESSIONS)
+    }
+
+    /// The one with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        with_name(name, COMPRESSIONS)
+    }
+}
+
+fn name_of<T: Copy + PartialEq>(wanted: T, table: &[(&'static str, T)]) -> &'static str {
+    let found = table.iter().find(|(_, value)| *value == wanted);
+    found.expect("every value has its line in the table").0
+}
+
+fn with_name<T: Copy>(wanted: &str, table: &[(&'static str, T)]) -> Option<T> {
+    let found = table.iter().find(|(name, _)| *name == wanted);
+    found.map(|(_, value)| *value)
+}
+
 const INSTANT: Duration = Duration::from_millis(1);
 
 impl Cloud {
+    /// Whether the proxy of the environment may stand in between: never in the way to this machine, and never where it
+    /// would see what it passes on.
+    pub fn may_use_proxy(&self) -> bool {
+        cloud_url::may_use_proxy(&self.url)
+    }
+
     /// Files are relative to `folder`.
     pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Self {
         let plain = section.setting("allow_plain_http", false, flag);
@@ -105,7 +147,7 @@ impl Cloud {
         );
         check_order(&mut section, &retry_initial, &retry_max);
         let ca_file = section.setting("ca_file", None, file(folder));
-        let bearer_token_file = section.setting("bearer_token_file", None, file(folder));
+        let bearer_token_file = section.setting("bearer_token_file", None, secret_file(folder));
         section.finish();
         Self {
             url: url.map(|(url, _)| url).unwrap_or_default(),
@@ -118,6 +160,7 @@ impl Cloud {
             retry_initial: retry_initial.value,
             retry_max: retry_max.value,
             ca_file: ca_file.value,
+            ca_file_place: ca_file.place,
             bearer_token_file: bearer_token_file.value,
         }
     }

@@ -40,6 +40,11 @@ pub(super) fn check(value: &Value, leave: bool) -> Result<Box<str>, String> {
     }
 }
 
+/// Whether a checked URL may be reached by way of a proxy.
+pub(super) fn may_use_proxy(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.scheme() == "https" && !is_loopback(&url))
+}
+
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -86,6 +91,17 @@ mod tests {
         ] {
             assert_eq!(checked(text, leave).as_deref(), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn a_proxy_sees_only_what_is_encrypted_and_goes_out() {
+        let check = |url: &str, may: bool| assert_eq!(may_use_proxy(url), may, "{url}");
+        check("https://cloud.example.com/", true);
+        check("http://cloud.example.com/", false);
+        check("http://localhost:9000/", false);
+        check("https://localhost:9000/", false);
+        check("https://127.0.0.1/", false);
+        check("https://[::1]/", false);
     }
 
     #[test]

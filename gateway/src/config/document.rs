@@ -13,6 +13,7 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> Result<Table, Faults
     let name: Arc<str> = path.display().to_string().into();
     let text = fs::read_to_string(path).map_err(|error| Faults {
         rules: Vec::new(),
+        cloud: None,
         list: vec![Fault {
             place: Place::File {
                 path: Arc::clone(&name),

@@ -21,7 +21,7 @@ pub(super) fn merge(
     findings: &mut Findings,
 ) {
     let mut ours: Vec<_> = environment
-        .filter(|(name, _)| name.starts_with(PREFIX))
+        .filter(|(name, _)| name.starts_with(PREFIX) && !is_of_kubernetes(name))
         .collect();
     ours.sort();
     for (name, text) in ours {
@@ -49,6 +49,16 @@ pub(super) fn merge(
             message,
         });
     }
+}
+
+/// Whether Kubernetes sets this variable, as it does in every pod beside a service that is called `edge-gateway`.
+fn is_of_kubernetes(name: &str) -> bool {
+    let rest = &name[PREFIX.len()..];
+    rest == "SERVICE_HOST"
+        || rest == "PORT"
+        || ["SERVICE_PORT", "PORT_"]
+            .iter()
+            .any(|start| rest.starts_with(start))
 }
 
 /// Gives back whether there was a section to put `node` into.

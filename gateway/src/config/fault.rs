@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::config::Config;
+use crate::config::{Cloud, Config};
 use crate::domain::rule::{Place, RuleDefinition};
 
 /// One thing that the operator has to put right.
@@ -37,6 +37,8 @@ pub struct Faults {
     pub list: Vec<Fault>,
     /// The rules that have none of them: whether their conditions compile is for `rules` to say.
     pub rules: Vec<RuleDefinition>,
+    /// What could be read of `[cloud]`: whether its files hold what they should is for the uplink to say.
+    pub cloud: Option<Box<Cloud>>,
 }
 
 impl fmt::Display for Faults {
@@ -109,6 +111,7 @@ impl Findings {
         Err(Faults {
             list: self.faults,
             rules: checked.rules,
+            cloud: checked.cloud.map(Box::new),
         })
     }
 }

@@ -14,6 +14,16 @@ pub(super) fn read(root: &mut Section<'_>) -> Arc<str> {
     root.setting("gateway_id", host_name(), name).value
 }
 
+/// The machine's host name as it is.
+pub(super) fn machine_name() -> Option<Box<str>> {
+    let mut names = HOST_NAME_FILES
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok());
+    names
+        .find(|name| !name.trim().is_empty())
+        .map(|name| name.trim().into())
+}
+
 fn host_name() -> Arc<str> {
     let names = HOST_NAME_FILES
         .iter()

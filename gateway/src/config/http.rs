@@ -1,23 +1,30 @@
-//! The section `[http]`: the door of API and dashboard.
+//! The section `[http]`: the door of the API.
 
 use std::net::SocketAddr;
 
+use crate::config::gateway_id;
 use crate::config::listener::{self, Anonymous};
 use crate::config::section::Section;
 
-/// How API and dashboard are reached.
+/// How the API is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
     /// The address; port 0 takes any free one. Default: `127.0.0.1:8080`.
     pub listen: SocketAddr,
     /// Who may call without a token. Beyond loopback only `Always` passes the check. Default: `Loopback`.
     pub anonymous: Anonymous,
+    /// The machine's own name, under which it may be called as well.
+    pub host_name: Option<Box<str>>,
 }
 
 impl Http {
     pub(super) fn read(mut section: Section<'_>) -> Self {
         let (listen, anonymous) = listener::read(&mut section, 8080, "no tokens");
         section.finish();
-        Self { listen, anonymous }
+        Self {
+            listen,
+            anonymous,
+            host_name: gateway_id::machine_name(),
+        }
     }
 }

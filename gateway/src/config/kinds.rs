@@ -181,6 +181,15 @@ fn is_host_name(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
+/// A file with a secret, as `file` has it. What was given is not repeated: it may be the secret itself.
+pub(super) fn secret_file(folder: &Path) -> impl Fn(&Value) -> Result<Option<PathBuf>, String> {
+    let file = file(folder);
+    move |value| {
+        let expected = "expected the path of a file, but there is no file; what was found is not shown, it may be a secret";
+        file(value).map_err(|_| expected.to_owned())
+    }
+}
+
 /// A file that must exist, relative to `folder`; the empty text is none.
 pub(super) fn file(folder: &Path) -> impl Fn(&Value) -> Result<Option<PathBuf>, String> {
     move |value| {

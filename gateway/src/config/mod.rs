@@ -36,6 +36,7 @@ pub use crate::config::http::Http;
 pub use crate::config::ingest::Ingest;
 pub use crate::config::listener::Anonymous;
 pub use crate::config::mqtt::Mqtt;
+pub use crate::config::quantity::parse_duration;
 pub use crate::config::store::Store;
 
 /// The whole configuration, free of faults.
@@ -47,7 +48,7 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// How the broker is reached and what a client may cost.
     pub mqtt: Mqtt,
-    /// How API and dashboard are reached.
+    /// How the API is reached.
     pub http: Http,
     /// Which topics are readings and statuses.
     pub ingest: Ingest,

@@ -22,7 +22,7 @@ const SIZES: &[(&str, u64)] = &[
 pub(super) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// Reads `"250ms"`, `"10s"`, `"5m"`, `"2h"` or `"7d"`.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     parse(text, TIMES).map(Duration::from_millis)
 }
 

@@ -69,6 +69,9 @@ fn without_places(mut config: Config) -> Config {
     for rule in &mut config.rules {
         rule.place = Place::Defaults;
     }
+    if let Some(cloud) = &mut config.cloud {
+        cloud.ca_file_place = Place::Defaults;
+    }
     config
 }
 
@@ -92,6 +95,7 @@ fn the_defaults_are_those_of_the_contract() {
         http: Http {
             listen: "127.0.0.1:8080".parse().unwrap(),
             anonymous: Anonymous::Loopback,
+            host_name: gateway_id::machine_name(),
         },
         ingest: Ingest {
             readings: filters(&["sensors/#"]),
@@ -126,6 +130,7 @@ fn the_defaults_of_the_cloud_are_those_of_the_contract() {
         retry_initial: Duration::from_secs(1),
         retry_max: Duration::from_secs(300),
         ca_file: None,
+        ca_file_place: Place::Defaults,
         bearer_token_file: None,
     };
     assert_eq!(config.cloud, Some(expected));
@@ -145,7 +150,7 @@ fn the_shipped_file_with_everything_switched_on_has_no_faults() {
     let config = Config::parse(&text, &"g.toml".into()).unwrap();
     let minimal = "gateway_id = \"edge-1\"\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"";
     let expected = Config::parse(minimal, &"g.toml".into()).unwrap();
-    assert_eq!(without_places(config), expected);
+    assert_eq!(without_places(config), without_places(expected));
 }
 
 const FAULTY: &str = r#"gateway_id = "no spaces"
@@ -485,13 +490,19 @@ fn files_are_looked_for_beside_the_configuration() {
 
     let token = ("EDGE_GATEWAY_CLOUD__BEARER_TOKEN_FILE", "token");
     let found = lines(Config::load(Some(&path), variables(&[token])));
-    let looked_for = format!("there is no file {:?}", folder.path().join("token"));
     check_lines(
         &found,
         &[(
             "environment EDGE_GATEWAY_CLOUD__BEARER_TOKEN_FILE: ",
-            &looked_for,
+            "there is no file",
         )],
+    );
+    let ca_file = ("EDGE_GATEWAY_CLOUD__CA_FILE", "other.pem");
+    let found = lines(Config::load(Some(&path), variables(&[ca_file])));
+    let looked_for = format!("there is no file {:?}", folder.path().join("other.pem"));
+    check_lines(
+        &found,
+        &[("environment EDGE_GATEWAY_CLOUD__CA_FILE: ", &looked_for)],
     );
 }
 
@@ -520,4 +531,36 @@ fn a_condition_is_bounded_before_anyone_parses_it() {
         RuleDefinition::MAX_WHEN_BYTES + 1,
         &[("g.toml:3: rule[1].when: ", "at most 1024 bytes, found 1025")],
     );
+}
+
+#[test]
+fn variables_that_kubernetes_sets_are_not_ours() {
+    let service = [
+        ("EDGE_GATEWAY_SERVICE_HOST", "10.0.0.1"),
+        ("EDGE_GATEWAY_SERVICE_PORT", "1883"),
+        ("EDGE_GATEWAY_SERVICE_PORT_MQTT", "1883"),
+        ("EDGE_GATEWAY_PORT", "tcp://10.0.0.1:1883"),
+        ("EDGE_GATEWAY_PORT_1883_TCP_ADDR", "10.0.0.1"),
+    ];
+    assert_eq!(lines(from_environment(&service)), [""; 0]);
+    for ours in [
+        "EDGE_GATEWAY_PORTS",
+        "EDGE_GATEWAY_SERVICE",
+        "EDGE_GATEWAY_SERVICE_HOSTS",
+    ] {
+        assert_eq!(lines(from_environment(&[(ours, "x")])).len(), 1, "{ours}");
+    }
+}
+
+#[test]
+fn a_token_in_place_of_its_file_is_not_repeated() {
+    for text in ["\"s3cr3t\"", "[\"s3cr3t\"]"] {
+        let text = format!("[cloud]\nurl = \"https://c.example/\"\nbearer_token_file = {text}");
+        let found = lines_of(&text);
+        check_lines(
+            &found,
+            &[("g.toml:3: cloud.bearer_token_file", "not shown")],
+        );
+        assert!(!found[0].contains("s3cr3t"), "{found:?}");
+    }
 }

@@ -5,13 +5,13 @@
 //! the outbox only after a verdict of delivered.
 
 mod backoff;
-mod batch;
+mod cut;
 mod payload;
+mod progress;
 mod pump;
-mod status;
 mod uplink;
 mod verdict;
 
+pub use progress::Progress;
 pub use pump::Pump;
-pub use status::StatusHandle;
 pub use uplink::{Uplink, UplinkError};

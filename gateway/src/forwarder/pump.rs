@@ -1,22 +1,24 @@
 //! The loop: outbox → batch → uplink → verdict → outbox. One batch on its way at a time.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::batch;
+use super::cut::{Cut, cut};
 use super::payload::{self, Body, PayloadError, Sender};
-use super::status::StatusHandle;
+use super::progress::Progress;
 use super::uplink::Uplink;
 use super::verdict::Verdict;
 use crate::clock;
 use crate::config::Cloud;
 use crate::domain::reading::ReadingId;
+use crate::domain::timestamp::Timestamp;
 use crate::ingest::{OutboxRequest, SubmissionQueue};
 use crate::metrics::Metrics;
 use crate::store::outbox::Batch;
@@ -26,6 +28,15 @@ use crate::store::{Reader, StoreError};
 const RECORDED_AT_ONCE: usize = 100;
 /// Batches whose confirmations are written together.
 const CONFIRM_AT_ONCE: usize = 100;
+/// What was delivered is confirmed after so long even if few batches wait for it: what is not confirmed is sent again
+/// after a crash.
+const CONFIRM_AFTER: Duration = Duration::from_secs(1);
+/// A stop waits so long for the last confirmation.
+const LAST_CONFIRMATION: Duration = Duration::from_secs(1);
+/// While a batch gathers it is looked at no more often than this.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// The store's measure of a reading is rough; with so much more than fits, the batch is full for certain.
+const ROUGHLY: usize = 2;
 /// After an error of the store or an impossible batch.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -34,18 +45,22 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 pub struct Pump {
     config: Cloud,
     gateway_id: Arc<str>,
-    uplink: Uplink,
+    uplink: Arc<Uplink>,
     reader: Reader,
     submissions: SubmissionQueue,
     wake: Arc<Notify>,
     metrics: Arc<Metrics>,
-    status: StatusHandle,
+    progress: Progress,
     backoff: Backoff,
     /// Recorded batches up to here have been taken up.
     last_recorded: i64,
     has_taken_up_recorded: bool,
     /// Readings up to here are in a batch.
     last_claimed: ReadingId,
+    /// The cloud has them; they are not yet out of the outbox.
+    delivered: Vec<Batch>,
+    /// When what was delivered is to be confirmed at the latest.
+    confirm_by: Instant,
 }
 
 /// Why the pump pauses or ends.
@@ -76,43 +91,50 @@ impl Pump {
             backoff: Backoff::new(config.retry_initial, config.retry_max),
             config,
             gateway_id,
-            uplink,
+            uplink: Arc::new(uplink),
             reader,
             submissions,
             wake,
             metrics,
-            status: StatusHandle::default(),
+            progress: Progress::default(),
             last_recorded: 0,
             has_taken_up_recorded: false,
             last_claimed: ReadingId(0),
+            delivered: Vec::new(),
+            confirm_by: Instant::now(),
         }
     }
 
     /// A view of what it does.
-    pub fn status(&self) -> StatusHandle {
-        self.status.clone()
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// Runs until `stop`. What is on its way then is sent again, under the same key, after the next start.
     pub async fn run(mut self, stop: CancellationToken) {
+        if stop.run_until_cancelled(self.pump()).await.is_none() {
+            timeout(LAST_CONFIRMATION, self.confirm()).await.ok();
+        }
+    }
+
+    /// Goes on for as long as the committer does.
+    async fn pump(&mut self) {
         loop {
-            let round = tokio::select! {
-                round = self.round() => round,
-                () = stop.cancelled() => return,
+            let Err(trouble) = self.round().await else {
+                continue;
             };
-            match round {
-                Ok(()) => {}
-                Err(Trouble::Stopped) => return,
-                Err(trouble) => {
-                    tracing::error!(error = %trouble, "forwarding pauses");
-                    self.has_taken_up_recorded = false;
-                    self.last_recorded = 0;
-                    tokio::select! {
-                        () = sleep(TROUBLE_PAUSE) => {}
-                        () = stop.cancelled() => return,
-                    }
-                }
+            if matches!(trouble, Trouble::Stopped) {
+                return;
             }
+            tracing::error!(error = %trouble, "forwarding pauses");
+            self.progress.troubled(trouble.to_string());
+            // Before the recorded batches are taken up again, those that the cloud has must be gone.
+            if self.confirm().await.is_err() {
+                return;
+            }
+            self.has_taken_up_recorded = false;
+            self.last_recorded = 0;
+            sleep(TROUBLE_PAUSE).await;
         }
     }
 
@@ -148,35 +170,28 @@ impl Pump {
 
     /// Waits for readings, gathers them for as long as `batch_linger` says, and records what goes out next.
     async fn claim(&mut self) -> Result<Vec<Batch>, Trouble> {
-        let limit = self.config.batch_max_readings;
+        // Set once a claim: a wall clock that is put back must not make it longer.
+        let mut deadline = None;
         let batches = loop {
-            let (reader, after) = (self.reader.clone(), self.last_claimed);
-            let config = self.config.clone();
-            let (cut, count, oldest) = spawn_blocking(move || {
-                let readings = reader.outbox_readings(after, limit)?;
-                let oldest = readings.first().map(|reading| reading.received_at);
-                let cut = batch::cut(&readings, &config);
-                Ok::<_, StoreError>((cut, readings.len(), oldest))
-            })
-            .await??;
+            let (found, oldest) = self.look().await?;
             let Some(oldest) = oldest else {
+                self.progress.has_nothing_to_do();
                 self.wake.notified().await;
                 continue;
             };
-            let age = clock::now() - oldest;
-            let is_full = limit <= count
-                || cut
-                    .first()
-                    .is_some_and(|first| 1 < first.len() && first.len() < count);
-            if is_full || self.config.batch_linger <= age {
-                break cut;
+            let deadline = *deadline.get_or_insert_with(|| {
+                let age = clock::now() - oldest;
+                Instant::now() + self.config.batch_linger.saturating_sub(age)
+            });
+            if found.is_full || deadline <= Instant::now() {
+                break found.batches;
             }
-            self.linger(self.config.batch_linger - age).await;
+            self.linger(deadline).await;
         };
         let (done, recorded) = oneshot::channel();
         let request = OutboxRequest::Record {
-            format: payload::format_name(self.config.format).into(),
-            compression: payload::compression_name(self.config.compression).into(),
+            format: self.config.format.name().into(),
+            compression: self.config.compression.name().into(),
             batches,
             done,
         };
@@ -186,14 +201,31 @@ impl Pump {
         Ok(batches)
     }
 
+    /// What could go out now, and when the oldest of it arrived.
+    async fn look(&self) -> Result<(Cut, Option<Timestamp>), Trouble> {
+        let (reader, after) = (self.reader.clone(), self.last_claimed);
+        let (config, gateway_id) = (self.config.clone(), Arc::clone(&self.gateway_id));
+        let look = move || {
+            let envelope = payload::envelope_size(Sender {
+                gateway_id: &gateway_id,
+                store_id: reader.store_id(),
+            });
+            let most_bytes = config.batch_max_bytes.saturating_mul(ROUGHLY);
+            let readings = reader.outbox_readings(after, config.batch_max_readings, most_bytes)?;
+            let oldest = readings.first().map(|reading| reading.received_at);
+            Ok((cut(&readings, envelope, &config), oldest))
+        };
+        spawn_blocking(look).await?
+    }
+
     /// Waits until a batch may be full or the time is over.
-    async fn linger(&self, time: Duration) {
-        let until = Instant::now() + time;
-        let is_full = || self.config.batch_max_readings as u64 <= self.reader.outbox_pending();
-        while !is_full() {
-            tokio::select! {
-                () = sleep_until(until) => return,
-                () = self.wake.notified() => {}
+    async fn linger(&self, deadline: Instant) {
+        tokio::select! {
+            () = sleep_until(deadline) => {}
+            () = self.wake.notified() => {
+                if self.reader.outbox_pending() < self.config.batch_max_readings as u64 {
+                    sleep_until(deadline.min(Instant::now() + LOOK_AGAIN)).await;
+                }
             }
         }
     }
@@ -205,40 +237,53 @@ impl Pump {
 
     /// Sends batches in their order, each until it is delivered.
     async fn deliver(&mut self, batches: Vec<Batch>) -> Result<(), Trouble> {
-        let mut delivered = Vec::new();
         for batch in batches {
-            let started = Instant::now();
             let body = self.encode(&batch).await?;
-            let key = format!(
-                "{}:{}:{}",
-                self.gateway_id,
-                self.reader.store_id(),
-                batch.id
-            );
-            while let Some(wait) = self.attempt(&key, &body).await {
-                self.confirm(&mut delivered).await?;
+            let store_id = self.reader.store_id();
+            let key = format!("{}:{store_id}:{}", batch.gateway_id, batch.id);
+            loop {
+                let started = Instant::now();
+                let verdict = self.send(&key, &body).await?;
+                let Some(wait) = self.judge(&verdict) else {
+                    self.progress
+                        .delivered(batch.readings.len(), started.elapsed());
+                    break;
+                };
+                self.confirm().await?;
                 let next = Instant::now() + wait;
-                self.status.waits_until(Some(next));
+                self.progress.waits_until(Some(next));
                 sleep_until(next).await;
-                self.status.waits_until(None);
+                self.progress.waits_until(None);
             }
-            self.status
-                .delivered(batch.readings.len(), started.elapsed());
-            delivered.push(batch);
-            if CONFIRM_AT_ONCE <= delivered.len() {
-                self.confirm(&mut delivered).await?;
+            if self.delivered.is_empty() {
+                self.confirm_by = Instant::now() + CONFIRM_AFTER;
+            }
+            self.delivered.push(batch);
+            if CONFIRM_AT_ONCE <= self.delivered.len() {
+                self.confirm().await?;
             }
         }
-        self.confirm(&mut delivered).await
+        self.confirm().await
+    }
+
+    /// Sends once. While an answer is waited for, what was delivered before is confirmed in time.
+    async fn send(&mut self, key: &str, body: &Body) -> Result<Verdict, Trouble> {
+        let uplink = Arc::clone(&self.uplink);
+        let mut sending = pin!(uplink.send(key, body));
+        loop {
+            tokio::select! {
+                verdict = &mut sending => return Ok(verdict),
+                () = sleep_until(self.confirm_by), if !self.delivered.is_empty() => self.confirm().await?,
+            }
+        }
     }
 
     async fn encode(&self, batch: &Batch) -> Result<Body, Trouble> {
-        let (reader, gateway_id) = (self.reader.clone(), Arc::clone(&self.gateway_id));
-        let batch = batch.clone();
+        let (reader, batch) = (self.reader.clone(), batch.clone());
         spawn_blocking(move || {
             let readings = reader.readings_by_id(&batch.readings)?;
             let sender = Sender {
-                gateway_id: &gateway_id,
+                gateway_id: &batch.gateway_id,
                 store_id: reader.store_id(),
             };
             let encoded = payload::encode(
@@ -253,15 +298,14 @@ impl Pump {
         .await?
     }
 
-    /// Sends once; `None` if it was delivered, else how long to wait.
-    async fn attempt(&mut self, key: &str, body: &Body) -> Option<Duration> {
-        let verdict = self.uplink.send(key, body).await;
+    /// Takes note of a verdict: `None` if the batch was delivered, else how long to wait.
+    fn judge(&mut self, verdict: &Verdict) -> Option<Duration> {
         let label = verdict.label();
         self.metrics
             .uplink_requests
             .with_label_values(&[label])
             .inc();
-        self.status.judged(&verdict);
+        self.progress.judged(verdict);
         match verdict {
             Verdict::Delivered => {
                 self.backoff.reset();
@@ -271,7 +315,7 @@ impl Pump {
                 reason,
                 retry_after,
             } => {
-                let wait = self.backoff.after_failure(fastrand::f64(), retry_after);
+                let wait = self.backoff.after_failure(fastrand::f64(), *retry_after);
                 tracing::warn!(%reason, wait_seconds = wait.as_secs_f64(), "batch not delivered: it is sent again");
                 Some(wait)
             }
@@ -279,24 +323,25 @@ impl Pump {
                 reason,
                 retry_after,
             } => {
-                let wait = self.backoff.held(retry_after);
+                let wait = self.backoff.held(*retry_after);
                 tracing::warn!(%reason, wait_seconds = wait.as_secs_f64(), "batch held: the uplink has to be put right");
                 Some(wait)
             }
         }
     }
 
-    /// Takes what was delivered out of the outbox.
-    async fn confirm(&mut self, delivered: &mut Vec<Batch>) -> Result<(), Trouble> {
-        if delivered.is_empty() {
+    /// Takes what was delivered out of the outbox. If it is broken off it is done again: that changes nothing.
+    async fn confirm(&mut self) -> Result<(), Trouble> {
+        if self.delivered.is_empty() {
             return Ok(());
         }
-        let count: usize = delivered.iter().map(|batch| batch.readings.len()).sum();
         let (done, confirmed) = oneshot::channel();
-        let batches = std::mem::take(delivered);
+        let batches = self.delivered.clone();
         self.request(OutboxRequest::Confirm { batches, done })
             .await?;
         confirmed.await.map_err(|_| Trouble::Stopped)?;
+        let batches = self.delivered.drain(..);
+        let count: usize = batches.map(|batch| batch.readings.len()).sum();
         self.metrics.uplink_readings.inc_by(count as u64);
         Ok(())
     }

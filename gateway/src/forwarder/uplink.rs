@@ -6,7 +6,8 @@ use std::time::Duration;
 use reqwest::{Client, header, redirect::Policy};
 
 use super::payload::Body;
-use super::verdict::{Verdict, judge};
+use super::verdict::{RetryAfter, Verdict, judge};
+use crate::clock;
 use crate::config;
 use crate::tls::{self, TlsError};
 
@@ -33,17 +34,19 @@ pub struct Uplink {
 impl Uplink {
     /// Sets up what `[cloud]` says. Reads `ca_file`; connects to nobody yet.
     pub fn new(config: &config::Cloud) -> Result<Self, UplinkError> {
-        let client = Client::builder()
+        let mut client = Client::builder()
             .tls_backend_preconfigured(tls::client_config(config.ca_file.as_deref())?)
             .redirect(Policy::none())
             .timeout(config.timeout)
             .connect_timeout(config.timeout)
             .pool_idle_timeout(Duration::from_secs(60))
             .tcp_nodelay(true)
-            .user_agent(concat!("edge-gateway/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+            .user_agent(concat!("edge-gateway/", env!("CARGO_PKG_VERSION")));
+        if !config.may_use_proxy() {
+            client = client.no_proxy();
+        }
         Ok(Self {
-            client,
+            client: client.build()?,
             url: config.url.clone(),
             bearer_token_file: config.bearer_token_file.clone(),
         })
@@ -79,15 +82,16 @@ impl Uplink {
         }
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a Retry-After date is compared with the wall clock"
-    )]
     async fn judge(&self, mut answer: reqwest::Response) -> Verdict {
-        let retry_after = answer.headers().get(header::RETRY_AFTER);
-        let retry_after = retry_after.and_then(|value| value.to_str().ok());
-        let now = std::time::SystemTime::now();
-        let verdict = judge(answer.status().as_u16(), retry_after, now);
+        let text = |name| {
+            let value = answer.headers().get(name);
+            value.and_then(|value| value.to_str().ok())
+        };
+        let retry_after = RetryAfter {
+            text: text(header::RETRY_AFTER),
+            date: text(header::DATE),
+        };
+        let verdict = judge(answer.status().as_u16(), retry_after, clock::now());
         let mut read = 0;
         while read < MAX_ANSWER_BYTES {
             match answer.chunk().await {

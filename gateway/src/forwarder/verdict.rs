@@ -1,6 +1,8 @@
 //! What the cloud's answer means. Pure.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::domain::timestamp::Timestamp;
 
 /// What to do with a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +32,18 @@ impl Verdict {
     }
 }
 
-/// Judges an answer by its status code and its `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3);
-/// `now` is the wall clock, for the date.
-pub(super) fn judge(status: u16, retry_after: Option<&str>, now: SystemTime) -> Verdict {
-    let retry_after = retry_after.and_then(|text| parse_retry_after(text, now));
+/// When the cloud wants to be asked again: the header `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3),
+/// and the header `Date`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RetryAfter<'a> {
+    pub(super) text: Option<&'a str>,
+    pub(super) date: Option<&'a str>,
+}
+
+/// Judges an answer by its status code. A date of `Retry-After` is compared with the cloud's own clock if it says what
+/// that shows; `now` is the wall clock here.
+pub(super) fn judge(status: u16, retry_after: RetryAfter<'_>, now: Timestamp) -> Verdict {
+    let retry_after = retry_after.wait(now);
     let reason = status.to_string();
     match status {
         200..=299 => Verdict::Delivered,
@@ -48,14 +58,22 @@ pub(super) fn judge(status: u16, retry_after: Option<&str>, now: SystemTime) -> 
     }
 }
 
-fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    let text = text.trim();
-    match text.parse::<u64>() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => httpdate::parse_http_date(text)
-            .ok()
-            .map(|date| date.duration_since(now).unwrap_or_default()),
+impl RetryAfter<'_> {
+    fn wait(self, now: Timestamp) -> Option<Duration> {
+        let text = self.text?.trim();
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // More seconds than fit are as many as can be.
+            return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+        }
+        let now = self.date.and_then(parse_date).unwrap_or(now);
+        Some(parse_date(text)? - now)
     }
+}
+
+fn parse_date(text: &str) -> Option<Timestamp> {
+    let date = httpdate::parse_http_date(text.trim()).ok()?;
+    let since = date.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(since.as_millis().try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -66,7 +84,7 @@ mod tests {
     fn every_status_has_its_verdict() {
         let check = |statuses: &[u16], expected: &str| {
             for status in statuses {
-                let verdict = judge(*status, None, SystemTime::UNIX_EPOCH);
+                let verdict = judge(*status, RetryAfter::default(), Timestamp::MIN);
                 assert_eq!(verdict.label(), expected, "{status}");
             }
         };
@@ -84,18 +102,32 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_as_seconds_and_as_date() {
-        let check = |text: &str, expected: Option<u64>| {
-            let verdict = judge(503, Some(text), SystemTime::UNIX_EPOCH);
+        let judged = |text: &str, date: Option<&str>, expected: Option<u64>| {
+            let retry_after = RetryAfter {
+                text: Some(text),
+                date,
+            };
+            let verdict = judge(503, retry_after, Timestamp::MIN);
             let expected = Verdict::Retry {
                 reason: "503".to_owned(),
                 retry_after: expected.map(Duration::from_secs),
             };
             assert_eq!(verdict, expected, "{text}");
         };
+        let check = |text: &str, expected: Option<u64>| judged(text, None, expected);
         check("120", Some(120));
         check(" 0 ", Some(0));
         check("Thu, 01 Jan 1970 00:02:00 GMT", Some(120));
         check("soon", None);
         check("-5", None);
+        check("+5", None);
+        check("", None);
+        check("18446744073709551616", Some(u64::MAX));
+        check(&"9".repeat(100), Some(u64::MAX));
+        // The cloud's clock counts, not the one here.
+        let date = "Mon, 23 Nov 2026 12:00:00 GMT";
+        judged("Mon, 23 Nov 2026 12:00:30 GMT", Some(date), Some(30));
+        judged("Mon, 23 Nov 2026 11:00:00 GMT", Some(date), Some(0));
+        judged("Thu, 01 Jan 1970 00:02:00 GMT", Some("soon"), Some(120));
     }
 }

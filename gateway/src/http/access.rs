@@ -1,8 +1,12 @@
-//! Who may come. Without tokens only the address counts that a request comes from.
+//! Who may come. Without tokens only the address counts that a request comes from; and no web page from elsewhere may
+//! speak through the browser of somebody who may.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -15,6 +19,11 @@ pub(super) async fn admit(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
+    check_page(
+        request.headers(),
+        shared.anonymous,
+        shared.host_name.as_deref(),
+    )?;
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let is_local = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
     let may_come = match shared.anonymous {
@@ -26,5 +35,108 @@ pub(super) async fn admit(
         Ok(next.run(request).await)
     } else {
         Err(Problem::Unauthorized)
+    }
+}
+
+/// `Origin` is there only if a web page asks: it has to be one of ours. `Host` has to be a name that nobody elsewhere
+/// can make point here; where everybody may come anyway, the gateway may have any name.
+fn check_page(
+    headers: &HeaderMap,
+    anonymous: Anonymous,
+    host_name: Option<&str>,
+) -> Result<(), Problem> {
+    let Some(host) = text(headers, &header::HOST)? else {
+        // No browser leaves it out.
+        return match headers.get(header::ORIGIN) {
+            None => Ok(()),
+            Some(_) => Err(Problem::ForeignPage),
+        };
+    };
+    let authority: Authority = host.parse().map_err(|_| Problem::ForeignHost)?;
+    if anonymous != Anonymous::Always && !is_ours(authority.host(), host_name) {
+        return Err(Problem::ForeignHost);
+    }
+    match text(headers, &header::ORIGIN)? {
+        None => Ok(()),
+        Some(origin) => match origin.split_once("://") {
+            Some((_, from)) if from.eq_ignore_ascii_case(host) => Ok(()),
+            _ => Err(Problem::ForeignPage),
+        },
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let (first, second) = (values.next(), values.next());
+    match (first.map(|value| value.to_str()).transpose(), second) {
+        (Ok(text), None) => Ok(text),
+        _ => Err(Problem::ForeignHost),
+    }
+}
+
+fn is_ours(host: &str, host_name: Option<&str>) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse::<IpAddr>().is_ok()
+        || host.eq_ignore_ascii_case("localhost")
+        || host_name.is_some_and(|name| host.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_page_from_elsewhere_may_ask() {
+        let check = |host: &str, origin: Option<&str>, passes: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            let checked = check_page(&headers, Anonymous::Loopback, Some("edge-7"));
+            assert_eq!(checked.is_ok(), passes, "{host} {origin:?}");
+        };
+        for ours in [
+            "127.0.0.1:8080",
+            "127.0.0.1",
+            "192.0.2.7:8080",
+            "[::1]:8080",
+            "localhost:9",
+            "LocalHost",
+            "Edge-7:8080",
+        ] {
+            check(ours, None, true);
+            check(ours, Some(&format!("http://{ours}")), true);
+            check(ours, Some("http://evil.example"), false);
+            check(ours, Some("null"), false);
+        }
+        check("localhost:8080", Some("http://localhost:8081"), false);
+        for foreign in [
+            "evil.example:8080",
+            "localhost.evil.example",
+            "edge-8",
+            "a b",
+        ] {
+            check(foreign, None, false);
+            check(foreign, Some(&format!("http://{foreign}")), false);
+        }
+        let none = HeaderMap::new();
+        assert!(check_page(&none, Anonymous::Loopback, None).is_ok());
+    }
+
+    #[test]
+    fn where_everybody_may_come_any_name_will_do_but_no_page_from_elsewhere() {
+        let check = |origin: Option<&str>, passes: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "gateway.lan:8080".parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            let checked = check_page(&headers, Anonymous::Always, None);
+            assert_eq!(checked.is_ok(), passes, "{origin:?}");
+        };
+        check(None, true);
+        check(Some("http://gateway.lan:8080"), true);
+        check(Some("http://evil.example"), false);
     }
 }

@@ -1,6 +1,6 @@
 //! The HTTP door: devices without MQTT post here, people and programs look in.
 //!
-//! `access` says who may, `body` takes in what a request carries, `problem` says what went wrong; each other file is
+//! `listener` has the connections, `access` says who may, `body` takes in what a request carries, `problem` says what went wrong; each other file is
 //! one path of the contract.
 //!
 //! Absent on purpose: a 2xx for readings without their `Committed`; a disk access on an async thread; a body or an
@@ -10,6 +10,7 @@ mod access;
 mod body;
 mod data;
 mod health;
+mod listener;
 mod metrics;
 mod outbox;
 mod problem;
@@ -17,12 +18,11 @@ mod process_io;
 mod readings;
 mod status;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use prometheus::IntCounter;
 use tokio::{net::TcpListener, task, time};
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,7 @@ const STORE_PATIENCE: Duration = Duration::from_secs(5);
 /// What all requests share.
 struct Shared {
     anonymous: Anonymous,
+    host_name: Option<Box<str>>,
     reader: Reader,
     submissions: SubmissionQueue,
     health: Arc<Health>,
@@ -71,6 +72,7 @@ impl Server {
     ) -> Self {
         let shared = Shared {
             anonymous: config.anonymous,
+            host_name: config.host_name.clone(),
             reader,
             submissions,
             health,
@@ -86,18 +88,7 @@ impl Server {
 
     /// Serves until `stop`, then finishes the requests in flight. Until it returns the committer has a sender.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
-        let listener = listener.tap_io(|socket| {
-            if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(%error, "a socket keeps its delay");
-            }
-        });
-        let service = router(self.shared).into_make_service_with_connect_info::<SocketAddr>();
-        let served = axum::serve(listener, service)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the HTTP server failed");
-        }
+        listener::serve(listener, router(self.shared), stop).await;
     }
 }
 

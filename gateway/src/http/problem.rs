@@ -28,6 +28,12 @@ pub(super) enum Problem {
     BadParameter { name: String, expected: String },
     #[error("there is nothing without credentials for a client from there")]
     Unauthorized,
+    #[error("a web page from elsewhere may not ask the gateway")]
+    ForeignPage,
+    #[error(
+        "`Host` has to be an IP address, `localhost` or the machine's host name: other names could lead anywhere"
+    )]
+    ForeignHost,
     #[error("there is nothing at {0}")]
     NoSuchPath(String),
     #[error("the path does not know this method; `Allow` has those it knows")]
@@ -79,6 +85,7 @@ impl Problem {
                 StatusCode::BAD_REQUEST
             }
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::ForeignPage | Self::ForeignHost => StatusCode::FORBIDDEN,
             Self::NoSuchPath(_) => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,

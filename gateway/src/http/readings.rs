@@ -68,6 +68,7 @@ fn parse(pairs: &[(String, String)]) -> Result<Wanted, Problem> {
             sensor_id: None,
             before: None,
             limit: DEFAULT_LIMIT,
+            max_bytes: MAX_PAGE_BYTES,
         },
         format: Format::Json,
     };
@@ -121,18 +122,22 @@ fn read_page(reader: &Reader, mut query: ReadingQuery, format: Format) -> Result
     let start = body.len();
     let next = loop {
         query.limit = left.min(CHUNK);
+        query.max_bytes = MAX_PAGE_BYTES.saturating_sub(body.len()).max(1);
         let chunk = reader.readings(&query)?;
         for reading in &chunk.readings {
             if format == Format::Json && start < body.len() {
                 body.push(b',');
             }
+            let begin = body.len();
             serde_json::to_writer(&mut body, reading)?;
             if format == Format::Ndjson {
+                unbreak(&mut body[begin..]);
                 body.push(b'\n');
             }
         }
         left -= chunk.readings.len();
-        if chunk.next.is_none() || left == 0 || MAX_PAGE_BYTES <= body.len() {
+        let is_cut_short = chunk.readings.len() < query.limit;
+        if chunk.next.is_none() || left == 0 || is_cut_short || MAX_PAGE_BYTES <= body.len() {
             break chunk.next;
         }
         query.before = chunk.next;
@@ -143,6 +148,16 @@ fn read_page(reader: &Reader, mut query: ReadingQuery, format: Format) -> Result
         body.push(b'}');
     }
     Ok(Page { body, next })
+}
+
+/// Puts a JSON text on one line. In texts line breaks are escaped: those that stand there are only white space, in
+/// attributes as they were sent.
+fn unbreak(json: &mut [u8]) {
+    for byte in json {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
 }
 
 /// The next page (RFC 8288), for formats that have no place for it in the body.

@@ -67,6 +67,7 @@ impl House {
         let config = Http {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             anonymous,
+            host_name: None,
         };
         let server = Server::new(
             &config,
@@ -720,7 +721,7 @@ async fn a_request_in_flight_is_finished_before_the_server_ends() {
     let house = House::open();
     let mut line = Line::to(&house).await;
     line.write(
-        "POST /data HTTP/1.1\r\nHost: gateway\r\nExpect: 100-continue\r\nContent-Length: 21\r\n\r\n",
+        "POST /data HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 21\r\n\r\n",
     )
     .await;
     let first = line.read_until("\r\n\r\n").await;
@@ -737,7 +738,7 @@ async fn a_request_in_flight_is_finished_before_the_server_ends() {
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let house = House::idle(Anonymous::Loopback).0;
     let mut line = Line::to(&house).await;
-    line.write("POST /data HTTP/1.1\r\nHost: gateway\r\nContent-Length: 21\r\n\r\n{")
+    line.write("POST /data HTTP/1.1\r\nHost: localhost\r\nContent-Length: 21\r\n\r\n{")
         .await;
     let head = line.read_until("\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
@@ -751,9 +752,79 @@ async fn a_client_that_still_writes_sees_why_its_body_is_refused() {
     let body = " ".repeat(3 * body::MAX_BYTES);
     let length = body.len();
     line.write(&format!(
-        "POST /data HTTP/1.1\r\nHost: gateway\r\nContent-Length: {length}\r\n\r\n{body}"
+        "POST /data HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
     ))
     .await;
     let head = line.read_until("\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+}
+
+#[tokio::test]
+async fn half_a_head_does_not_hold_up_a_stop() {
+    let house = House::open();
+    let mut line = Line::to(&house).await;
+    line.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /hea")
+        .await;
+    line.read_until("{\"status\":\"ok\"}").await;
+    line.stop.cancel();
+    let ended = time::timeout(Duration::from_secs(5), line.tasks.join_next()).await;
+    ended.expect("a stop at once").unwrap().unwrap();
+    assert_eq!(Arc::strong_count(&house.shared), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_does_not_come_is_not_waited_for() {
+    let house = House::idle(Anonymous::Loopback).0;
+    let mut line = Line::to(&house).await;
+    line.write("GET /healthz HTTP/1.1\r\nHost: local").await;
+    let mut rest = String::new();
+    line.socket.read_to_string(&mut rest).await.unwrap();
+    assert!(!rest.contains("200 OK"), "{rest}");
+}
+
+#[tokio::test]
+async fn attributes_with_line_breaks_stay_on_their_line() {
+    let house = House::open();
+    let reading = "{\"id\":\"s1\",\"value\":1,\"at\":{\r\n  \"x\": 1,\n  \"y\": [\n2]}}";
+    house.post("/data", reading).await.is(201);
+    house.post("/data", reading).await.is(201);
+    let text = house.get("/api/v1/readings?format=ndjson").await.text;
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["attributes"]["at"], json!({"x": 1, "y": [2]}));
+}
+
+#[tokio::test]
+async fn a_web_page_from_elsewhere_is_refused() {
+    let house = House::open();
+    let mut foreign = request(Method::GET, "/data", "");
+    let evil = "http://evil.example".parse().unwrap();
+    foreign.headers_mut().insert(header::ORIGIN, evil);
+    house.send(foreign).await.is_problem(403);
+    let mut rebound = request(Method::GET, "/data", "");
+    let evil = "evil.example:8080".parse().unwrap();
+    rebound.headers_mut().insert(header::HOST, evil);
+    house.send(rebound).await.is_problem(403);
+}
+
+#[tokio::test]
+async fn a_page_ends_with_the_reading_that_fills_it() {
+    let house = House::open();
+    let long = "x".repeat(900 * 1024);
+    for n in 0..12 {
+        let body = json!({"id": "s1", "value": n, "text": long}).to_string();
+        house.post("/data", body).await.is(201);
+    }
+    let answer = house.get("/api/v1/readings?limit=12").await;
+    assert!(answer.is(200).text.len() < 10 * body::MAX_BYTES);
+    let page = answer.json();
+    let first = page["items"].as_array().unwrap().len();
+    assert!(first < 12, "{first}");
+    let rest = format!("/api/v1/readings?limit=12&after={}", page["next"]);
+    let rest = house.get(&rest).await.json();
+    assert_eq!(first + rest["items"].as_array().unwrap().len(), 12);
+    assert_eq!(rest["next"], Value::Null);
 }

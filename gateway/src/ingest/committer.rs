@@ -7,10 +7,7 @@
 use std::{
     collections::HashSet,
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -23,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{OutboxRequest, Refused, Submission, SubmissionReceiver, submission::Work};
+use super::{Health, OutboxRequest, Refused, Submission, SubmissionReceiver, submission::Work};
 use crate::domain::{
     alert::{Alert, AlertState},
     message::{Message, Qos},
@@ -45,7 +42,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// Takes messages and alerts once they are on disk.
-pub type Outlet = Box<dyn Fn(Message) + Send>;
+type Outlet = Box<dyn Fn(Message) + Send>;
 
 /// What the committer needs beside the store.
 pub struct Settings {
@@ -59,30 +56,6 @@ pub struct Settings {
     pub health: Arc<Health>,
     /// Cancelled when a commit that keeps failing is to be given up, at the end of the shutdown grace.
     pub give_up: CancellationToken,
-}
-
-/// Whether commits succeed, for whoever asks.
-#[derive(Debug, Default)]
-pub struct Health {
-    has_ended: AtomicBool,
-    failure: Mutex<Option<String>>,
-}
-
-impl Health {
-    /// What is wrong, if anything is.
-    pub fn trouble(&self) -> Option<String> {
-        if self.has_ended.load(Ordering::Acquire) {
-            return Some("the committer has ended".to_owned());
-        }
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn set(&self, failure: Option<String>) {
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
-    }
 }
 
 /// The committer, ready to run.
@@ -129,7 +102,7 @@ impl Committer {
 
     fn run(mut self) -> Result<(), StoreError> {
         let health = Arc::clone(&self.settings.health);
-        let _ended = SetOnDrop(&health.has_ended);
+        let _ended = health.end_on_drop();
         while let Some(first) = self.receiver.receiver.blocking_recv() {
             let mut pending = Pending::default();
             self.take(first, &mut pending);
@@ -189,6 +162,7 @@ impl Committer {
             }) => {
                 let number = |readings| Batch {
                     id: self.writer.next_batch_id(),
+                    gateway_id: Arc::clone(&self.settings.gateway_id),
                     format: format.clone(),
                     compression: compression.clone(),
                     readings,
@@ -381,14 +355,6 @@ fn too_many_sensors(reading: Reading) -> NewReject {
         payload: payload.to_string().into_bytes().into_boxed_slice(),
         reason: "there are more sensors than the gateway can hold".into(),
         received_at: reading.received_at,
-    }
-}
-
-struct SetOnDrop<'f>(&'f AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
     }
 }
 

@@ -4,9 +4,11 @@
 
 mod committer;
 pub mod decode;
+mod health;
 mod submission;
 
-pub use committer::{Committer, Health, Outlet, Settings};
+pub use committer::{Committer, Settings};
+pub use health::Health;
 pub use submission::{
     OutboxRequest, Place, Receipt, Refused, Stopped, Submission, SubmissionQueue,
     SubmissionReceiver,

@@ -1,5 +1,7 @@
 //! The outbox: readings the cloud has not confirmed, and the batches in which they are on their way.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, Row, params};
 
 use super::StoreError;
@@ -10,6 +12,8 @@ use crate::domain::reading::ReadingId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     pub id: i64,
+    /// The gateway's name when it was recorded: it stands in the key and in the body.
+    pub gateway_id: Arc<str>,
     /// The names of wire format and compression, as the configuration spells them.
     pub format: Box<str>,
     pub compression: Box<str>,
@@ -31,10 +35,16 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<usize, S
     match change {
         Change::Record(batch) => {
             let mut insert = connection.prepare_cached(
-                "INSERT INTO batch (id, format, compression, readings) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO batch (id, gateway_id, format, compression, readings) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
             let readings = encode(&batch.readings);
-            insert.execute(params![batch.id, batch.format, batch.compression, readings])?;
+            insert.execute(params![
+                batch.id,
+                batch.gateway_id,
+                batch.format,
+                batch.compression,
+                readings
+            ])?;
             Ok(0)
         }
         Change::Confirm(batch) => {
@@ -52,13 +62,14 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<usize, S
     }
 }
 
-/// Reads a row of `id, format, compression, readings`.
+/// Reads a row of `id, gateway_id, format, compression, readings`.
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Batch> {
     Ok(Batch {
         id: row.get(0)?,
-        format: row.get(1)?,
-        compression: row.get(2)?,
-        readings: decode(row.get_ref(3)?.as_blob()?),
+        gateway_id: row.get(1)?,
+        format: row.get(2)?,
+        compression: row.get(3)?,
+        readings: decode(row.get_ref(4)?.as_blob()?),
     })
 }
 

@@ -25,8 +25,11 @@ use crate::domain::{
 /// Connections kept open between calls; more are opened while more calls run at once.
 const IDLE_CONNECTIONS: usize = 2;
 
-/// A call looks through at most so many readings: well under a second, also on a small board.
+/// So many readings are looked through in one transaction: well under a second, also on a small board.
 const SCAN_ROWS: i64 = 200_000;
+
+/// About what a reading takes beside tags and attributes.
+const BYTES_BESIDE_TEXTS: usize = 200;
 
 /// A shared way to look at the store.
 #[derive(Clone, Debug)]
@@ -50,6 +53,8 @@ pub struct ReadingQuery {
     /// Only readings older than this one.
     pub before: Option<ReadingId>,
     pub limit: usize,
+    /// The page ends with the reading that brings it over so many bytes.
+    pub max_bytes: usize,
 }
 
 /// A page of readings and where the next begins.
@@ -115,8 +120,8 @@ impl Reader {
             .sum()
     }
 
-    /// A page of readings, newest first. For a rare sensor it looks through 200,000 rows at a time, each in a
-    /// transaction of its own.
+    /// A page of readings, newest first. For a rare sensor it looks through the table from the sensor's newest reading
+    /// on, a bounded part in each transaction; how long that takes in all depends on how rare the sensor is.
     pub fn readings(&self, query: &ReadingQuery) -> Result<ReadingPage, StoreError> {
         let connection = self.connection()?;
         let sensor = match &query.sensor_id {
@@ -126,11 +131,13 @@ impl Reader {
                 None => return Ok(self.end(connection, Vec::new())),
             },
         };
-        let newest = connection
-            .query_row("SELECT max(id) FROM reading", [], |row| {
+        let newest = match sensor {
+            Some(key) => self.shared.sensors.last_reading_of(key),
+            None => connection.query_row("SELECT max(id) FROM reading", [], |row| {
                 row.get::<_, Option<i64>>(0)
-            })?
-            .unwrap_or(0);
+            })?,
+        }
+        .unwrap_or(0);
         let oldest = connection
             .query_row("SELECT min(id) FROM reading", [], |row| {
                 row.get::<_, Option<i64>>(0)
@@ -140,7 +147,8 @@ impl Reader {
             .before
             .map_or(newest, |id| newest.min(id.0.saturating_sub(1)));
         let mut readings = Vec::new();
-        while oldest <= upper && readings.len() < query.limit {
+        let mut room = Room(query.max_bytes);
+        while oldest <= upper && readings.len() < query.limit && room.is_left() {
             let lower = upper.saturating_sub(SCAN_ROWS) + 1;
             let wanted = (query.limit - readings.len()) as i64;
             let mut select = connection.prepare_cached(
@@ -150,29 +158,32 @@ impl Reader {
                  ORDER BY r.id DESC LIMIT ?4",
             )?;
             let rows = select.query_map(params![lower, upper, sensor, wanted], read_reading)?;
-            for reading in rows {
-                readings.push(reading?);
-            }
+            room.fill(rows, &mut readings)?;
             upper = lower - 1;
         }
-        Ok(self.end(connection, readings).with_next(query.limit))
+        let is_cut = readings.len() == query.limit || !room.is_left();
+        Ok(self.end(connection, readings).with_next(is_cut))
     }
 
-    /// The readings of the outbox that come after `after`, oldest first.
+    /// The readings of the outbox that come after `after`, oldest first: up to the one that brings them over
+    /// `max_bytes`.
     pub fn outbox_readings(
         &self,
         after: ReadingId,
         limit: usize,
+        max_bytes: usize,
     ) -> Result<Vec<StoredReading>, StoreError> {
         let connection = self.connection()?;
-        let found = connection
-            .prepare_cached(
+        let mut found = Vec::new();
+        {
+            let mut select = connection.prepare_cached(
                 "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
                  FROM outbox_entry o CROSS JOIN reading r ON r.id = o.reading CROSS JOIN sensor s ON s.key = r.sensor \
                  WHERE ?1 < o.reading ORDER BY o.reading LIMIT ?2",
-            )?
-            .query_map(params![after.0, limit as i64], read_reading)?
-            .collect::<Result<_, _>>()?;
+            )?;
+            let rows = select.query_map(params![after.0, limit as i64], read_reading)?;
+            Room(max_bytes).fill(rows, &mut found)?;
+        }
         self.give_back(connection);
         Ok(found)
     }
@@ -182,7 +193,7 @@ impl Reader {
         let connection = self.connection()?;
         let found = connection
             .prepare_cached(
-                "SELECT id, format, compression, readings FROM batch WHERE ?1 < id ORDER BY id LIMIT ?2",
+                "SELECT id, gateway_id, format, compression, readings FROM batch WHERE ?1 < id ORDER BY id LIMIT ?2",
             )?
             .query_map(params![after, limit as i64], outbox::read)?
             .collect::<Result<_, _>>()?;
@@ -288,12 +299,39 @@ impl Reader {
 }
 
 impl ReadingPage {
-    /// A full page is followed by another one, if only by an empty one.
-    fn with_next(mut self, limit: usize) -> Self {
-        if self.readings.len() == limit {
+    /// A page that was cut is followed by another one, if only by an empty one.
+    fn with_next(mut self, is_cut: bool) -> Self {
+        if is_cut {
             self.next = self.readings.last().map(|reading| reading.id);
         }
         self
+    }
+}
+
+/// Bytes that readings may still take.
+struct Room(usize);
+
+impl Room {
+    fn is_left(&self) -> bool {
+        0 < self.0
+    }
+
+    /// Takes rows until one is larger than what is left: that one is the last.
+    fn fill(
+        &mut self,
+        rows: impl Iterator<Item = rusqlite::Result<StoredReading>>,
+        readings: &mut Vec<StoredReading>,
+    ) -> rusqlite::Result<()> {
+        for reading in rows {
+            let reading = reading?;
+            let texts = reading.tags.get().len() + reading.attributes.get().len();
+            self.0 = self.0.saturating_sub(texts + BYTES_BESIDE_TEXTS);
+            readings.push(reading);
+            if !self.is_left() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -52,6 +52,13 @@ impl Sensors {
             .collect()
     }
 
+    /// The newest reading of the sensor with this key.
+    pub(super) fn last_reading_of(&self, key: i64) -> Option<i64> {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let row = rows.get(usize::try_from(key - 1).ok()?)?;
+        row.last.map(|(id, _)| id)
+    }
+
     /// Takes over the readings of a group that is on disk.
     pub(super) fn adopt(&self, readings: &[NewReading], index: &Index) {
         let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);

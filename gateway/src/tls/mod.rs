@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("ca_file {path}: {reason}")]
+    #[error("{path}: {reason}")]
     CaFile { path: PathBuf, reason: String },
     #[error(transparent)]
     Rustls(#[from] rustls::Error),

@@ -57,7 +57,7 @@ async fn a_wrong_token_holds_the_readings_and_is_told_to_nobody() {
     let cloud = cloud.start().await.unwrap();
     let keys = "bearer_token_file = \"token\"\n";
     let site = Site::with(&cloud_section(&cloud, keys))
-        .set("RUST_LOG", "trace")
+        .environment("RUST_LOG", "trace")
         .allow(&[HELD]);
     std::fs::write(site.path("token"), format!("{WRONG}\n")).unwrap();
     let gateway = site.start();

@@ -176,7 +176,7 @@ fn no_session_outlives_its_connection_and_clients_are_told() {
 
 #[test]
 fn nobody_comes_in_where_anonymous_clients_never_may() {
-    let site = Site::new().set("EDGE_GATEWAY_MQTT__ANONYMOUS", "never");
+    let site = Site::new().environment("EDGE_GATEWAY_MQTT__ANONYMOUS", "never");
     serve_at(&site, |gateway| {
         for (version, reason) in [(V311, 5), (V5, 0x87)] {
             let mut client = Raw::open(gateway, version);

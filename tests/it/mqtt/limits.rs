@@ -119,7 +119,7 @@ fn a_topic_alias_that_was_not_granted_closes_the_connection() {
 
 #[test]
 fn a_packet_that_is_too_large_closes_the_connection() {
-    let site = Site::new().set("EDGE_GATEWAY_MQTT__MAX_PACKET", "1KiB");
+    let site = Site::new().environment("EDGE_GATEWAY_MQTT__MAX_PACKET", "1KiB");
     serve_at(&site, |gateway| {
         for version in BOTH {
             let sized = |bytes: usize| {

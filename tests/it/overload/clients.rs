@@ -10,7 +10,7 @@ use crate::support::process::resident_mib;
 #[test]
 fn a_client_beyond_max_connections_waits_and_the_others_go_on() {
     const MOST: usize = 5;
-    let site = Site::new().set("EDGE_GATEWAY_MQTT__MAX_CONNECTIONS", MOST.to_string());
+    let site = Site::new().environment("EDGE_GATEWAY_MQTT__MAX_CONNECTIONS", MOST.to_string());
     let gateway = site.start();
     let mut clients: Vec<Peer> = (0..MOST)
         .map(|n| Peer::connect(gateway.mqtt, &format!("client-{n}")))

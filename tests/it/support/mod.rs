@@ -76,7 +76,7 @@ impl Site {
     }
 
     /// Overrides one key, as the environment does: `EDGE_GATEWAY_MQTT__LISTEN`.
-    pub(crate) fn set(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn environment(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.environment.push((name, value.into()));
         self
     }
@@ -85,7 +85,7 @@ impl Site {
     /// alone: nobody else takes it while the gateway is down.
     pub(crate) fn at_a_lasting_address(self) -> Self {
         let [a, b, c] = [(); 3].map(|()| fastrand::u8(1..255));
-        self.set("EDGE_GATEWAY_MQTT__LISTEN", format!("127.{a}.{b}.{c}:1883"))
+        self.environment("EDGE_GATEWAY_MQTT__LISTEN", format!("127.{a}.{b}.{c}:1883"))
     }
 
     /// A site that delivers to `cloud` without lingering and retries soon.
@@ -96,6 +96,27 @@ impl Site {
     /// Log lines of WARN and ERROR that contain one of these are expected.
     pub(crate) fn allow(mut self, parts: &[&'static str]) -> Self {
         self.allowed.extend(parts);
+        self
+    }
+
+    /// The same site with further sections.
+    pub(crate) fn and(mut self, sections: &str) -> Self {
+        self.settings.push_str(sections);
+        self
+    }
+
+    /// Changes the store while no gateway runs.
+    #[expect(clippy::disallowed_methods, reason = "nobody else has the file open")]
+    pub(crate) fn change(&self, statement: &str) {
+        let connection = Connection::open(self.path("gateway.db")).unwrap();
+        connection.execute(statement, []).unwrap();
+    }
+
+    /// The same site with another `gateway_id`.
+    pub(crate) fn renamed(mut self, gateway_id: &str) -> Self {
+        self.settings = self
+            .settings
+            .replacen("\"test\"", &format!("{gateway_id:?}"), 1);
         self
     }
 

@@ -5,9 +5,9 @@ mod single;
 
 use std::io::Write;
 
-use flate2::{Compression, GzBuilder};
+use flate2::GzBuilder;
 
-use crate::config;
+use crate::config::{Compression, Format};
 use crate::domain::reading::StoredReading;
 
 /// Who sends, for the formats that say so.
@@ -38,22 +38,6 @@ pub(super) enum PayloadError {
     Gzip(#[from] std::io::Error),
 }
 
-/// The format's name in the configuration and in recorded batches.
-pub(super) const fn format_name(format: config::Format) -> &'static str {
-    match format {
-        config::Format::Batch => "batch",
-        config::Format::Single => "single",
-    }
-}
-
-/// The compression's name in the configuration and in recorded batches.
-pub(super) const fn compression_name(compression: config::Compression) -> &'static str {
-    match compression {
-        config::Compression::None => "none",
-        config::Compression::Gzip => "gzip",
-    }
-}
-
 /// The body of a batch.
 pub(super) fn encode(
     sender: Sender<'_>,
@@ -62,21 +46,26 @@ pub(super) fn encode(
     compression: &str,
     readings: &[StoredReading],
 ) -> Result<Body, PayloadError> {
-    let plain = match format {
-        "batch" => batch::encode(sender, batch_id, readings)?,
-        "single" => single::encode(readings)?,
-        unknown => return Err(PayloadError::Format(unknown.to_owned())),
+    let plain = match Format::named(format) {
+        Some(Format::Batch) => batch::encode(sender, batch_id, readings)?,
+        Some(Format::Single) => single::encode(readings)?,
+        None => return Err(PayloadError::Format(format.to_owned())),
     };
-    let (bytes, content_encoding) = match compression {
-        "none" => (plain, None),
-        "gzip" => (gzip(&plain)?, Some("gzip")),
-        unknown => return Err(PayloadError::Compression(unknown.to_owned())),
+    let (bytes, content_encoding) = match Compression::named(compression) {
+        Some(Compression::None) => (plain, None),
+        Some(Compression::Gzip) => (gzip(&plain)?, Some("gzip")),
+        None => return Err(PayloadError::Compression(compression.to_owned())),
     };
     Ok(Body {
         bytes,
         content_type: "application/json",
         content_encoding,
     })
+}
+
+/// Bytes of a batch without readings, before compression.
+pub(super) fn envelope_size(sender: Sender<'_>) -> usize {
+    batch::encode(sender, i64::MAX, &[]).map_or(0, |json| json.len())
 }
 
 /// Bytes of a reading in a batch, before compression.
@@ -88,7 +77,7 @@ pub(super) fn size_of(reading: &StoredReading) -> usize {
 fn gzip(plain: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzBuilder::new()
         .mtime(0)
-        .write(Vec::new(), Compression::fast());
+        .write(Vec::new(), flate2::Compression::fast());
     encoder.write_all(plain)?;
     encoder.finish()
 }

@@ -1,7 +1,7 @@
 //! From payload bytes to readings and statuses. Pure: one file a format, time comes in as `now`.
 
 mod json;
-pub mod timestamp;
+mod timestamp;
 
 use crate::domain::{
     reading::{Attributes, Reading},

@@ -5,7 +5,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::domain::timestamp::Timestamp;
 
 /// Milliseconds since 1970, or RFC 3339; between 1970 and 2200.
-pub fn parse_text(text: &str) -> Option<Timestamp> {
+pub(super) fn parse_text(text: &str) -> Option<Timestamp> {
     let timestamp = match text.parse::<i64>() {
         Ok(millis) => Timestamp::from_millis(millis),
         Err(_) => {

@@ -64,9 +64,10 @@ CREATE TABLE outbox_entry (
 );
 
 -- Batches that were recorded and not yet confirmed. `readings` is the list of ids as LEB128 differences;
--- format and compression belong to it, because the same key must be the same bytes.
+-- gateway_id, format and compression belong to it, because the same key must be the same bytes.
 CREATE TABLE batch (
     id INTEGER PRIMARY KEY,
+    gateway_id TEXT NOT NULL,
     format TEXT NOT NULL,
     compression TEXT NOT NULL,
     readings BLOB NOT NULL

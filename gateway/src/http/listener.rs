@@ -1,0 +1,216 @@
+//! Connections: who is let in, how long a head may take, and how each one ends.
+//!
+//! At a stop a connection on which nothing is in flight is closed at once, also if half a head has come; what is in
+//! flight is finished. When [`serve`] returns no connection is left, and nobody holds a way to the committer any more.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+
+/// Connections at the same time; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 1000;
+
+/// How long a client may take to send the head of a request, and to keep a connection without one.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+
+/// After an error of accepting, such as no free file descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop`, then finishes what is in flight.
+pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &places) => accepted,
+            Some(ended) = connections.join_next() => {
+                report(ended);
+                continue;
+            }
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((socket, peer, place)) => {
+                let (router, stop) = (router.clone(), stop.clone());
+                connections.spawn(async move {
+                    attend(socket, peer, router, stop).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "an HTTP client could not be accepted");
+                time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop((listener, router));
+    while let Some(ended) = connections.join_next().await {
+        report(ended);
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (socket, peer) = listener.accept().await?;
+    Ok((socket, peer, place))
+}
+
+/// A panic takes down its own connection only, and is not silent.
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "an HTTP connection's task failed");
+    }
+}
+
+/// Serves one connection.
+async fn attend(socket: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "a socket keeps its delay");
+    }
+    let flight = Arc::<Flight>::default();
+    let line = Line {
+        socket,
+        flight: Arc::clone(&flight),
+    };
+    let (router, counted) = (TowerToHyperService::new(router), Arc::clone(&flight));
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answering = Answering::begin(&counted);
+        let answer = router.call(request);
+        async move {
+            let answer = answer.await;
+            drop(answering);
+            answer
+        }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_PATIENCE)
+            .serve_connection(TokioIo::new(line), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            // The flight is looked at after a turn of the connection: then what could be written is written.
+            poll_fn(|context| match connection.as_mut().poll(context) {
+                Poll::Pending if flight.is_over() => Poll::Ready(Ok(())),
+                turn => turn,
+            })
+            .await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "an HTTP connection broke");
+    }
+}
+
+/// What is under way on one connection.
+#[derive(Debug, Default)]
+struct Flight {
+    /// Requests that have no answer yet. An answer is whole when it is there: none is streamed.
+    unanswered: AtomicUsize,
+    /// The socket did not take all that was to be written.
+    is_writing: AtomicBool,
+}
+
+impl Flight {
+    fn is_over(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) == 0 && !self.is_writing.load(Ordering::Relaxed)
+    }
+
+    fn written<T>(&self, turn: Poll<T>) -> Poll<T> {
+        self.is_writing.store(turn.is_pending(), Ordering::Relaxed);
+        turn
+    }
+}
+
+/// Counts a request for as long as it has no answer.
+struct Answering(Arc<Flight>);
+
+impl Answering {
+    fn begin(flight: &Arc<Flight>) -> Self {
+        flight.unanswered.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(flight))
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.unanswered.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A socket that tells whether a write is held up.
+struct Line {
+    socket: TcpStream,
+    flight: Arc<Flight>,
+}
+
+impl AsyncRead for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let turn = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.flight.written(turn)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let turn = Pin::new(&mut self.socket).poll_write_vectored(context, parts);
+        self.flight.written(turn)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
