@@ -1,6 +1,7 @@
 //! What watches the gateway: health, metrics, the outbox, and SQL beside it.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use crate::support::frames::{Publish, V5};
 use crate::support::http::{get, get_json, post};
 use crate::support::program::finish;
 use crate::support::raw::Raw;
-use crate::support::{Site, command};
+use crate::support::{LIMIT, Site, command};
 
 #[test]
 fn health_and_readiness_are_told_to_machines() {
@@ -79,7 +80,13 @@ fn all_metrics_of_the_contract_are_there_from_the_start_and_count() {
             sensor.publish(Publish::new("sensors/s1", payload).qos(1, 0));
         }
         post(gateway, "/data", r#"{"id":"s2","value":81}"#);
-        let body = get(gateway, "/metrics").body;
+        // What a commit brought is counted just after it is acknowledged.
+        let started = Instant::now();
+        let mut body = String::new();
+        while !body.contains(r#"gateway_alerts_total{rule="high",state="raised"} 2"#) {
+            assert!(started.elapsed() < LIMIT, "{body}");
+            body = get(gateway, "/metrics").body;
+        }
         let value = |series: &str| -> f64 {
             let line = body
                 .lines()

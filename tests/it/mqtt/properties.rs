@@ -1,9 +1,10 @@
 //! What MQTT 5 carries beside the payload.
 
 use super::serve;
-use crate::support::frames::{Connect, Publish, V5, V311};
+use crate::support::frames::{Connect, PUBACK, Publish, V5, V311, ack};
 use crate::support::properties::{
-    CONTENT_TYPE, CORRELATION_DATA, MESSAGE_EXPIRY, PAYLOAD_FORMAT, Property, RESPONSE_TOPIC,
+    CONTENT_TYPE, CORRELATION_DATA, MESSAGE_EXPIRY, PAYLOAD_FORMAT, Property, RECEIVE_MAXIMUM,
+    RESPONSE_TOPIC,
 };
 use crate::support::raw::Raw;
 
@@ -102,5 +103,35 @@ fn an_expired_message_is_not_delivered() {
         old.subscribe("a/+", 0);
         let topics: Vec<String> = old.messages().into_iter().map(|m| m.topic).collect();
         assert_eq!(topics, ["a/long"]);
+    });
+}
+
+#[test]
+fn a_message_that_expires_while_it_waits_is_not_delivered() {
+    serve(|gateway| {
+        let mut publisher = Raw::connect(gateway, V5, "publisher");
+        let mut watcher = Raw::connect(gateway, V5, "watcher");
+        let connect = Connect::new(V5, "slow").with(Property::Two(RECEIVE_MAXIMUM, 1));
+        let mut slow = Raw::connect_with(gateway, &connect);
+        slow.subscribe("a", 1);
+        let expiring = |topic: &str| {
+            let expiry = Property::Four(MESSAGE_EXPIRY, 1);
+            Publish::new(topic, "x").qos(1, 0).with(expiry)
+        };
+        publisher.publish(Publish::new("a", "first").qos(1, 0));
+        publisher.publish(expiring("a"));
+        publisher.publish(Publish::new("a", "last").qos(1, 0));
+        let first = slow.unacknowledged();
+        assert_eq!(first.text(), "first");
+        // A retained message that was published later is gone: the one that waits has expired, too.
+        publisher.publish(expiring("kept").retained());
+        loop {
+            watcher.subscribe("kept", 0);
+            if watcher.messages().is_empty() {
+                break;
+            }
+        }
+        slow.send(&ack(PUBACK, first.packet_id));
+        assert_eq!(slow.text(), "last");
     });
 }

@@ -59,6 +59,11 @@ fn a_reading_sent_again_at_qos_2_is_stored_and_delivered_once() {
             assert_eq!(sender.acknowledged(PUBCOMP), (7, 0));
             let count = format!("SELECT count(*) FROM readings WHERE sensor_id = '{sensor}'");
             assert_eq!(site.sql::<i64>(&count), 2);
+            assert_eq!(
+                [subscriber.message().topic, subscriber.message().topic],
+                [&*publish.topic, &*publish.topic]
+            );
+            // No reading, but the same rule.
             let plain = Publish::new("plain/a", "1").qos(2, 9);
             let mut both = plain.bytes(version);
             both.extend(plain.clone().again().bytes(version));
@@ -66,9 +71,8 @@ fn a_reading_sent_again_at_qos_2_is_stored_and_delivered_once() {
             sender.send(&both);
             assert_eq!(sender.acknowledged(PUBREC), (9, 0));
             sender.publish(Publish::new("sensors/end", "99").qos(1, 0));
-            let found: Vec<String> = (0..4).map(|_| subscriber.message().topic).collect();
-            let topic = publish.topic;
-            assert_eq!(found, [&*topic, &*topic, "plain/a", "sensors/end"]);
+            let found = [subscriber.message().topic, subscriber.message().topic];
+            assert_eq!(found, ["plain/a", "sensors/end"]);
             subscriber.unsubscribe("plain/#");
         }
     });

@@ -109,3 +109,23 @@ fn the_retain_flag_travels_on_if_the_subscriber_wants_it() {
         }
     });
 }
+
+#[test]
+fn a_reading_and_what_clears_it_keep_their_order() {
+    serve(|gateway| {
+        for version in BOTH {
+            for topic in ["sensors/s1", "status/d1", "plain/a"] {
+                let mut watcher = Raw::connect(gateway, version, "watcher");
+                watcher.subscribe(topic, 1);
+                let mut publisher = Raw::connect(gateway, version, "publisher");
+                let set = Publish::new(topic, "1").qos(1, 1).retained();
+                let clear = Publish::new(topic, "").qos(1, 2).retained();
+                publisher.send(&[set.bytes(version), clear.bytes(version)].concat());
+                assert_eq!([watcher.text(), watcher.text()], ["1", ""], "{topic}");
+                let mut newcomer = Raw::connect(gateway, version, "newcomer");
+                newcomer.subscribe(topic, 1);
+                assert_eq!(newcomer.messages(), [], "{topic}");
+            }
+        }
+    });
+}
