@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use crate::access::memory::{Mark, Memory};
-use crate::access::password::{STAND_IN, check_hash, verify};
+use crate::access::password::{STAND_IN, Scratch, check_hash, verify};
 use crate::config::Fault;
 use crate::domain::rule::Place;
 
@@ -137,14 +137,19 @@ impl Users {
 
     /// The stored hash if the password is right. For a name that nobody has the password is tried on another's hash,
     /// always the same for that name, and in vain: it takes as long.
-    pub(super) fn verify(&self, name: &str, password: &[u8]) -> Option<Arc<str>> {
+    pub(super) fn verify(
+        &self,
+        name: &str,
+        password: &[u8],
+        scratch: &mut Scratch,
+    ) -> Option<Arc<str>> {
         let Some(user) = self.find(name) else {
             let pick = self.memory.pick(name, self.list.len());
             let hash = self.list.get(pick).map_or(STAND_IN, |user| &user.hash);
-            std::hint::black_box(verify(hash, password));
+            std::hint::black_box(verify(hash, password, scratch));
             return None;
         };
-        if !verify(&user.hash, password) {
+        if !verify(&user.hash, password, scratch) {
             return None;
         }
         if let Some(mark) = self.memory.mark(name, &user.hash, password) {
@@ -195,16 +200,16 @@ mod tests {
 
     #[test]
     fn a_password_that_was_right_is_recalled_until_the_hash_changes() {
-        let memory = Memory::new();
+        let (memory, scratch) = (Memory::new(), &mut Scratch::default());
         let (ann, bob) = (hash(b"a").unwrap(), hash(b"b").unwrap());
         let text = format!("# people\nbob:{bob}\n\n  # machines\nann:{ann}\r\n");
         let users = parse(&text, &memory).unwrap();
         assert_eq!(users.recall("ann", b"a"), None);
-        assert_eq!(users.verify("ann", b"b"), None);
+        assert_eq!(users.verify("ann", b"b", scratch), None);
         assert_eq!(users.recall("ann", b"b"), None);
-        assert_eq!(users.verify("eve", b"a"), None);
-        assert_eq!(users.verify("ann", b"a").as_deref(), Some(&*ann));
-        assert_eq!(users.verify("bob", b"b").as_deref(), Some(&*bob));
+        assert_eq!(users.verify("eve", b"a", scratch), None);
+        assert_eq!(users.verify("ann", b"a", scratch).as_deref(), Some(&*ann));
+        assert_eq!(users.verify("bob", b"b", scratch).as_deref(), Some(&*bob));
         assert_eq!(users.recall("ann", b"a").as_deref(), Some(&*ann));
         assert_eq!(users.recall("ann", b"b"), None);
         assert_eq!(users.recall("bob", b"a"), None);
@@ -220,7 +225,8 @@ mod tests {
     #[test]
     fn a_name_that_nobody_has_is_refused_also_where_there_is_nobody() {
         let users = parse("# none yet\n", &Memory::new()).unwrap();
-        assert_eq!(users.verify("ann", b"a"), None);
+        let scratch = &mut Scratch::default();
+        assert_eq!(users.verify("ann", b"a", scratch), None);
         assert_eq!(users.hash_of("ann"), None);
     }
 
