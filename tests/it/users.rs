@@ -7,7 +7,7 @@ use std::process::Output;
 
 use tempfile::TempDir;
 
-use crate::support::command;
+use crate::support::{Site, command, eventually, signal};
 
 /// A folder with a configuration that names a users file and an ACL.
 struct Folder {
@@ -205,4 +205,33 @@ fn check_says_all_that_is_wrong_with_users_and_acl() {
     );
     let first = ["gateway.toml:1: colour: unknown key", "gateway.toml:7: "];
     check(&[&first[..], &expected].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hang_up_reloads_users_and_acl_unless_they_have_faults() {
+    let folder = Folder::new();
+    folder.check(&ADD_ANN, 0, "\"ann\" is added", "");
+    let site = Site::new()
+        .environment(
+            "EDGE_GATEWAY_MQTT__USERS_FILE",
+            folder.path("users").to_str().unwrap(),
+        )
+        .environment(
+            "EDGE_GATEWAY_MQTT__ACL_FILE",
+            folder.path("acl.toml").to_str().unwrap(),
+        )
+        .allow(&["users and ACL stay as they were"]);
+    let gateway = site.start();
+    let says = |part: &'static str| {
+        let gateway = &gateway;
+        eventually("the log says what the hang-up did", move || {
+            gateway.log().contains(part).then_some(())
+        })
+    };
+    signal(gateway.pid(), "HUP");
+    says("users and ACL are reloaded").await;
+    folder.write("acl.toml", "colour = 1");
+    signal(gateway.pid(), "HUP");
+    says("acl.toml:1: colour: unknown key").await;
+    assert_eq!(gateway.stop().code(), Some(0));
 }

@@ -288,6 +288,13 @@ fitler = "x"
     }
 
     #[test]
+    fn the_shipped_file_has_no_faults() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../broker-config/acl.toml");
+        let rules = AccessList::load(Path::new(path)).unwrap().rules;
+        assert_eq!(rules.len(), 7);
+    }
+
+    #[test]
     fn a_file_that_is_not_there_is_one_fault() {
         let faults = AccessList::load(Path::new("no/acl.toml")).unwrap_err();
         assert!(
