@@ -2,7 +2,7 @@
 //! everybody on the machine could read it.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -57,7 +57,8 @@ pub(super) fn main(options: &Options, config: impl FnOnce() -> Result<Config, Fa
     });
     match done {
         Ok(answer) => {
-            print!("{answer}");
+            // Whoever closed the output does not want to see it.
+            io::stdout().write_all(answer.as_bytes()).ok();
             ExitCode::SUCCESS
         }
         Err(Refusal { code, message }) => {
@@ -180,7 +181,7 @@ fn ask_password(name: &str) -> Result<Vec<u8>, Refusal> {
     Ok(password.into_bytes())
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {
+fn unreadable(path: &Path, error: &io::Error) -> Refusal {
     usage(format!("{} cannot be read: {error}", path.display()))
 }
 
