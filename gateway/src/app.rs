@@ -14,8 +14,9 @@ use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::broker::{Broker, Hub};
-use crate::config::{Cloud, Config, Faults};
+use crate::config::{Anonymous, Cloud, Config, Fault, Faults};
 use crate::domain::rule::RuleDefinition;
 use crate::forwarder::{Progress, Pump, Uplink, UplinkError};
 use crate::http::{Server, UplinkHandle};
@@ -31,7 +32,7 @@ const ORDERLY_SHARE: f64 = 0.9;
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Every fault that only rules and uplink can find, each on its line.
+    /// Every fault that only rules, uplink and access can find, each on its line.
     #[error("{}", .0.join("\n"))]
     Configuration(Vec<String>),
     #[error("the store {path} cannot be opened: {source}")]
@@ -59,6 +60,7 @@ pub enum Failure {
 #[derive(Debug)]
 struct Checked {
     engine: Engine,
+    access: Arc<Access>,
     uplink: Option<Uplink>,
 }
 
@@ -77,6 +79,7 @@ type Ended = (&'static str, Result<(), String>);
 pub struct Running {
     addresses: Addresses,
     reader: Reader,
+    access: Arc<Access>,
     uplink: Option<Progress>,
     grace: Duration,
     stop: CancellationToken,
@@ -84,15 +87,16 @@ pub struct Running {
     tasks: JoinSet<Ended>,
 }
 
-/// Compiles the rules and sets up the uplink, as a start would, without opening anything.
+/// Compiles the rules, reads users and ACL and sets up the uplink, as a start would, without opening anything.
 pub fn check(config: &Config) -> Result<(), StartError> {
     prepare(config).map(drop)
 }
 
-/// Every fault of a configuration, those of its rules' conditions and its uplink's files with them.
+/// Every fault of a configuration, those of its rules' conditions and of the files that it names with them.
 pub fn explain(faults: &Faults) -> String {
     let mut lines = vec![faults.to_string()];
-    if let Err(more) = examine(&faults.rules, faults.cloud.as_deref()) {
+    let access = Access::open(faults.access_files.clone(), Anonymous::Never);
+    if let Err(more) = examine(&faults.rules, faults.cloud.as_deref(), access) {
         lines.extend(more);
     }
     lines.join("\n")
@@ -116,6 +120,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut running = Running {
         addresses,
         reader: writer.reader(),
+        access: Arc::clone(&checked.access),
         uplink: None,
         grace: config.shutdown_grace,
         stop: CancellationToken::new(),
@@ -129,17 +134,29 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 }
 
 fn prepare(config: &Config) -> Result<Checked, StartError> {
-    examine(&config.rules, config.cloud.as_ref()).map_err(StartError::Configuration)
+    let mqtt = &config.mqtt;
+    let access = Access::open(mqtt.access_files.clone(), mqtt.anonymous);
+    examine(&config.rules, config.cloud.as_ref(), access).map_err(StartError::Configuration)
 }
 
-fn examine(rules: &[RuleDefinition], cloud: Option<&Cloud>) -> Result<Checked, Vec<String>> {
+fn examine(
+    rules: &[RuleDefinition],
+    cloud: Option<&Cloud>,
+    access: Result<Access, Vec<Fault>>,
+) -> Result<Checked, Vec<String>> {
     let uplink = cloud.map(|cloud| Uplink::new(cloud).map_err(|error| uplink_fault(cloud, &error)));
-    match (Engine::compile(rules), uplink.transpose()) {
-        (Ok(engine), Ok(uplink)) => Ok(Checked { engine, uplink }),
-        (engine, uplink) => {
+    match (Engine::compile(rules), uplink.transpose(), access) {
+        (Ok(engine), Ok(uplink), Ok(access)) => Ok(Checked {
+            engine,
+            access: Arc::new(access),
+            uplink,
+        }),
+        (engine, uplink, access) => {
             let faults = engine.err().unwrap_or_default();
             let faults = faults.iter().map(RuleFault::to_string);
-            Err(faults.chain(uplink.err()).collect())
+            let files = access.err().unwrap_or_default();
+            let files = files.iter().map(Fault::to_string);
+            Err(faults.chain(uplink.err()).chain(files).collect())
         }
     }
 }
@@ -263,6 +280,11 @@ impl Running {
     /// A way to look at its store.
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// Who may come and do what; to be reloaded.
+    pub fn access(&self) -> &Arc<Access> {
+        &self.access
     }
 
     /// What the uplink is doing, if there is one.

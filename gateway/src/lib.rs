@@ -17,6 +17,7 @@ pub mod metrics;
 
 pub mod config;
 
+pub mod access;
 pub mod tls;
 
 pub mod rules;

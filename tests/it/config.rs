@@ -87,8 +87,6 @@ fn a_file_that_is_no_toml_or_is_not_there_is_refused() {
 fn keys_of_later_versions_are_refused_as_not_yet() {
     for (section, line) in [
         ("", "rules_file = \"data/rules.toml\""),
-        ("[mqtt]", "users_file = \"users\""),
-        ("[mqtt]", "acl_file = \"acl.toml\""),
         ("[mqtt]", "websocket_listen = \"127.0.0.1:8083\""),
         ("[mqtt.tls]", "listen = \"0.0.0.0:8883\""),
         ("[http]", "token_file = \"tokens\""),

@@ -13,3 +13,4 @@ mod rules;
 mod shutdown;
 mod support;
 mod tidy;
+mod users;

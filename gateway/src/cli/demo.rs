@@ -114,9 +114,9 @@ async fn show(options: &Options) -> anyhow::Result<bool> {
         balanced
     };
     let listen = async {
-        signals.stop().await;
+        signals.stop(|| ()).await;
         interrupted.cancel();
-        signals.stop().await;
+        signals.stop(|| ()).await;
         eprintln!("interrupted twice: the demo ends without its summary");
     };
     tokio::select! {

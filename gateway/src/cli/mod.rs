@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod health;
 mod run;
+mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Command {
     Check,
     /// Ask the running gateway whether it is healthy; for containers
     Health,
+    /// Add, remove and list the users of the users file
+    User(user::Options),
     /// Show the whole story in a minute: sensors, rules, and a cloud with an outage
     Demo(demo::Options),
 }
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Run => run::main(config()),
         Command::Check => check::main(config()),
         Command::Health => health::main(config()),
+        Command::User(options) => user::main(&options, config),
         Command::Demo(options) => demo::main(&options),
     }
 }

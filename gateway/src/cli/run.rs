@@ -1,10 +1,12 @@
 //! `edge-gateway run`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{EXIT_INTERNAL, EXIT_STORE, runtime, usage};
+use crate::access::Access;
 use crate::app::{self, StartError};
 use crate::config::{Config, Faults};
 
@@ -36,11 +38,22 @@ async fn run(config: Config) -> ExitCode {
         Ok(running) => running,
         Err(error) => return refused(&error),
     };
-    match running.run(shutdown.stop()).await {
+    let access = Arc::clone(running.access());
+    match running.run(shutdown.stop(move || reload(&access))).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::error!(%failure, "the gateway failed");
             ExitCode::from(EXIT_INTERNAL)
+        }
+    }
+}
+
+/// SIGHUP: what stands in the files now, unless they have faults.
+fn reload(access: &Access) {
+    match access.reload() {
+        Ok(()) => tracing::info!("users and ACL are reloaded"),
+        Err(faults) => {
+            tracing::error!(%faults, "users and ACL stay as they were: their files have faults");
         }
     }
 }
@@ -72,15 +85,13 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT.
-    pub(super) async fn stop(&mut self) {
+    /// Waits for SIGTERM or SIGINT, and calls `reload` at each SIGHUP.
+    pub(super) async fn stop(&mut self, reload: impl Fn()) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => {
-                    tracing::warn!("SIGHUP: nothing can be reloaded yet; restart the gateway");
-                }
+                _ = self.hang_up.recv() => reload(),
             }
         }
     }

@@ -4,25 +4,14 @@ use std::{borrow::Cow, fs, path::Path, sync::Arc};
 
 use toml::de::{DeTable, DeValue};
 
-use crate::config::fault::{Fault, Faults, Findings};
+use crate::config::fault::{Fault, Findings};
 use crate::config::value::{Node, Table, table_from_toml};
 use crate::domain::rule::Place;
 
-/// Reads the file at `path`. A file that cannot be read is the only fault of its configuration.
-pub(super) fn read(path: &Path, findings: &mut Findings) -> Result<Table, Faults> {
+/// Reads the file at `path`. That it cannot be read is then its only fault.
+pub(super) fn read(path: &Path, findings: &mut Findings) -> Result<Table, Fault> {
     let name: Arc<str> = path.display().to_string().into();
-    let text = fs::read_to_string(path).map_err(|error| Faults {
-        rules: Vec::new(),
-        cloud: None,
-        list: vec![Fault {
-            place: Place::File {
-                path: Arc::clone(&name),
-                line: 0,
-            },
-            key: String::new(),
-            message: format!("cannot be read: {error}"),
-        }],
-    })?;
+    let text = fs::read_to_string(path).map_err(|error| Fault::unreadable(path, "", &error))?;
     Ok(parse(&text, &name, findings))
 }
 

@@ -1,8 +1,8 @@
 //! What is wrong with a configuration: every fault with its place, and the list of them all.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, io, path::Path};
 
-use crate::config::{Cloud, Config};
+use crate::config::{AccessFiles, Cloud, Config};
 use crate::domain::rule::{Place, RuleDefinition};
 
 /// One thing that the operator has to put right.
@@ -14,6 +14,20 @@ pub struct Fault {
     pub key: String,
     /// What was expected and what was found instead, or what is the cure.
     pub message: String,
+}
+
+impl Fault {
+    /// The fault of a file that `key` names and that cannot be read.
+    pub fn unreadable(path: &Path, key: &str, error: &io::Error) -> Self {
+        Self {
+            place: Place::File {
+                path: path.display().to_string().into(),
+                line: 0,
+            },
+            key: key.to_owned(),
+            message: format!("cannot be read: {error}"),
+        }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -39,6 +53,19 @@ pub struct Faults {
     pub rules: Vec<RuleDefinition>,
     /// What could be read of `[cloud]`: whether its files hold what they should is for the uplink to say.
     pub cloud: Option<Box<Cloud>>,
+    /// The files whose faults are for `access` to find.
+    pub access_files: AccessFiles,
+}
+
+impl From<Fault> for Faults {
+    fn from(fault: Fault) -> Self {
+        Self {
+            list: vec![fault],
+            rules: Vec::new(),
+            cloud: None,
+            access_files: AccessFiles::default(),
+        }
+    }
 }
 
 impl fmt::Display for Faults {
@@ -99,19 +126,26 @@ impl Findings {
     }
 
     /// Gives `checked` out if nothing was found.
-    pub(super) fn into_result(mut self, checked: Config) -> Result<Config, Faults> {
-        if self.faults.is_empty() {
+    pub(super) fn into_result(self, checked: Config) -> Result<Config, Faults> {
+        let list = self.into_list();
+        if list.is_empty() {
             return Ok(checked);
         }
+        Err(Faults {
+            list,
+            rules: checked.rules,
+            cloud: checked.cloud.map(Box::new),
+            access_files: checked.mqtt.access_files,
+        })
+    }
+
+    /// All that was found, in the order of the file.
+    pub(super) fn into_list(mut self) -> Vec<Fault> {
         self.faults.sort_by_key(|fault| match &fault.place {
             Place::File { line, .. } => (0, *line, String::new()),
             Place::Environment(name) => (1, 0, name.to_string()),
             Place::Defaults => (2, 0, String::new()),
         });
-        Err(Faults {
-            list: self.faults,
-            rules: checked.rules,
-            cloud: checked.cloud.map(Box::new),
-        })
+        self.faults
     }
 }

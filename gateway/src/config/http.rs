@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::config::gateway_id;
-use crate::config::listener::{self, Anonymous};
+use crate::config::listener::{self, Absent, Anonymous};
 use crate::config::section::Section;
 
 /// How the API is reached.
@@ -17,9 +17,14 @@ pub struct Http {
     pub host_name: Option<Box<str>>,
 }
 
+const NO_TOKENS: Absent = Absent {
+    what: "no tokens",
+    cure: None,
+};
+
 impl Http {
     pub(super) fn read(mut section: Section<'_>) -> Self {
-        let (listen, anonymous) = listener::read(&mut section, 8080, "no tokens");
+        let (listen, anonymous) = listener::read(&mut section, 8080, Some(NO_TOKENS));
         section.finish();
         Self {
             listen,

@@ -181,6 +181,14 @@ fn is_host_name(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
+/// The path of a file, relative to `folder`; the empty text is none. Whether it exists is found out by who opens it.
+pub(super) fn path(folder: &Path) -> impl Fn(&Value) -> Result<Option<PathBuf>, String> {
+    move |value| {
+        let text = text_of("the path of a file", value)?;
+        Ok((!text.is_empty()).then(|| folder.join(text)))
+    }
+}
+
 /// A file with a secret, as `file` has it. What was given is not repeated: it may be the secret itself.
 pub(super) fn secret_file(folder: &Path) -> impl Fn(&Value) -> Result<Option<PathBuf>, String> {
     let file = file(folder);
@@ -192,18 +200,11 @@ pub(super) fn secret_file(folder: &Path) -> impl Fn(&Value) -> Result<Option<Pat
 
 /// A file that must exist, relative to `folder`; the empty text is none.
 pub(super) fn file(folder: &Path) -> impl Fn(&Value) -> Result<Option<PathBuf>, String> {
-    move |value| {
-        let path = match text_of("the path of a file", value)? {
-            "" => return Ok(None),
-            text => folder.join(text),
-        };
-        if path.is_file() {
-            Ok(Some(path))
-        } else {
-            Err(format!(
-                "expected the path of a file, but there is no file {path:?}"
-            ))
-        }
+    move |value| match path(folder)(value)? {
+        Some(path) if !path.is_file() => Err(format!(
+            "expected the path of a file, but there is no file {path:?}"
+        )),
+        found => Ok(found),
     }
 }
 

@@ -31,8 +31,6 @@ const LATER: &[Later] = &[
     later("", "rules_file", Off::Text("")),
     later("", "uplink", Off::EmptyList),
     later("mqtt", "websocket_listen", Off::Text("")),
-    later("mqtt", "users_file", Off::Text("")),
-    later("mqtt", "acl_file", Off::Text("")),
     later("mqtt", "max_keep_alive", Off::Text("")),
     later("mqtt", "allowed_origins", Off::EmptyList),
     later("mqtt", "tls", Off::None),

@@ -6,19 +6,21 @@ use crate::config::suggestion::nearest;
 use crate::config::value::Node;
 use crate::domain::rule::Place;
 
-/// Why `key` of the section `path` is refused; `None` if it may stand. `kind` is the path without an index.
+/// Why `key` of the section `path` is refused; `None` if it may stand. `kind` is the path without an index, if the
+/// section is one of the configuration's own file.
 pub(super) fn refusal(
-    kind: &str,
+    kind: Option<&str>,
     path: &str,
     asked: &[&str],
     key: &str,
     node: &Node,
 ) -> Option<String> {
-    if let Some(later) = later::of_section(kind).find(|later| later.key == key) {
+    let later = || kind.into_iter().flat_map(later::of_section);
+    if let Some(later) = later().find(|later| later.key == key) {
         return (!later.is_off(&node.value)).then(|| later.refusal());
     }
-    let later = later::of_section(kind).map(|later| later.key);
-    let meant = nearest(key, asked.iter().copied().chain(later));
+    let known = asked.iter().copied();
+    let meant = nearest(key, known.chain(later().map(|later| later.key)));
     Some(match (&node.place, meant) {
         (Place::Environment(_), Some(meant)) if path.is_empty() => {
             format!("unknown variable, did you mean `{}`?", variable(meant))

@@ -2,6 +2,7 @@
 //! A room receives its own section, never the whole. All faults are reported at once, each with its place;
 //! what a value means is never guessed, and no key is silently ignored.
 
+mod acl;
 mod cloud;
 mod cloud_url;
 mod document;
@@ -30,12 +31,13 @@ use crate::config::section::Section;
 use crate::config::value::Table;
 use crate::domain::rule::RuleDefinition;
 
+pub use crate::config::acl::{AccessList, AccessRule, Effect, Operation};
 pub use crate::config::cloud::{Cloud, Compression, Format};
 pub use crate::config::fault::{Fault, Faults};
 pub use crate::config::http::Http;
 pub use crate::config::ingest::Ingest;
 pub use crate::config::listener::Anonymous;
-pub use crate::config::mqtt::Mqtt;
+pub use crate::config::mqtt::{AccessFiles, Mqtt};
 pub use crate::config::quantity::parse_duration;
 pub use crate::config::store::Store;
 
@@ -68,7 +70,7 @@ impl Config {
     ) -> Result<Self, Faults> {
         let mut findings = Findings::default();
         let root = match path {
-            Some(path) => document::read(path, &mut findings)?,
+            Some(path) => document::read(path, &mut findings).map_err(Faults::from)?,
             None => Table::new(),
         };
         let folder = path.and_then(Path::parent).unwrap_or(Path::new(""));
@@ -97,7 +99,7 @@ impl Config {
                     kinds::duration(Duration::ZERO..=LONGEST),
                 )
                 .value,
-            mqtt: Mqtt::read(root.section_or_empty("mqtt")),
+            mqtt: Mqtt::read(root.section_or_empty("mqtt"), folder),
             http: Http::read(root.section_or_empty("http")),
             ingest: Ingest::read(root.section_or_empty("ingest")),
             store: Store::read(root.section_or_empty("store")),

@@ -1,9 +1,12 @@
 //! The section `[mqtt]`: the broker's door and its limits.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
-use crate::config::kinds::{size, whole};
-use crate::config::listener::{self, Anonymous};
+use crate::config::kinds::{path, size, whole};
+use crate::config::listener::{self, Absent, Anonymous};
 use crate::config::section::Section;
 
 /// The greatest remaining length of an MQTT packet (MQTT 5.0, section 1.5.5).
@@ -18,13 +21,32 @@ pub struct Mqtt {
     pub max_connections: usize,
     /// Bytes of the longest packet; a client that sends a longer one is disconnected. Default: 256 KiB.
     pub max_packet: u32,
-    /// Who may connect without a password. Beyond loopback only `Always` passes the check. Default: `Loopback`.
+    /// Who may connect without a password. Beyond loopback the check wants users or `Always`. Default: `Loopback`.
     pub anonymous: Anonymous,
+    /// Who may come with a password, and who may do what. Default: neither file.
+    pub access_files: AccessFiles,
+}
+
+/// The files that `access` reads, at the start and when they are reloaded. Whether they exist is for `access` to find.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessFiles {
+    /// `mqtt.users_file`; `None`: there are no passwords.
+    pub users: Option<PathBuf>,
+    /// `mqtt.acl_file`; `None`: everybody who may come may do everything.
+    pub acl: Option<PathBuf>,
 }
 
 impl Mqtt {
-    pub(super) fn read(mut section: Section<'_>) -> Self {
-        let (listen, anonymous) = listener::read(&mut section, 1883, "no users");
+    /// Files are relative to `folder`.
+    pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Self {
+        let users = section.setting("users_file", None, path(folder));
+        let acl = section.setting("acl_file", None, path(folder));
+        let may_be_empty = users.sound && users.value.is_none();
+        let absent = may_be_empty.then_some(Absent {
+            what: "no users",
+            cure: Some("users_file"),
+        });
+        let (listen, anonymous) = listener::read(&mut section, 1883, absent);
         let max_connections = section.setting("max_connections", 10_000, whole(1..=1_000_000));
         let max_packet =
             section.setting("max_packet", 256 * 1024, size(1024..=PROTOCOL_MAX_PACKET));
@@ -34,6 +56,10 @@ impl Mqtt {
             max_connections: max_connections.value,
             max_packet: max_packet.value,
             anonymous,
+            access_files: AccessFiles {
+                users: users.value,
+                acl: acl.value,
+            },
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::domain::rule::Place;
 pub(super) struct Section<'f> {
     /// As in `mqtt`; empty for the top of the file.
     path: String,
-    /// The path without an index: what the section is called.
-    kind: &'static str,
+    /// The path without an index: what the section is called. `None` in other files than the configuration's own.
+    kind: Option<&'static str>,
     place: Place,
     entries: Table,
     asked: Vec<&'static str>,
@@ -30,9 +30,18 @@ pub(super) struct Setting<T> {
 impl<'f> Section<'f> {
     /// The top of the configuration.
     pub(super) fn root(entries: Table, findings: &'f mut Findings) -> Self {
+        Self::top(Some(""), entries, findings)
+    }
+
+    /// The top of another file, of which nothing is for later.
+    pub(super) fn root_of_other(entries: Table, findings: &'f mut Findings) -> Self {
+        Self::top(None, entries, findings)
+    }
+
+    fn top(kind: Option<&'static str>, entries: Table, findings: &'f mut Findings) -> Self {
         Self {
             path: String::new(),
-            kind: "",
+            kind,
             place: Place::Defaults,
             entries,
             asked: Vec::new(),
@@ -125,14 +134,23 @@ impl<'f> Section<'f> {
     ) -> Option<Vec<T>> {
         let node = self.take(key)?;
         let path = self.path_of(key);
+        let items = self.items(&path, "a list of texts, such as [\"a\", \"b\"]", node);
+        Some(self.converted(&path, items, convert))
+    }
+
+    /// All keys of the section, whatever they are called: each names a list.
+    pub(super) fn named_lists<T>(
+        mut self,
+        expected: &str,
+        convert: impl Fn(&Value) -> Result<T, String>,
+    ) -> Vec<(String, Vec<T>)> {
         let mut all = Vec::new();
-        for node in self.items(&path, "a list of texts, such as [\"a\", \"b\"]", node) {
-            match convert(&node.value) {
-                Ok(item) => all.push(item),
-                Err(message) => self.add(&path, node.place, message),
-            }
+        for (key, node) in std::mem::take(&mut self.entries) {
+            let path = self.path_of(&key);
+            let items = self.items(&path, expected, node);
+            all.push((key, self.converted(&path, items, &convert)));
         }
-        Some(all)
+        all
     }
 
     /// The list `key`, which has no default and at least one item.
@@ -207,7 +225,7 @@ impl<'f> Section<'f> {
     ) -> Section<'_> {
         Section {
             path,
-            kind,
+            kind: self.kind.map(|_| kind),
             place,
             entries,
             asked: Vec::new(),
@@ -221,6 +239,22 @@ impl<'f> Section<'f> {
             self.add(path, place, message);
             Vec::new()
         })
+    }
+
+    fn converted<T>(
+        &mut self,
+        path: &str,
+        items: Vec<Node>,
+        convert: impl Fn(&Value) -> Result<T, String>,
+    ) -> Vec<T> {
+        let mut all = Vec::new();
+        for node in items {
+            match convert(&node.value) {
+                Ok(item) => all.push(item),
+                Err(message) => self.add(path, node.place, message),
+            }
+        }
+        all
     }
 
     fn add_missing(&mut self, key: &str, expected: &str) {

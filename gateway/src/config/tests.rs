@@ -91,6 +91,7 @@ fn the_defaults_are_those_of_the_contract() {
             max_connections: 10_000,
             max_packet: 262_144,
             anonymous: Anonymous::Loopback,
+            access_files: AccessFiles::default(),
         },
         http: Http {
             listen: "127.0.0.1:8080".parse().unwrap(),
@@ -449,6 +450,24 @@ fn an_open_door_needs_the_operators_word() {
 }
 
 #[test]
+fn users_open_the_door_of_mqtt() {
+    let check = |keys: &str, expected: &[(&str, &str)]| {
+        let text = format!("[mqtt]\nlisten = \"0.0.0.0:1\"\n{keys}");
+        check_lines(&lines_of(&text), expected);
+    };
+    check("users_file = \"users\"", &[]);
+    check("users_file = \"users\"\nanonymous = \"never\"", &[]);
+    let cure = "name them in mqtt.users_file, set mqtt.anonymous = \"always\"";
+    check("users_file = \"\"", &[("g.toml:2: mqtt.listen: ", cure)]);
+    let acl_alone = "acl_file = \"acl.toml\"";
+    check(acl_alone, &[("g.toml:2: mqtt.listen: ", cure)]);
+    check(
+        "users_file = 5",
+        &[("g.toml:3: mqtt.users_file: ", "found 5")],
+    );
+}
+
+#[test]
 fn the_longest_wait_is_not_shorter_than_the_first() {
     let check = |keys: &str, expected: &[(&str, &str)]| {
         let found = lines_of(&format!("[cloud]\nurl = \"https://a.example\"\n{keys}"));
@@ -478,7 +497,8 @@ fn files_are_looked_for_beside_the_configuration() {
     std::fs::write(folder.path().join("ca.pem"), "").unwrap();
     std::fs::write(
         &path,
-        "[cloud]\nurl = \"https://a.example\"\nca_file = \"ca.pem\"\n[store]\npath = \"x.db\"",
+        "[cloud]\nurl = \"https://a.example\"\nca_file = \"ca.pem\"\n[store]\npath = \"x.db\"\n\
+         [mqtt]\nusers_file = \"users\"\nacl_file = \"/acl.toml\"",
     )
     .unwrap();
     let config = Config::load(Some(&path), std::iter::empty()).unwrap();
@@ -487,6 +507,11 @@ fn files_are_looked_for_beside_the_configuration() {
         Some(folder.path().join("ca.pem"))
     );
     assert_eq!(config.store.path, PathBuf::from("x.db"));
+    let access_files = AccessFiles {
+        users: Some(folder.path().join("users")),
+        acl: Some("/acl.toml".into()),
+    };
+    assert_eq!(config.mqtt.access_files, access_files);
 
     let token = ("EDGE_GATEWAY_CLOUD__BEARER_TOKEN_FILE", "token");
     let found = lines(Config::load(Some(&path), variables(&[token])));

@@ -122,6 +122,31 @@ impl TopicFilter {
         }
         levels.next().is_none()
     }
+
+    /// Whether every topic that `other` matches is one of this filter's.
+    pub fn covers(&self, other: &Self) -> bool {
+        if other.0.starts_with('$') && self.0.starts_with(['+', '#']) {
+            return false;
+        }
+        // No topic is empty, so that these are the same.
+        let other = match &*other.0 {
+            "#" => "+/#",
+            "/#" => "/+/#",
+            other => other,
+        };
+        let mut levels = other.split('/');
+        for wanted in self.0.split('/') {
+            if wanted == "#" {
+                return true;
+            }
+            match levels.next() {
+                Some("#") | None => return false,
+                Some(level) if wanted == "+" || wanted == level => {}
+                Some(_) => return false,
+            }
+        }
+        levels.next().is_none()
+    }
 }
 
 fn check_text(text: &str) -> Result<(), TopicError> {
@@ -182,6 +207,44 @@ mod tests {
         check("$SYS/#", "$SYS/broker", true);
         check("a/b", "a/b/c", false);
         check("传感器/+", "传感器/1", true);
+    }
+
+    /// All texts of up to `most` levels out of `levels`.
+    fn texts(levels: &[&str], most: usize) -> Vec<String> {
+        let mut all: Vec<String> = levels.iter().map(|level| (*level).to_owned()).collect();
+        let mut longest = all.clone();
+        for _ in 1..most {
+            let longer = longest.iter().flat_map(|start| {
+                let extend = move |level: &&str| format!("{start}/{level}");
+                levels.iter().map(extend)
+            });
+            longest = longer.collect();
+            all.extend_from_slice(&longest);
+        }
+        all
+    }
+
+    /// Topics one level deeper than the filters, with a level that no filter names, tell all filters apart.
+    #[test]
+    fn a_filter_covers_another_if_it_matches_all_its_topics() {
+        let filters: Vec<TopicFilter> = texts(&["a", "", "$x", "+", "#"], 3)
+            .iter()
+            .filter_map(|text| TopicFilter::new(text).ok())
+            .collect();
+        let topics: Vec<TopicName> = texts(&["a", "", "$x", "$other", "other"], 4)
+            .iter()
+            .filter_map(|text| TopicName::new(text).ok())
+            .collect();
+        let matched: Vec<Vec<bool>> = filters
+            .iter()
+            .map(|filter| topics.iter().map(|topic| filter.matches(topic)).collect())
+            .collect();
+        for (filter, ours) in filters.iter().zip(&matched) {
+            for (other, theirs) in filters.iter().zip(&matched) {
+                let expected = ours.iter().zip(theirs).all(|(ours, theirs)| ours >= theirs);
+                assert_eq!(filter.covers(other), expected, "{filter} and {other}");
+            }
+        }
     }
 
     #[test]
