@@ -254,7 +254,14 @@ impl Running {
             Arc::clone(&metrics),
         );
         self.add("http", |stop| server.run(http, stop));
-        let broker = Broker::new(&config.mqtt, &config.ingest, hub, submissions, metrics);
+        let broker = Broker::new(
+            &config.mqtt,
+            &config.ingest,
+            hub,
+            submissions,
+            Arc::clone(&self.access),
+            metrics,
+        );
         self.add("broker", |stop| broker.run(mqtt, stop));
         Ok(())
     }

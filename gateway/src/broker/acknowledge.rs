@@ -38,6 +38,8 @@ pub(super) enum Goodbye {
     KeepAliveTimeout,
     TopicNameInvalid,
     ProtocolError,
+    /// It may not stay since users or ACL were read anew.
+    NotAuthorized,
 }
 
 impl Protocol {
@@ -113,6 +115,7 @@ impl Protocol {
             Goodbye::KeepAliveTimeout => DisconnectReasonCode::KeepAliveTimeout,
             Goodbye::TopicNameInvalid => DisconnectReasonCode::TopicNameInvalid,
             Goodbye::ProtocolError => DisconnectReasonCode::ProtocolError,
+            Goodbye::NotAuthorized => DisconnectReasonCode::NotAuthorized,
         };
         let disconnect = v5_0::Disconnect::builder().reason_code(reason).build();
         self.send(disconnect.map(Packet::V5_0Disconnect));

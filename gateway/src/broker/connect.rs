@@ -1,6 +1,7 @@
 //! CONNECT: what a client asks for, and whether it may have it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::fmt;
+use std::sync::Arc;
 
 use mqtt_protocol_core::mqtt::{
     packet::{self, Packet, Property, v3_1_1, v5_0},
@@ -11,9 +12,8 @@ use super::{
     properties,
     protocol::{Protocol, RECEIVE_MAXIMUM, Violation, from_wire},
 };
-use crate::config::Anonymous;
 use crate::domain::{
-    message::{Message, Payload},
+    message::{Message, Payload, Properties, Qos},
     timestamp::Timestamp,
     topic::TopicName,
 };
@@ -22,12 +22,13 @@ use crate::domain::{
 const MAX_CLIENT_ID_BYTES: usize = 256;
 
 /// A CONNECT packet.
-#[derive(Debug)]
 pub(super) struct Connect {
     client_id: Box<str>,
     is_clean: bool,
     /// Seconds; zero for none.
     pub(super) keep_alive: u16,
+    pub(super) user_name: Option<Box<str>>,
+    pub(super) password: Option<Box<[u8]>>,
     will: Option<Will>,
     wants_session_expiry: bool,
     wants_authentication: bool,
@@ -37,23 +38,24 @@ pub(super) struct Connect {
 #[derive(Debug)]
 struct Will {
     topic: Box<str>,
-    message: WillMessage,
+    payload: Payload,
+    qos: Qos,
+    retain: bool,
+    properties: Option<Properties>,
 }
 
-#[derive(Debug)]
-struct WillMessage {
-    payload: Payload,
-    qos: crate::domain::message::Qos,
-    retain: bool,
-    properties: Option<crate::domain::message::Properties>,
+/// The client id that a client goes by.
+#[derive(Clone, Debug)]
+pub(super) struct ClientId {
+    pub(super) text: Arc<str>,
+    is_assigned: bool,
 }
 
 /// A client that may stay.
 #[derive(Debug)]
 pub(super) struct Admitted {
-    pub(super) client_id: Arc<str>,
+    pub(super) client_id: ClientId,
     pub(super) will: Option<Message>,
-    is_assigned: bool,
     wants_session_expiry: bool,
 }
 
@@ -61,6 +63,7 @@ pub(super) struct Admitted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     ClientId,
+    Credentials,
     NotAuthorized,
     AuthenticationMethod,
     WillTopic,
@@ -70,17 +73,17 @@ impl Connect {
     pub(super) fn from_v3(packet: &v3_1_1::Connect) -> Self {
         let will = packet.will_topic().map(|topic| Will {
             topic: topic.into(),
-            message: WillMessage {
-                payload: packet.will_payload().unwrap_or_default().to_vec().into(),
-                qos: from_wire(packet.will_qos()),
-                retain: packet.will_retain(),
-                properties: None,
-            },
+            payload: packet.will_payload().unwrap_or_default().to_vec().into(),
+            qos: from_wire(packet.will_qos()),
+            retain: packet.will_retain(),
+            properties: None,
         });
         Self {
             client_id: packet.client_id().into(),
             is_clean: packet.clean_session(),
             keep_alive: packet.keep_alive(),
+            user_name: packet.user_name().map(Into::into),
+            password: packet.password().map(Into::into),
             will,
             wants_session_expiry: false,
             wants_authentication: false,
@@ -92,18 +95,18 @@ impl Connect {
         let will_properties = properties::read(packet.will_props())?;
         let will = packet.will_topic().map(|topic| Will {
             topic: topic.into(),
-            message: WillMessage {
-                payload: packet.will_payload().unwrap_or_default().to_vec().into(),
-                qos: from_wire(packet.will_qos()),
-                retain: packet.will_retain(),
-                properties: will_properties,
-            },
+            payload: packet.will_payload().unwrap_or_default().to_vec().into(),
+            qos: from_wire(packet.will_qos()),
+            retain: packet.will_retain(),
+            properties: will_properties,
         });
         let has = |wanted: fn(&Property) -> bool| packet.props().iter().any(wanted);
         Ok(Self {
             client_id: packet.client_id().into(),
             is_clean: packet.clean_start(),
             keep_alive: packet.keep_alive(),
+            user_name: packet.user_name().map(Into::into),
+            password: packet.password().map(Into::into),
             will,
             wants_session_expiry: has(
                 |p| matches!(p, Property::SessionExpiryInterval(p) if p.val() != 0),
@@ -113,24 +116,10 @@ impl Connect {
         })
     }
 
-    /// Whether the client may stay. `may_publish` is asked about the will's topic.
-    pub(super) fn admit(
-        self,
-        peer: IpAddr,
-        anonymous: Anonymous,
-        now: Timestamp,
-        may_publish: impl Fn(&TopicName) -> bool,
-    ) -> Result<Admitted, Refusal> {
+    /// The client id it asks for, or one that it is given.
+    pub(super) fn client_id(&self) -> Result<ClientId, Refusal> {
         if self.wants_authentication {
             return Err(Refusal::AuthenticationMethod);
-        }
-        let is_welcome = match anonymous {
-            Anonymous::Never => false,
-            Anonymous::Loopback => peer.to_canonical().is_loopback(),
-            Anonymous::Always => true,
-        };
-        if !is_welcome {
-            return Err(Refusal::NotAuthorized);
         }
         let is_assigned = self.client_id.is_empty();
         let is_nameless = is_assigned && !self.is_v5 && !self.is_clean;
@@ -138,35 +127,50 @@ impl Connect {
         if is_nameless || MAX_CLIENT_ID_BYTES < self.client_id.len() || !is_text {
             return Err(Refusal::ClientId);
         }
-        let client_id: Arc<str> = if is_assigned {
+        let text = if is_assigned {
             format!("auto-{:016x}", fastrand::u64(..)).into()
         } else {
-            self.client_id.into()
+            (*self.client_id).into()
         };
-        let will = match self.will {
-            None => None,
-            Some(will) => {
-                let topic = TopicName::new(&will.topic).map_err(|_| Refusal::WillTopic)?;
-                if !may_publish(&topic) {
-                    return Err(Refusal::NotAuthorized);
-                }
-                Some(Message {
-                    topic,
-                    payload: will.message.payload,
-                    qos: will.message.qos,
-                    retain: will.message.retain,
-                    received_at: now,
-                    publisher: Arc::clone(&client_id),
-                    properties: will.message.properties.map(Arc::new),
-                })
+        Ok(ClientId { text, is_assigned })
+    }
+
+    /// Takes in a client that may stay. `may_publish` is asked about its will's topic.
+    pub(super) fn admit(
+        self,
+        client_id: ClientId,
+        now: Timestamp,
+        may_publish: impl Fn(&TopicName) -> bool,
+    ) -> Result<Admitted, Refusal> {
+        let message = |will: Will| {
+            let topic = TopicName::new(&will.topic).map_err(|_| Refusal::WillTopic)?;
+            if !may_publish(&topic) {
+                return Err(Refusal::NotAuthorized);
             }
+            Ok(Message {
+                topic,
+                payload: will.payload,
+                qos: will.qos,
+                retain: will.retain,
+                received_at: now,
+                publisher: Arc::clone(&client_id.text),
+                properties: will.properties.map(Arc::new),
+            })
         };
         Ok(Admitted {
+            will: self.will.map(message).transpose()?,
             client_id,
-            will,
-            is_assigned,
             wants_session_expiry: self.wants_session_expiry,
         })
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -186,8 +190,8 @@ impl Protocol {
         if admitted.wants_session_expiry {
             properties.extend(packet::SessionExpiryInterval::new(0).map(Into::into));
         }
-        if admitted.is_assigned {
-            let assigned = packet::AssignedClientIdentifier::new(&*admitted.client_id);
+        if admitted.client_id.is_assigned {
+            let assigned = packet::AssignedClientIdentifier::new(&*admitted.client_id.text);
             properties.extend(assigned.map(Into::into));
         }
         let connack = v5_0::Connack::builder()
@@ -203,6 +207,7 @@ impl Protocol {
         if self.is_v5() {
             let reason = match refusal {
                 Refusal::ClientId => ConnectReasonCode::ClientIdentifierNotValid,
+                Refusal::Credentials => ConnectReasonCode::BadUserNameOrPassword,
                 Refusal::NotAuthorized => ConnectReasonCode::NotAuthorized,
                 Refusal::AuthenticationMethod => ConnectReasonCode::BadAuthenticationMethod,
                 Refusal::WillTopic => ConnectReasonCode::TopicNameInvalid,
@@ -215,6 +220,7 @@ impl Protocol {
         }
         let code = match refusal {
             Refusal::ClientId => ConnectReturnCode::IdentifierRejected,
+            Refusal::Credentials => ConnectReturnCode::BadUserNameOrPassword,
             _ => ConnectReturnCode::NotAuthorized,
         };
         let connack = v3_1_1::Connack::builder()

@@ -30,7 +30,8 @@ use prometheus::IntCounter;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Anonymous, Ingest, Mqtt};
+use crate::access::Access;
+use crate::config::{Ingest, Mqtt};
 use crate::ingest::{Submission, SubmissionQueue};
 use crate::metrics::Metrics;
 
@@ -47,7 +48,7 @@ struct Shared {
     /// By QoS.
     messages_in: [IntCounter; 3],
     messages_out: [IntCounter; 3],
-    anonymous: Anonymous,
+    access: Arc<Access>,
     /// Bytes.
     max_packet: u32,
 }
@@ -75,6 +76,7 @@ impl Broker {
         ingest: &Ingest,
         hub: Arc<Hub>,
         submissions: SubmissionQueue,
+        access: Arc<Access>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let counters = |direction| {
@@ -86,7 +88,7 @@ impl Broker {
             submissions,
             messages_in: counters("in"),
             messages_out: counters("out"),
-            anonymous: config.anonymous,
+            access,
             max_packet: config.max_packet,
             metrics,
         };

@@ -58,6 +58,7 @@ pub(super) enum Granted {
     FilterInvalid,
     SharedNotSupported,
     QuotaExceeded,
+    NotAuthorized,
 }
 
 /// The answer to one entry of an UNSUBSCRIBE.
@@ -151,6 +152,7 @@ impl Protocol {
                 Granted::FilterInvalid => SubackReasonCode::TopicFilterInvalid,
                 Granted::SharedNotSupported => SubackReasonCode::SharedSubscriptionsNotSupported,
                 Granted::QuotaExceeded => SubackReasonCode::QuotaExceeded,
+                Granted::NotAuthorized => SubackReasonCode::NotAuthorized,
             });
             let suback = v5_0::Suback::builder()
                 .packet_id(packet_id)

@@ -1,6 +1,5 @@
 //! What the connection does about the packets that a client sent.
 
-use std::mem;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -10,11 +9,12 @@ use super::Connection;
 use crate::broker::acknowledge::{Goodbye, Leave};
 use crate::broker::protocol::{Incoming, Publish, Violation};
 use crate::broker::session::{Ack, AckReason, Release};
-use crate::broker::subscribe::{Subscribe, Unsubscribe};
+use crate::broker::subscribe::{Granted, Subscribe, Unsubscribe};
 use crate::broker::turn::Turn;
 use crate::broker::wire::End;
 use crate::clock;
 use crate::domain::message::{Message, Qos};
+use crate::domain::topic::TopicName;
 use crate::ingest::{Refused, Submission};
 use crate::store::Committed;
 
@@ -79,7 +79,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         check_filters(subscribe.packet_id, subscribe.entries.len())?;
         let mut granted = Vec::with_capacity(subscribe.entries.len());
         for entry in subscribe.entries {
-            granted.push(self.shared.hub.subscribe(&mut self.member, entry));
+            let is_allowed = entry
+                .filter
+                .as_ref()
+                .is_ok_and(|filter| self.rights.grants().may_subscribe(filter));
+            granted.push(if is_allowed || entry.filter.is_err() {
+                self.shared.hub.subscribe(&mut self.member, entry)
+            } else {
+                Granted::NotAuthorized
+            });
         }
         self.wire.protocol.suback(subscribe.packet_id, &granted);
         Ok(())
@@ -112,14 +120,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             publisher: Arc::clone(&self.member.client_id),
             properties: publish.properties,
         };
-        let reason = self.shared.intake.take(message, &mut turn.submission);
+        let reason = if self.rights.grants().may_publish(&topic) {
+            self.shared.intake.take(message, &mut turn.submission)
+        } else {
+            AckReason::NotAuthorized
+        };
         if reason == AckReason::NotAuthorized {
-            let dropped = &self.shared.metrics.mqtt_dropped;
-            dropped.with_label_values(&["not_authorized"]).inc();
-            if !mem::replace(&mut self.has_warned, true) {
-                let client_id = &*self.member.client_id;
-                tracing::warn!(client_id, %topic, "publish refused: the topic is the gateway's own; said once a connection");
-            }
+            self.note_refused(topic);
         }
         if publish.qos != Qos::AtMostOnce {
             turn.acks.push(Ack {
@@ -134,6 +141,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             });
         }
         Ok(())
+    }
+
+    /// Counts a publish that was refused, and says it once for each topic.
+    fn note_refused(&mut self, topic: TopicName) {
+        const MAX_TOPICS: usize = 100;
+        let dropped = &self.shared.metrics.mqtt_dropped;
+        dropped.with_label_values(&["not_authorized"]).inc();
+        if self.warned_of.len() < MAX_TOPICS && self.warned_of.insert(topic.clone()) {
+            let client_id = &*self.member.client_id;
+            tracing::warn!(client_id, %topic, "publish refused: the client may not; said once for a topic");
+        }
     }
 
     /// Answers the first turn, now that it is on disk, and those behind it that wait for nothing.

@@ -40,6 +40,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     /// Sends one message; true if it now waits for its acknowledgement under `packet_id`.
     fn send(&mut self, delivery: &Delivery, packet_id: u16, now: Timestamp) -> bool {
+        if !self.rights.grants().may_receive(&delivery.message.topic) {
+            let dropped = &self.shared.metrics.mqtt_dropped;
+            dropped.with_label_values(&["not_authorized"]).inc();
+            return false;
+        }
         if self.wire.protocol.publish(delivery, packet_id, now) == 0 {
             let dropped = &self.shared.metrics.mqtt_dropped;
             dropped.with_label_values(&["not_sendable"]).inc();

@@ -2,10 +2,12 @@
 //! to the client. It stops reading while the committer is behind, so that TCP pushes back.
 
 mod act;
+mod admit;
 mod close;
 mod deliver;
+mod rights;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -16,24 +18,20 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
+use self::rights::Rights;
 use super::Shared;
 use super::acknowledge::Goodbye;
-use super::connect::{Admitted, Connect};
 use super::hub::Member;
-use super::intake::Intake;
 use super::protocol::{Incoming, RECEIVE_MAXIMUM};
 use super::session::Session;
 use super::turn::Owed;
 use super::wire::{End, MAX_SEND_BYTES, Wire};
-use crate::clock;
-use crate::domain::message::Message;
+use crate::domain::topic::TopicName;
 use crate::ingest::{Refused, Stopped};
 use crate::store::Committed;
 
 /// A client has so long to send its CONNECT.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Who takes over a client id waits so long for the last word of the former connection.
-const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Reads whose answer may be owed at once.
 const MAX_TURNS: usize = RECEIVE_MAXIMUM as usize;
 
@@ -63,59 +61,14 @@ pub(super) async fn serve<R, W>(
         }
         Err(_) => return tracing::debug!(%peer, "no CONNECT in time"),
     };
-    if let Some((mut connection, will)) = admit(wire, *connect, peer, shared).await {
+    let admitted = tokio::select! {
+        admitted = admit::admit(wire, *connect, peer, shared) => admitted,
+        () = stop.cancelled() => return,
+    };
+    if let Some((mut connection, will)) = admitted {
         let Err(end) = connection.run(incoming, &stop).await;
         connection.close(end, will).await;
     }
-}
-
-/// Greets a client that may stay, and sends away one that may not.
-async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
-    mut wire: Wire<R, W>,
-    connect: Connect,
-    peer: IpAddr,
-    shared: Arc<Shared>,
-) -> Option<(Connection<R, W>, Option<Message>)> {
-    let keep_alive = connect.keep_alive;
-    let admitted = connect.admit(peer, shared.anonymous, clock::now(), Intake::may_publish);
-    let admitted = match admitted {
-        Ok(admitted) => admitted,
-        Err(refusal) => {
-            tracing::info!(%peer, ?refusal, "client refused");
-            wire.protocol.refuse(refusal);
-            wire.flush_and_close().await;
-            return None;
-        }
-    };
-    let (member, former) = shared.hub.join(Arc::clone(&admitted.client_id));
-    if let Some(former) = former {
-        // Its will is about the past: it must not come after what the newcomer says. A former connection that is stuck
-        // is not waited for longer.
-        time::timeout(TAKEOVER_TIMEOUT, former.gone()).await.ok();
-    }
-    wire.protocol.accept(&admitted);
-    if wire.protocol.out.is_empty() {
-        tracing::info!(%peer, "client refused: its Maximum Packet Size leaves no room for CONNACK");
-        return None;
-    }
-    let Admitted {
-        client_id, will, ..
-    } = admitted;
-    tracing::debug!(%peer, %client_id, "client connected");
-    let connection = Connection {
-        _counted: Counted::new(&shared),
-        member,
-        wire,
-        shared,
-        session: Session::default(),
-        owed: VecDeque::new(),
-        unsent: None,
-        // MQTT 5.0, section 3.1.2.10: one and a half times the keep alive.
-        keep_alive: Duration::from_millis(u64::from(keep_alive) * 1500),
-        last_packet: Instant::now(),
-        has_warned: false,
-    };
-    Some((connection, will))
 }
 
 /// A submission on its way into the committer's queue. Kept whole, so that it does not lose its place there.
@@ -125,6 +78,7 @@ struct Connection<R, W> {
     wire: Wire<R, W>,
     shared: Arc<Shared>,
     member: Member,
+    rights: Rights,
     session: Session,
     /// Turns whose answer is owed, in their order.
     owed: VecDeque<Owed>,
@@ -133,7 +87,8 @@ struct Connection<R, W> {
     /// Zero for none.
     keep_alive: Duration,
     last_packet: Instant,
-    has_warned: bool,
+    /// Topics of publishes that were refused, each said once.
+    warned_of: HashSet<TopicName>,
     _counted: Counted,
 }
 
@@ -204,6 +159,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                         return Err(End::Said(Goodbye::KeepAliveTimeout));
                     }
                     deadline.as_mut().reset(until);
+                }
+                () = self.rights.changed() => {
+                    if !self.rights.renew(&self.shared.access) {
+                        return Err(End::Said(Goodbye::NotAuthorized));
+                    }
                 }
                 () = stop.cancelled(), if !is_stopping => {}
             }

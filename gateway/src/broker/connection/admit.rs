@@ -1,0 +1,95 @@
+//! Whether a client may stay: its password, its client id, its will.
+
+use std::collections::{HashSet, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{self, Instant};
+
+use super::rights::Rights;
+use super::{Connection, Counted};
+use crate::access::{Denied, failed_login_delay};
+use crate::broker::Shared;
+use crate::broker::connect::{Admitted, Connect, Refusal};
+use crate::broker::intake::Intake;
+use crate::broker::session::Session;
+use crate::broker::wire::Wire;
+use crate::clock;
+use crate::domain::message::Message;
+
+/// Who takes over a client id waits so long for the last word of the former connection.
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Greets a client that may stay, with its will, and sends away one that may not.
+pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    mut wire: Wire<R, W>,
+    connect: Connect,
+    peer: IpAddr,
+    shared: Arc<Shared>,
+) -> Option<(Connection<R, W>, Option<Message>)> {
+    let keep_alive = connect.keep_alive;
+    let (admitted, rights) = match judge(connect, peer, &shared).await {
+        Ok(judged) => judged,
+        Err(refusal) => {
+            tracing::info!(%peer, ?refusal, "client refused");
+            wire.protocol.refuse(refusal);
+            wire.flush_and_close().await;
+            return None;
+        }
+    };
+    let client_id = Arc::clone(&admitted.client_id.text);
+    let (member, former) = shared.hub.join(Arc::clone(&client_id));
+    if let Some(former) = former {
+        // Its will is about the past: it must not come after what the newcomer says. A former connection that is stuck
+        // is not waited for longer.
+        time::timeout(TAKEOVER_TIMEOUT, former.gone()).await.ok();
+    }
+    wire.protocol.accept(&admitted);
+    if wire.protocol.out.is_empty() {
+        tracing::info!(%peer, "client refused: its Maximum Packet Size leaves no room for CONNACK");
+        return None;
+    }
+    tracing::debug!(%peer, %client_id, "client connected");
+    let connection = Connection {
+        _counted: Counted::new(&shared),
+        member,
+        rights,
+        wire,
+        shared,
+        session: Session::default(),
+        owed: VecDeque::new(),
+        unsent: None,
+        // MQTT 5.0, section 3.1.2.10: one and a half times the keep alive.
+        keep_alive: Duration::from_millis(u64::from(keep_alive) * 1500),
+        last_packet: Instant::now(),
+        warned_of: HashSet::new(),
+    };
+    Some((connection, admitted.will))
+}
+
+/// The password is checked first, so that nobody without one learns what else would be wrong.
+async fn judge(
+    connect: Connect,
+    peer: IpAddr,
+    shared: &Shared,
+) -> Result<(Admitted, Rights), Refusal> {
+    let asked_at = Instant::now();
+    let client_id = connect.client_id()?;
+    let (name, password) = (connect.user_name.as_deref(), connect.password.as_deref());
+    let identity = match shared.access.admit(peer, name, password).await {
+        Ok(identity) => identity,
+        Err(Denied::Anonymous) => return Err(Refusal::NotAuthorized),
+        Err(Denied::Credentials) => {
+            // From the CONNECT on, so that the answer does not tell how long the check took.
+            time::sleep_until(asked_at + failed_login_delay()).await;
+            return Err(Refusal::Credentials);
+        }
+    };
+    let rights = Rights::of(identity, &client_id.text, &shared.access);
+    let rights = rights.ok_or(Refusal::Credentials)?;
+    let may_publish = |topic: &_| Intake::may_publish(topic) && rights.grants().may_publish(topic);
+    let admitted = connect.admit(client_id, clock::now(), may_publish)?;
+    Ok((admitted, rights))
+}
