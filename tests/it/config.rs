@@ -166,6 +166,10 @@ fn a_variable_wins_over_the_file_in_a_run() {
     finish(command).is_refused(70, &[&address]);
     // Addresses are taken before the store is opened: nothing is left behind.
     assert!(!elsewhere.exists() && !site.path("gateway.db").exists());
+    drop(taken);
+    let site = site.environment("EDGE_GATEWAY_STORE__PATH", elsewhere.to_str().unwrap());
+    assert_eq!(site.start().stop().code(), Some(0));
+    assert!(elsewhere.exists() && !site.path("gateway.db").exists());
 }
 
 #[test]
