@@ -1,6 +1,7 @@
 //! Black-box tests of the real binary: modules are named by the promise they hold the gateway to.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod access;
 mod api;
 mod config;
 mod durability;

@@ -56,6 +56,8 @@ pub(crate) struct Connect<'t> {
     /// Flips bits of the flags.
     pub(crate) wrong_flags: u8,
     pub(crate) will: Option<Publish>,
+    /// User name and password.
+    pub(crate) credentials: Option<(&'t str, &'t str)>,
     pub(crate) properties: Vec<Property>,
 }
 
@@ -69,8 +71,14 @@ impl<'t> Connect<'t> {
             keep_alive: 0,
             wrong_flags: 0,
             will: None,
+            credentials: None,
             properties: Vec::new(),
         }
+    }
+
+    pub(crate) fn credentials(mut self, name: &'t str, password: &'t str) -> Self {
+        self.credentials = Some((name, password));
+        self
     }
 
     pub(crate) fn will(mut self, will: Publish) -> Self {
@@ -88,6 +96,9 @@ impl<'t> Connect<'t> {
         if let Some(will) = &self.will {
             flags |= 0x04 | will.qos << 3 | u8::from(will.is_retained) << 5;
         }
+        if self.credentials.is_some() {
+            flags |= 0xc0;
+        }
         let mut body = string(self.protocol_name.as_bytes());
         body.extend([self.version, flags ^ self.wrong_flags]);
         body.extend(self.keep_alive.to_be_bytes());
@@ -97,6 +108,10 @@ impl<'t> Connect<'t> {
             write_properties(self.version, &will.properties, &mut body);
             body.extend(string(will.topic.as_bytes()));
             body.extend(string(&will.payload));
+        }
+        if let Some((name, password)) = self.credentials {
+            body.extend(string(name.as_bytes()));
+            body.extend(string(password.as_bytes()));
         }
         packet(0x10, &body)
     }

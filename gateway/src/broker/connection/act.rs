@@ -24,6 +24,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         if !incoming.is_empty() {
             self.last_packet = Instant::now();
         }
+        if self.rights.have_changed() {
+            self.renew_rights()?;
+        }
         let mut turn = Turn::default();
         let acted = incoming
             .drain(..)
@@ -36,6 +39,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             None => self.settle_free(),
         }
         acted
+    }
+
+    /// Asks what the client may do now.
+    pub(super) fn renew_rights(&mut self) -> Result<(), End> {
+        if self.rights.renew(&self.shared.access) {
+            Ok(())
+        } else {
+            Err(End::Said(Goodbye::NotAuthorized))
+        }
     }
 
     /// Policy of the queue: what is owed an answer waits for room, what is all of QoS 0 is dropped and counted.
@@ -126,7 +138,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             AckReason::NotAuthorized
         };
         if reason == AckReason::NotAuthorized {
-            self.note_refused(topic);
+            self.note_refused(&topic);
         }
         if publish.qos != Qos::AtMostOnce {
             turn.acks.push(Ack {
@@ -144,7 +156,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     }
 
     /// Counts a publish that was refused, and says it once for each topic.
-    fn note_refused(&mut self, topic: TopicName) {
+    fn note_refused(&mut self, topic: &TopicName) {
         const MAX_TOPICS: usize = 100;
         let dropped = &self.shared.metrics.mqtt_dropped;
         dropped.with_label_values(&["not_authorized"]).inc();

@@ -160,11 +160,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     }
                     deadline.as_mut().reset(until);
                 }
-                () = self.rights.changed() => {
-                    if !self.rights.renew(&self.shared.access) {
-                        return Err(End::Said(Goodbye::NotAuthorized));
-                    }
-                }
+                () = self.rights.changed() => self.renew_rights()?,
                 () = stop.cancelled(), if !is_stopping => {}
             }
         }

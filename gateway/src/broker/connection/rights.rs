@@ -32,6 +32,11 @@ impl Rights {
         &self.grants
     }
 
+    /// Whether users or ACL were read anew.
+    pub(super) fn have_changed(&self) -> bool {
+        self.changes.has_changed().unwrap_or(false)
+    }
+
     /// Waits until users or ACL were read anew. Cancel safe.
     pub(super) async fn changed(&mut self) {
         if self.changes.changed().await.is_err() {
