@@ -89,6 +89,17 @@ impl Hub {
         0 < self.subscription_count.load(Ordering::Relaxed)
     }
 
+    /// How many subscriptions there are.
+    pub(super) fn subscription_count(&self) -> u64 {
+        self.subscription_count.load(Ordering::Relaxed) as u64
+    }
+
+    /// How many topics have a retained message.
+    pub(super) fn retained_count(&self) -> u64 {
+        let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
+        retained.len() as u64
+    }
+
     /// Hands a message to all who subscribe to its topic, and retains it if it asks for that.
     pub fn publish(&self, message: Message) {
         let message = Arc::new(message);

@@ -2,7 +2,7 @@
 //!
 //! `listener` accepts, `connection` moves bytes, `protocol` (with `connect`, `subscribe`, `acknowledge` and
 //! `properties`) reads and writes packets, `session` keeps what is owed, `intake` tells readings from other messages,
-//! `hub` (with `subscriptions`, `retained` and `queue`) brings messages to their subscribers.
+//! `hub` (with `subscriptions`, `retained` and `queue`) brings messages to their subscribers, `sys` says how it goes.
 //!
 //! Absent on purpose: a PUBACK or PUBREC of a reading without its `Committed`; a publisher that waits for a subscriber;
 //! a queue without a bound.
@@ -21,6 +21,7 @@ mod retained;
 mod session;
 mod subscribe;
 mod subscriptions;
+mod sys;
 mod turn;
 mod wire;
 
@@ -100,6 +101,10 @@ impl Broker {
 
     /// Serves clients until `stop`; returns when all of them are gone.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
-        listener::run(listener, self.shared, self.max_connections, stop).await;
+        let sys = sys::run(Arc::clone(&self.shared), stop.clone());
+        tokio::join!(
+            sys,
+            listener::run(listener, self.shared, self.max_connections, stop)
+        );
     }
 }

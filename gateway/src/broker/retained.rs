@@ -47,6 +47,11 @@ impl RetainedMessages {
         true
     }
 
+    /// How many topics have one.
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
     /// The next messages of a filter's topics that have not expired, after `after` in the order of topics, and where to
     /// go on. Looks at so many topics at the most that nobody has to wait for it.
     pub(super) fn next_page(

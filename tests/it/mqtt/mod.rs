@@ -8,6 +8,7 @@ mod quality;
 mod readings;
 mod retained;
 mod subscriptions;
+mod sys;
 mod wills;
 
 use crate::support::{Gateway, Site};

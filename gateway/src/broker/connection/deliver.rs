@@ -10,9 +10,22 @@ use crate::domain::message::Qos;
 use crate::domain::timestamp::Timestamp;
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
-    /// Moves messages from the queue to the send buffer, as far as there is room for them.
+    /// Moves messages from the queue to the send buffer, as far as there is room for them; then retained ones.
     pub(super) fn deliver(&mut self) {
         let now = clock::now();
+        self.deliver_queued(now);
+        if !self.member.queue.is_empty() {
+            return;
+        }
+        let is_more = self.shared.hub.send_retained(&mut self.member);
+        self.deliver_queued(now);
+        if is_more {
+            // The rest comes in another turn, so that nobody has to wait for it.
+            self.member.queue.nudge();
+        }
+    }
+
+    fn deliver_queued(&mut self, now: Timestamp) {
         while self.wire.protocol.out.len() < MAX_SEND_BYTES {
             let may_be_acknowledged = self.session.has_room_in_flight();
             let packet_id = may_be_acknowledged
@@ -31,10 +44,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             if delivery.is_none() {
                 break;
             }
-        }
-        if self.member.queue.is_empty() && self.shared.hub.send_retained(&mut self.member) {
-            // The rest comes in another turn, so that nobody has to wait for it.
-            self.member.queue.nudge();
         }
     }
 
