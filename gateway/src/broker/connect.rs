@@ -101,6 +101,10 @@ impl Connect {
             properties: will_properties,
         });
         let has = |wanted: fn(&Property) -> bool| packet.props().iter().any(wanted);
+        let wants_authentication = has(|p| matches!(p, Property::AuthenticationMethod(_)));
+        if !wants_authentication && has(|p| matches!(p, Property::AuthenticationData(_))) {
+            return Err(Violation("authentication data without a method"));
+        }
         Ok(Self {
             client_id: packet.client_id().into(),
             is_clean: packet.clean_start(),
@@ -111,7 +115,7 @@ impl Connect {
             wants_session_expiry: has(
                 |p| matches!(p, Property::SessionExpiryInterval(p) if p.val() != 0),
             ),
-            wants_authentication: has(|p| matches!(p, Property::AuthenticationMethod(_))),
+            wants_authentication,
             is_v5: true,
         })
     }

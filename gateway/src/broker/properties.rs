@@ -15,6 +15,14 @@ pub(super) fn read(properties: &[Property]) -> Result<Option<Properties>, Violat
     let mut read = Properties::default();
     for property in properties {
         match property {
+            // Only the server tells these (MQTT 5.0, section 3.3.4).
+            Property::SubscriptionIdentifier(_) => {
+                return Err(Violation("a subscription identifier from a client"));
+            }
+            // Section 3.3.2.3.5.
+            Property::ResponseTopic(p) if p.val().contains(['+', '#']) => {
+                return Err(Violation("a wildcard in a response topic"));
+            }
             Property::PayloadFormatIndicator(p) => read.payload_is_utf8 = Some(p.val() == 1),
             Property::MessageExpiryInterval(p) => read.message_expiry = Some(p.val()),
             Property::ContentType(p) => read.content_type = Some(p.val().into()),

@@ -8,7 +8,7 @@ use mqtt_protocol_core::mqtt::{
     common::Cursor,
     connection::{ConnectionOptions, Event},
     packet::{GenericPacketTrait, Packet, Qos as WireQos, v3_1_1, v5_0},
-    result_code::{DisconnectReasonCode, MqttError, PubrecReasonCode},
+    result_code::{ConnectReturnCode, DisconnectReasonCode, MqttError, PubrecReasonCode},
     role,
 };
 
@@ -111,6 +111,9 @@ impl Protocol {
             Event::RequestSendPacket { packet, .. } => match packet {
                 Packet::V3_1_1Pubrec(p) => into.push(Incoming::PublishAgain(p.packet_id())),
                 Packet::V5_0Pubrec(p) => into.push(Incoming::PublishAgain(p.packet_id())),
+                // Its answer to a malformed CONNECT; there is no code that says so (MQTT 3.1.1, section 3.1.4).
+                Packet::V3_1_1Connack(p) if p.return_code() == ConnectReturnCode::NotAuthorized => {
+                }
                 other => self.out.append(&mut bytes_of(&other)),
             },
             Event::NotifyError(error) => {

@@ -38,6 +38,8 @@ pub(super) struct Wire<R, W> {
     pub(super) writer: W,
     pub(super) protocol: Protocol,
     pub(super) buffer: Vec<u8>,
+    /// What was wrong behind the CONNECT in the same read: the client is answered first.
+    pub(super) deferred: Option<End>,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
@@ -48,6 +50,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
             writer,
             protocol: Protocol::new(max_packet),
             buffer: vec![0; READ_BYTES],
+            deferred: None,
         }
     }
 
@@ -58,7 +61,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
     ) -> Result<Box<Connect>, End> {
         while incoming.is_empty() {
             let count = self.reader.read(&mut self.buffer).await;
-            self.take(&count, incoming)?;
+            let taken = self.take(&count, incoming);
+            if incoming.is_empty() {
+                taken?;
+            } else {
+                self.deferred = taken.err();
+            }
         }
         match incoming.remove(0) {
             Incoming::Connect(connect) => Ok(connect),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{serve, serve_at};
 use crate::support::Site;
 use crate::support::frames::{
-    BOTH, CONNACK, Connect, Publish, V5, V311, disconnect, packet, ping, subscribe,
+    BOTH, CONNACK, Connect, PUBACK, Publish, V5, V311, disconnect, packet, ping, subscribe,
 };
 use crate::support::properties::{ASSIGNED_CLIENT_ID, Property, SESSION_EXPIRY};
 use crate::support::raw::{Raw, refusal};
@@ -230,6 +230,28 @@ fn reserved_and_contradictory_connect_flags_close_the_connection() {
             let mut client = Raw::open(gateway, version);
             client.send(&Connect::new(version, "a").will(will).bytes());
             assert_eq!(client.rest(), [], "a will of QoS 3");
+        }
+    });
+}
+
+#[test]
+fn what_stands_before_a_violation_in_one_segment_is_answered_and_the_will_is_published() {
+    serve(|gateway| {
+        for version in BOTH {
+            let mut watcher = Raw::connect(gateway, version, "watcher");
+            watcher.subscribe("#", 1);
+            let will = Publish::new("wills/a", "gone").qos(1, 0);
+            let mut segment = Connect::new(version, "a").will(will).bytes();
+            segment.extend(Publish::new("plain/a", "said").qos(1, 7).bytes(version));
+            // Reserved packet type 0.
+            segment.extend([0x00, 0x00]);
+            let mut client = Raw::open(gateway, version);
+            client.send(&segment);
+            assert_eq!(client.connack().0, 0);
+            assert_eq!(client.acknowledged(PUBACK), (7, 0));
+            client.rest();
+            assert_eq!(watcher.text(), "said");
+            assert_eq!(watcher.text(), "gone");
         }
     });
 }

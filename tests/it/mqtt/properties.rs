@@ -4,7 +4,7 @@ use super::serve;
 use crate::support::frames::{Connect, PUBACK, Publish, V5, V311, ack};
 use crate::support::properties::{
     CONTENT_TYPE, CORRELATION_DATA, MESSAGE_EXPIRY, PAYLOAD_FORMAT, Property, RECEIVE_MAXIMUM,
-    RESPONSE_TOPIC,
+    RESPONSE_TOPIC, SUBSCRIPTION_ID,
 };
 use crate::support::raw::Raw;
 
@@ -133,5 +133,24 @@ fn a_message_that_expires_while_it_waits_is_not_delivered() {
         }
         slow.send(&ack(PUBACK, first.packet_id));
         assert_eq!(slow.text(), "last");
+    });
+}
+
+#[test]
+fn a_property_that_a_client_may_not_send_closes_the_connection() {
+    serve(|gateway| {
+        for property in [
+            Property::text(RESPONSE_TOPIC, "answers/+"),
+            Property::text(RESPONSE_TOPIC, "answers/#"),
+            Property::Byte(SUBSCRIPTION_ID, 1),
+        ] {
+            let mut client = Raw::connect(gateway, V5, "a");
+            let publish = Publish {
+                properties: vec![property],
+                ..Publish::new("plain/a", "x")
+            };
+            client.send(&publish.bytes(V5));
+            assert_eq!(client.rest(), [], "{publish:?}");
+        }
     });
 }

@@ -116,6 +116,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     ) -> Result<Infallible, End> {
         let mut incoming = first;
         self.handle(&mut incoming)?;
+        if let Some(end) = self.wire.deferred.take() {
+            return Err(end);
+        }
         let deadline = time::sleep(self.keep_alive);
         tokio::pin!(deadline);
         let queue = Arc::clone(&self.member.queue);
