@@ -1,9 +1,6 @@
 //! A point in time, in milliseconds since 1970-01-01T00:00:00Z. Where it comes from (the clock, a payload) is not this file's business.
 
-use std::{
-    ops::{Add, Sub},
-    time::Duration,
-};
+use std::{ops::Sub, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,15 +28,6 @@ impl Timestamp {
     /// Whether a reading may carry it: from 1970 up to, not including, 2200.
     pub fn is_plausible(self) -> bool {
         (Self::MIN..Self::MAX).contains(&self)
-    }
-}
-
-impl Add<Duration> for Timestamp {
-    type Output = Self;
-
-    fn add(self, duration: Duration) -> Self {
-        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_add(millis))
     }
 }
 
