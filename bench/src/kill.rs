@@ -66,7 +66,7 @@ fn measure(subject: &Subject, shape: Shape, kill_after: usize, parent: &Path) ->
         .keeps(folder.path())
         .context("this server stores nothing")?;
     let acked = Load::prepare(address, shape)?.run_and_kill(kill_after, || server.kill())?;
-    let found = stored.seqs()?;
+    let found = stored.open()?.seqs()?;
     let lost = acked.iter().filter(|seq| !found.contains(seq)).count();
     folder
         .close()

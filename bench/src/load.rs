@@ -102,8 +102,11 @@ impl Load {
         Ok(Self { poll, clients })
     }
 
-    /// Publishes everything and returns after the last ack.
-    pub(crate) fn run(mut self) -> Result<Outcome> {
+    /// Publishes everything, calls `at_last_ack` at that moment, and returns what both gave.
+    pub(crate) fn run<T>(
+        mut self,
+        at_last_ack: impl FnOnce() -> Result<T>,
+    ) -> Result<(Outcome, T)> {
         let started = Instant::now();
         let mut tally = Tally {
             acked: 0,
@@ -119,12 +122,14 @@ impl Load {
                 .step(&mut events, &mut tally)
                 .with_context(|| format!("{} readings acked so far", tally.acked))?;
         }
-        Ok(Outcome {
+        let seen = at_last_ack()?;
+        let outcome = Outcome {
             acked: tally.acked,
             out_of_order: tally.out_of_order,
             took: tally.last_ack - started,
             latency_ns: tally.latency_ns,
-        })
+        };
+        Ok((outcome, seen))
     }
 
     /// Publishes until `kill_after` readings are acked, kills the server, and returns which readings it had acked.

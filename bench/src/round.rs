@@ -61,18 +61,22 @@ fn flood(
     folder: &Path,
 ) -> Result<Round> {
     let Some((stored, sink)) = subject.keeps(folder) else {
-        return load(server, address, shape);
+        return Ok(load(server, address, shape, || Ok(()))?.0);
     };
     let pid = server.pid();
+    // Open beforehand, so that the count is that of the last ack and not of a while later.
+    let file = stored.open()?;
     let (written_before, cloud_before) = (process::written_bytes(pid)?, sink.taken());
-    let round = load(server, address, shape)?;
+    let (round, (at_last_ack, cloud)) = load(server, address, shape, || {
+        Ok((file.count()?, sink.taken().since(cloud_before)))
+    })?;
     let kept = Kept {
-        cloud: sink.taken().since(cloud_before),
-        stored: stored.count()?,
+        stored: at_last_ack,
         written_bytes: process::written_bytes(pid)? - written_before,
+        cloud,
         stored_later: {
             thread::sleep(LATER);
-            stored.count()?
+            file.count()?
         },
     };
     Ok(Round {
@@ -81,28 +85,35 @@ fn flood(
     })
 }
 
-fn load(server: &Server, address: SocketAddr, shape: Shape) -> Result<Round> {
+fn load<T>(
+    server: &Server,
+    address: SocketAddr,
+    shape: Shape,
+    at_last_ack: impl FnOnce() -> Result<T>,
+) -> Result<(Round, T)> {
     let pid = server.pid();
     thread::sleep(SETTLE);
     let idle_kib = process::resident_kib(pid)?;
     let load = Load::prepare(address, shape)?;
     let (server_cpu_before, generator_cpu_before) =
         (process::cpu_time(pid)?, process::own_thread_cpu_time()?);
-    let outcome = load.run()?;
-    let (server_cpu_after, generator_cpu_after) =
-        (process::cpu_time(pid)?, process::own_thread_cpu_time()?);
+    let (outcome, (server_cpu_after, generator_cpu_after, seen)) = load.run(|| {
+        let (server_cpu, own_cpu) = (process::cpu_time(pid)?, process::own_thread_cpu_time()?);
+        Ok((server_cpu, own_cpu, at_last_ack()?))
+    })?;
     ensure!(
         outcome.acked == shape.readings,
         "{} of {} readings were acked",
         outcome.acked,
         shape.readings
     );
-    Ok(Round {
+    let round = Round {
         outcome,
         idle_kib,
         peak_kib: process::peak_resident_kib(pid)?,
         server_cpu: server_cpu_after - server_cpu_before,
         generator_cpu: generator_cpu_after - generator_cpu_before,
         kept: None,
-    })
+    };
+    Ok((round, seen))
 }
