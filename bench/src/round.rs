@@ -1,6 +1,11 @@
 //! One server, fresh, under one load: what is measured, and in which order.
 
-use std::{net::SocketAddr, path::Path, thread, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -15,8 +20,9 @@ use crate::{
 
 /// A server that listens is left alone so long before it counts as idle.
 const SETTLE: Duration = Duration::from_millis(500);
-/// After so long what a server has stored is counted again.
-pub(crate) const LATER: Duration = Duration::from_secs(5);
+/// After so long what a server has stored is counted for the last time.
+const LATER: Duration = Duration::from_secs(5);
+const STORED_POLL: Duration = Duration::from_millis(10);
 
 /// What was seen of one server in one round.
 pub(crate) struct Round {
@@ -34,6 +40,8 @@ pub(crate) struct Kept {
     /// When the last ack came.
     pub(crate) stored: u64,
     pub(crate) stored_later: u64,
+    /// From the last ack until every acked reading was stored, if that came.
+    pub(crate) lag: Option<Duration>,
     pub(crate) written_bytes: u64,
     /// What the cloud had taken when the last ack came.
     pub(crate) cloud: Taken,
@@ -67,17 +75,24 @@ fn flood(
     // Open beforehand, so that the count is that of the last ack and not of a while later.
     let file = stored.open()?;
     let (written_before, cloud_before) = (process::written_bytes(pid)?, sink.taken());
-    let (round, (at_last_ack, cloud)) = load(server, address, shape, || {
-        Ok((file.count()?, sink.taken().since(cloud_before)))
+    let (round, (last_ack, at_last_ack, cloud)) = load(server, address, shape, || {
+        let (last_ack, cloud) = (Instant::now(), sink.taken().since(cloud_before));
+        Ok((last_ack, file.count()?, cloud))
     })?;
+    let mut lag = (at_last_ack == round.outcome.acked).then_some(Duration::ZERO);
+    while lag.is_none() && last_ack.elapsed() < LATER {
+        thread::sleep(STORED_POLL);
+        let after = last_ack.elapsed();
+        lag = (file.count()? == round.outcome.acked).then_some(after);
+    }
+    let written_bytes = process::written_bytes(pid)? - written_before;
+    thread::sleep(LATER.saturating_sub(last_ack.elapsed()));
     let kept = Kept {
         stored: at_last_ack,
-        written_bytes: process::written_bytes(pid)? - written_before,
+        stored_later: file.count()?,
+        lag,
+        written_bytes,
         cloud,
-        stored_later: {
-            thread::sleep(LATER);
-            file.count()?
-        },
     };
     Ok(Round {
         kept: Some(kept),

@@ -86,6 +86,14 @@ pub(crate) const KEPT: &[Column] = &[
         show: whole,
     },
     Column {
+        title: "readings stored/s",
+        value: |round| {
+            let until_stored = round.outcome.took + round.kept.as_ref()?.lag?;
+            Some(round.outcome.acked as f64 / until_stored.as_secs_f64())
+        },
+        show: whole,
+    },
+    Column {
         title: "bytes written per reading",
         value: |round| Some(round.kept.as_ref()?.written_bytes as f64 / round.outcome.acked as f64),
         show: whole,

@@ -26,8 +26,9 @@ use crate::{
     store::{self, Work},
 };
 
-/// Pieces of work that may wait for SQLite. When it is full the link is not read, and the broker's log keeps the rest.
-const WORK_CAPACITY: usize = 64;
+/// Pieces of work that may wait for SQLite, at a slow rate of a reading each: a commit that takes long must not hold
+/// up the alerts. When it is full the link is not read, and the broker's log keeps the rest.
+const WORK_CAPACITY: usize = 4_096;
 const PIECE_READINGS: usize = 1_000;
 const STOP_POLL: Duration = Duration::from_millis(100);
 /// A broker that gives nothing for so long after the stop has given everything.

@@ -13,8 +13,9 @@ use rusqlite::{CachedStatement, Connection, Transaction};
 use crate::reading::{Arrived, now_ms};
 
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// How much may be taken into one transaction, in pieces of what the link gave at once.
-const GROUP_PIECES: usize = 64;
+/// A transaction takes nothing more once it has so many readings: beyond that a longer one is no cheaper by the
+/// reading, and a kill would cost more of them.
+const GROUP_READINGS: usize = 10_000;
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS readings (
         id INTEGER PRIMARY KEY, sensor_id TEXT NOT NULL, value REAL NOT NULL, received_at INTEGER NOT NULL, seq INTEGER);
@@ -33,6 +34,15 @@ pub(crate) enum Work {
     },
     /// Answered once everything before it is committed.
     Barrier(SyncSender<()>),
+}
+
+impl Work {
+    fn readings(&self) -> usize {
+        match self {
+            Self::Arrived(arrived) => arrived.len(),
+            Self::Delivered { .. } | Self::Barrier(_) => 0,
+        }
+    }
 }
 
 /// What was committed.
@@ -60,8 +70,7 @@ pub(crate) fn run(
 ) -> Committed {
     let mut total = Committed::default();
     while let Ok(first) = work.recv() {
-        let mut group = vec![first];
-        group.extend(work.try_iter().take(GROUP_PIECES));
+        let group = gather(first, work);
         let committed = loop {
             match commit(connection, &group) {
                 Ok(committed) => break committed,
@@ -85,6 +94,19 @@ pub(crate) fn run(
         }
     }
     total
+}
+
+/// All that has arrived.
+fn gather(first: Work, work: &Receiver<Work>) -> Vec<Work> {
+    let mut readings = first.readings();
+    let mut group = vec![first];
+    while readings < GROUP_READINGS
+        && let Ok(next) = work.try_recv()
+    {
+        readings += next.readings();
+        group.push(next);
+    }
+    group
 }
 
 fn commit(connection: &mut Connection, group: &[Work]) -> Result<Committed> {
