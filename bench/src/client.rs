@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use mio::{Interest, Registry, Token};
 
-use crate::frames::{self, AckParser, Publishes};
+use crate::{
+    acks::AckParser,
+    frames::{self, Publishes},
+};
 
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -28,12 +31,21 @@ pub(crate) struct Client {
 
 struct Waiting {
     packet_id: u16,
+    seq: u64,
     since: Instant,
+}
+
+/// One reading was acked.
+pub(crate) struct Ack {
+    pub(crate) seq: u64,
+    pub(crate) at: Instant,
+    pub(crate) latency: Duration,
+    pub(crate) in_order: bool,
 }
 
 /// What one client's acks add to the outcome.
 pub(crate) trait AckRecorder {
-    fn record(&mut self, at: Instant, latency: Duration, in_order: bool);
+    fn record(&mut self, ack: &Ack);
 }
 
 impl Client {
@@ -44,19 +56,7 @@ impl Client {
         publishes: Publishes,
         window: usize,
     ) -> Result<Self> {
-        let mut socket = TcpStream::connect_timeout(&address, HANDSHAKE_LIMIT)
-            .with_context(|| format!("{client_id} cannot connect to {address}"))?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(HANDSHAKE_LIMIT))?;
-        socket.write_all(&frames::connect(client_id)?)?;
-        let mut answer = [0; frames::CONNACK_ACCEPTED.len()];
-        socket
-            .read_exact(&mut answer)
-            .with_context(|| format!("{client_id} got no CONNACK"))?;
-        ensure!(
-            answer == frames::CONNACK_ACCEPTED,
-            "{client_id} was refused: {answer:02x?}"
-        );
+        let socket = handshake(address, client_id)?;
         socket.set_nonblocking(true)?;
         Ok(Self {
             socket: mio::net::TcpStream::from_std(socket),
@@ -86,7 +86,12 @@ impl Client {
         let since = Instant::now();
         for index in self.sent..self.sent + further {
             let packet_id = Publishes::packet_id(index);
-            self.in_flight.push_back(Waiting { packet_id, since });
+            let seq = self.publishes.seq(index);
+            self.in_flight.push_back(Waiting {
+                packet_id,
+                seq,
+                since,
+            });
         }
         self.sent += further;
         self.flush()
@@ -109,9 +114,10 @@ impl Client {
         }
     }
 
-    /// Reads all acks that have come.
-    pub(crate) fn read_acks(&mut self, recorder: &mut impl AckRecorder) -> Result<()> {
+    /// Reads all acks that have come; returns how many bytes that were.
+    pub(crate) fn read_acks(&mut self, recorder: &mut impl AckRecorder) -> Result<usize> {
         let mut buffer = [0; 4096];
+        let mut read_bytes = 0;
         loop {
             match self.socket.read(&mut buffer) {
                 Ok(0) => bail!(
@@ -119,19 +125,25 @@ impl Client {
                     self.in_flight.len()
                 ),
                 Ok(length) => {
+                    read_bytes += length;
                     let at = Instant::now();
                     let in_flight = &mut self.in_flight;
                     self.parser.push(&buffer[..length], |packet_id| {
-                        let (since, in_order) = take(in_flight, packet_id)?;
-                        recorder.record(at, at - since, in_order);
+                        let (waiting, in_order) = take(in_flight, packet_id)?;
+                        recorder.record(&Ack {
+                            seq: waiting.seq,
+                            at,
+                            latency: at - waiting.since,
+                            in_order,
+                        });
                         Ok(())
                     })?;
                     // epoll speaks up again after a read that did not fill its buffer.
                     if length < buffer.len() {
-                        return Ok(());
+                        return Ok(read_bytes);
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(read_bytes),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error).context("reading acks"),
             }
@@ -151,8 +163,26 @@ impl Client {
     }
 }
 
+/// Connects and returns once the server has accepted.
+pub(crate) fn handshake(address: SocketAddr, client_id: &str) -> Result<TcpStream> {
+    let mut socket = TcpStream::connect_timeout(&address, HANDSHAKE_LIMIT)
+        .with_context(|| format!("{client_id} cannot connect to {address}"))?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(HANDSHAKE_LIMIT))?;
+    socket.write_all(&frames::connect(client_id)?)?;
+    let mut answer = [0; frames::CONNACK_ACCEPTED.len()];
+    socket
+        .read_exact(&mut answer)
+        .with_context(|| format!("{client_id} got no CONNACK"))?;
+    ensure!(
+        answer == frames::CONNACK_ACCEPTED,
+        "{client_id} was refused: {answer:02x?}"
+    );
+    Ok(socket)
+}
+
 /// Removes the acked publish; `true` if it was the oldest.
-fn take(in_flight: &mut VecDeque<Waiting>, packet_id: u16) -> Result<(Instant, bool)> {
+fn take(in_flight: &mut VecDeque<Waiting>, packet_id: u16) -> Result<(Waiting, bool)> {
     let position = in_flight
         .iter()
         .position(|waiting| waiting.packet_id == packet_id)
@@ -160,7 +190,7 @@ fn take(in_flight: &mut VecDeque<Waiting>, packet_id: u16) -> Result<(Instant, b
     let waiting = in_flight
         .remove(position)
         .context("the place was just found")?;
-    Ok((waiting.since, position == 0))
+    Ok((waiting, position == 0))
 }
 
 #[cfg(test)]
@@ -171,7 +201,11 @@ mod tests {
     fn an_ack_out_of_order_is_told_apart_and_an_unknown_one_is_a_fault() -> Result<()> {
         let since = Instant::now();
         let mut in_flight: VecDeque<_> = [7, 8, 9]
-            .map(|packet_id| Waiting { packet_id, since })
+            .map(|packet_id| Waiting {
+                packet_id,
+                seq: 0,
+                since,
+            })
             .into();
         assert!(!take(&mut in_flight, 8)?.1);
         assert!(take(&mut in_flight, 7)?.1);

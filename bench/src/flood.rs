@@ -1,78 +1,63 @@
 //! The rounds in their order: the servers take turns and the first of a round is the last of the next, so that a
-//! machine that slows down or warms up favours neither.
+//! machine that slows down or warms up favours none.
 
 use anyhow::{Context, Result};
 
 use crate::{
-    gateway,
-    machine::Machine,
-    mosquitto,
-    options::{Only, Options},
+    options::Options,
     report::Report,
-    round::{Round, Subject},
-    sink::Sink,
+    round,
+    subject::{self, Subject},
     table::Series,
 };
 
+const ROUNDS: u32 = 3;
+
 pub(crate) fn run(options: &Options) -> Result<Report> {
-    let mut gateway = (options.only != Some(Only::Mosquitto))
-        .then(open_gateway)
-        .transpose()?;
-    let mut mosquitto = (options.only != Some(Only::Gateway))
-        .then(open_mosquitto)
-        .transpose()?;
-    let machine = Machine::look(&options.folder)?;
-    if machine.file_system == "tmpfs" {
-        eprintln!(
-            "the servers' files lie in memory, where syncing costs nothing: --folder takes a folder on a disk"
-        );
+    let mut servers = Vec::new();
+    for subject in subject::find(options)? {
+        let series = Series {
+            server: subject.name(),
+            version: subject.version()?,
+            rounds: Vec::new(),
+        };
+        servers.push((subject, series));
     }
-    for number in 1..=options.rounds {
-        let mut turns: Vec<_> = gateway.iter_mut().chain(&mut mosquitto).collect();
-        if number % 2 == 0 {
-            turns.reverse();
-        }
-        for (subject, series) in turns {
-            let round = subject
-                .measure(options.shape(), &options.folder)
-                .with_context(|| format!("round {number}, {}", series.server))?;
-            announce(number, series.server, &round);
+    in_turn(
+        &mut servers,
+        options.rounds_or(ROUNDS),
+        |number, (subject, series)| {
+            let round = round::measure(subject, options.shape(), &options.folder)?;
+            eprintln!(
+                "round {number}: {} {:.0} readings/s",
+                series.server,
+                round.outcome.readings_per_second()
+            );
             series.rounds.push(round);
-        }
-    }
+            Ok(())
+        },
+    )?;
     Ok(Report {
         shape: options.shape(),
-        machine,
-        gateway: gateway.map(|(_, series)| series),
-        mosquitto: mosquitto.map(|(_, series)| series),
+        series: servers.into_iter().map(|(_, series)| series).collect(),
     })
 }
 
-fn open_gateway() -> Result<(Subject, Series)> {
-    let (program, sink) = (gateway::find()?, Sink::start()?);
-    open(Subject::Gateway { program, sink })
-}
-
-fn open_mosquitto() -> Result<(Subject, Series)> {
-    let program = mosquitto::find()?;
-    open(Subject::Mosquitto { program })
-}
-
-fn open(subject: Subject) -> Result<(Subject, Series)> {
-    let (server, version) = (subject.name(), subject.version()?);
-    Ok((
-        subject,
-        Series {
-            server,
-            version,
-            rounds: Vec::new(),
-        },
-    ))
-}
-
-fn announce(number: u32, server: &str, round: &Round) {
-    eprintln!(
-        "round {number}: {server} {:.0} readings/s",
-        round.outcome.readings_per_second()
-    );
+/// Lets each of `servers` have its turn in each round, and turns their order around in every second one.
+pub(crate) fn in_turn<T>(
+    servers: &mut [(Subject, T)],
+    rounds: u32,
+    mut measure: impl FnMut(u32, &mut (Subject, T)) -> Result<()>,
+) -> Result<()> {
+    for number in 1..=rounds {
+        for server in servers.iter_mut() {
+            let name = server.0.name();
+            measure(number, server).with_context(|| format!("round {number}, {name}"))?;
+        }
+        servers.reverse();
+    }
+    if rounds % 2 == 1 {
+        servers.reverse();
+    }
+    Ok(())
 }

@@ -1,17 +1,16 @@
-//! MQTT 3.1.1 as bytes: what the generator sends, made before the clock starts, and the acks it reads back.
+//! MQTT 3.1.1 as bytes: what the generator sends, made before the clock starts.
 //! It knows nothing of sockets and never allocates while a load runs.
 
 use std::fmt::Write;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 const CONNECT: u8 = 0x10;
 const PUBLISH_QOS_1: u8 = 0x32;
-const PUBACK: u8 = 0x40;
+const SUBSCRIBE: u8 = 0x82;
 pub(crate) const DISCONNECT: [u8; 2] = [0xE0, 0];
 /// What an MQTT 3.1.1 server answers to a clean session that it takes.
 pub(crate) const CONNACK_ACCEPTED: [u8; 4] = [0x20, 2, 0, 0];
-const ACK_BYTES: usize = 4;
 const CLEAN_SESSION: u8 = 0x02;
 const KEEP_ALIVE_SECONDS: u16 = 60;
 
@@ -24,6 +23,16 @@ pub(crate) fn connect(client_id: &str) -> Result<Vec<u8>> {
     let mut frame = vec![CONNECT];
     push_remaining_length(&mut frame, body.len())?;
     frame.extend(body);
+    Ok(frame)
+}
+
+/// Asks for one filter at QoS 0.
+pub(crate) fn subscribe(filter: &str, packet_id: u16) -> Result<Vec<u8>> {
+    let mut frame = vec![SUBSCRIBE];
+    push_remaining_length(&mut frame, 2 + 2 + filter.len() + 1)?;
+    frame.extend(packet_id.to_be_bytes());
+    push_text(&mut frame, filter)?;
+    frame.push(0);
     Ok(frame)
 }
 
@@ -64,6 +73,9 @@ pub(crate) struct Publishes {
     bytes: Vec<u8>,
     /// Where each publish ends in `bytes`.
     ends: Vec<usize>,
+    /// The client's first reading; the others follow at this distance.
+    first_seq: u64,
+    seq_step: u64,
 }
 
 impl Publishes {
@@ -85,12 +97,28 @@ impl Publishes {
             push_publish(&mut bytes, &topic, Self::packet_id(index), &payload)?;
             ends.push(bytes.len());
         }
-        Ok(Self { bytes, ends })
+        Ok(Self {
+            bytes,
+            ends,
+            first_seq: client,
+            seq_step: clients,
+        })
     }
 
     /// The packet id of publish `index`: never 0, the same again only after all others.
     pub(crate) fn packet_id(index: usize) -> u16 {
         (index % usize::from(u16::MAX)) as u16 + 1
+    }
+
+    /// The `seq` in the payload of publish `index`.
+    pub(crate) fn seq(&self, index: usize) -> u64 {
+        self.first_seq + index as u64 * self.seq_step
+    }
+
+    /// The bytes of publish `index` alone.
+    pub(crate) fn frame(&self, index: usize) -> &[u8] {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[index]]
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -104,6 +132,11 @@ impl Publishes {
     }
 }
 
+/// Whether reading `seq` has a value over `limit`.
+pub(crate) fn is_over(seq: u64, limit: u64) -> bool {
+    limit * 100 < sensor_and_hundredths(seq).1
+}
+
 /// Spreads the readings over 1,000 sensors and, in each block of 1,000, the values over 0.05, 0.15, … 99.95:
 /// exactly a quarter lies over 75 and half over 50. The steps share no factor with 1,000, so every sensor
 /// meets every value.
@@ -111,39 +144,6 @@ fn sensor_and_hundredths(seq: u64) -> (u64, u64) {
     let (block, sensor) = (seq / 1_000, seq % 1_000);
     let tenths = (sensor * 617 + block * 389) % 1_000;
     (sensor, tenths * 10 + 5)
-}
-
-/// Takes acks out of a stream of bytes, however the reads cut it.
-#[derive(Default)]
-pub(crate) struct AckParser {
-    begun: [u8; ACK_BYTES],
-    begun_bytes: usize,
-}
-
-impl AckParser {
-    /// Calls `on_ack` with the packet id of each PUBACK that `bytes` completes.
-    pub(crate) fn push(
-        &mut self,
-        bytes: &[u8],
-        mut on_ack: impl FnMut(u16) -> Result<()>,
-    ) -> Result<()> {
-        for &byte in bytes {
-            self.begun[self.begun_bytes] = byte;
-            self.begun_bytes += 1;
-            if self.begun_bytes == ACK_BYTES {
-                self.begun_bytes = 0;
-                let [kind, length, high, low] = self.begun;
-                if (kind, length) != (PUBACK, 2) {
-                    bail!(
-                        "the server sent a packet that is no PUBACK: {:02x?} …",
-                        self.begun
-                    );
-                }
-                on_ack(u16::from_be_bytes([high, low]))?;
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -171,6 +171,12 @@ mod tests {
     }
 
     #[test]
+    fn a_subscribe_names_one_filter_at_qos_0() -> Result<()> {
+        assert_eq!(subscribe("a/#", 1)?, b"\x82\x08\x00\x01\x00\x03a/#\x00");
+        Ok(())
+    }
+
+    #[test]
     fn a_connect_asks_for_a_clean_session_of_mqtt_3_1_1() -> Result<()> {
         assert_eq!(
             connect("b7")?,
@@ -191,6 +197,8 @@ mod tests {
         assert_eq!(share.unwritten(first.len(), 2), second);
         assert_eq!(share.unwritten(first.len() + 4, 2), &second[4..]);
         assert!(share.unwritten(0, 0).is_empty());
+        assert_eq!([share.frame(0), share.frame(1)], [&first[..], second]);
+        assert_eq!([share.seq(0), share.seq(1)], [1, 3]);
         Ok(())
     }
 
@@ -204,46 +212,7 @@ mod tests {
 
     #[test]
     fn a_quarter_of_the_values_is_over_75_and_half_over_50() {
-        let over = |limit: u64| {
-            (3_000..4_000)
-                .filter(|&seq| limit * 100 < sensor_and_hundredths(seq).1)
-                .count()
-        };
+        let over = |limit: u64| (3_000..4_000).filter(|&seq| is_over(seq, limit)).count();
         assert_eq!((over(75), over(50)), (250, 500));
-    }
-
-    #[test]
-    fn acks_are_read_whole_wherever_the_reads_cut_them() -> Result<()> {
-        let stream = [0x40, 2, 0, 1, 0x40, 2, 0x12, 0x34, 0x40, 2, 0xFF, 0xFF];
-        for first_cut in 0..stream.len() {
-            for second_cut in first_cut..stream.len() {
-                let (mut parser, mut seen) = (AckParser::default(), Vec::new());
-                for part in [
-                    &stream[..first_cut],
-                    &stream[first_cut..second_cut],
-                    &stream[second_cut..],
-                ] {
-                    parser.push(part, |packet_id| {
-                        seen.push(packet_id);
-                        Ok(())
-                    })?;
-                }
-                assert_eq!(
-                    seen,
-                    [1, 0x1234, 0xFFFF],
-                    "cut at {first_cut} and {second_cut}"
-                );
-            }
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn a_packet_that_is_no_puback_is_a_fault() {
-        assert!(
-            AckParser::default()
-                .push(&[0xD0, 0, 0x40, 2], |_| Ok(()))
-                .is_err()
-        );
     }
 }

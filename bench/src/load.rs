@@ -11,12 +11,13 @@ use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token};
 
 use crate::{
-    client::{AckRecorder, Client},
+    client::{Ack, AckRecorder, Client},
     frames::Publishes,
 };
 
 /// A server that acks nothing for so long is taken for stuck.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
+const EVENTS: usize = 1024;
 const SHORTEST_LATENCY_NS: u64 = 1_000;
 const LONGEST_LATENCY_NS: u64 = 3_600_000_000_000;
 const SIGNIFICANT_DIGITS: u8 = 3;
@@ -58,13 +59,31 @@ struct Tally {
 }
 
 impl AckRecorder for Tally {
-    fn record(&mut self, at: Instant, latency: Duration, in_order: bool) {
+    fn record(&mut self, ack: &Ack) {
         self.acked += 1;
-        self.out_of_order += u64::from(!in_order);
-        self.last_ack = at;
-        let latency_ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-        self.latency_ns.saturating_record(latency_ns);
+        self.out_of_order += u64::from(!ack.in_order);
+        self.last_ack = ack.at;
+        self.latency_ns.saturating_record(nanoseconds(ack.latency));
     }
+}
+
+/// The readings that were acked.
+impl AckRecorder for Vec<u64> {
+    fn record(&mut self, ack: &Ack) {
+        self.push(ack.seq);
+    }
+}
+
+pub(crate) fn new_histogram() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(
+        SHORTEST_LATENCY_NS,
+        LONGEST_LATENCY_NS,
+        SIGNIFICANT_DIGITS,
+    )?)
+}
+
+pub(crate) fn nanoseconds(latency: Duration) -> u64 {
+    u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Load {
@@ -83,59 +102,90 @@ impl Load {
         Ok(Self { poll, clients })
     }
 
-    /// Publishes everything and returns after the last ack.
-    pub(crate) fn run(mut self) -> Result<Outcome> {
+    /// Publishes everything, calls `at_last_ack` at that moment, and returns what both gave.
+    pub(crate) fn run<T>(
+        mut self,
+        at_last_ack: impl FnOnce() -> Result<T>,
+    ) -> Result<(Outcome, T)> {
         let started = Instant::now();
         let mut tally = Tally {
             acked: 0,
             out_of_order: 0,
             last_ack: started,
-            latency_ns: Histogram::new_with_bounds(
-                SHORTEST_LATENCY_NS,
-                LONGEST_LATENCY_NS,
-                SIGNIFICANT_DIGITS,
-            )?,
+            latency_ns: new_histogram()?,
         };
-        for client in self.clients.iter_mut().flatten() {
-            client.fill_window()?;
-        }
+        self.begin()?;
         let mut unfinished = self.clients.len();
-        let mut events = Events::with_capacity(1024);
+        let mut events = Events::with_capacity(EVENTS);
         while 0 < unfinished {
-            match self.poll.poll(&mut events, Some(STALL_LIMIT)) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                polled => polled.context("waiting for acks")?,
-            }
-            if events.is_empty() {
-                bail!(
-                    "no ack for {} s, {} readings acked so far",
-                    STALL_LIMIT.as_secs(),
-                    tally.acked
-                );
-            }
-            for event in &events {
-                let Token(number) = event.token();
-                let slot = &mut self.clients[number];
-                if advance(slot, &mut tally).with_context(|| format!("client bench-{number}"))? {
-                    unfinished -= 1;
-                }
-            }
+            unfinished -= self
+                .step(&mut events, &mut tally)
+                .with_context(|| format!("{} readings acked so far", tally.acked))?;
         }
-        Ok(Outcome {
+        let seen = at_last_ack()?;
+        let outcome = Outcome {
             acked: tally.acked,
             out_of_order: tally.out_of_order,
             took: tally.last_ack - started,
             latency_ns: tally.latency_ns,
-        })
+        };
+        Ok((outcome, seen))
+    }
+
+    /// Publishes until `kill_after` readings are acked, kills the server, and returns which readings it had acked.
+    pub(crate) fn run_and_kill(
+        mut self,
+        kill_after: usize,
+        kill: impl FnOnce() -> Result<()>,
+    ) -> Result<Vec<u64>> {
+        let mut acked = Vec::new();
+        self.begin()?;
+        let mut events = Events::with_capacity(EVENTS);
+        while acked.len() < kill_after {
+            self.step(&mut events, &mut acked)?;
+        }
+        kill()?;
+        // Acks that it sent before it died lie in the sockets; behind them each connection is broken.
+        for client in self.clients.iter_mut().flatten() {
+            while client.read_acks(&mut acked).is_ok_and(|read| 0 < read) {}
+        }
+        Ok(acked)
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.clients
+            .iter_mut()
+            .flatten()
+            .try_for_each(Client::fill_window)
+    }
+
+    /// Waits for acks, answers them with further publishes, and says how many clients this finished.
+    fn step(&mut self, events: &mut Events, recorder: &mut impl AckRecorder) -> Result<usize> {
+        match self.poll.poll(events, Some(STALL_LIMIT)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(0),
+            polled => polled.context("waiting for acks")?,
+        }
+        if events.is_empty() {
+            bail!("no ack for {} s", STALL_LIMIT.as_secs());
+        }
+        let mut finished = 0;
+        for event in &*events {
+            let Token(number) = event.token();
+            let slot = &mut self.clients[number];
+            if advance(slot, recorder).with_context(|| format!("client bench-{number}"))? {
+                finished += 1;
+            }
+        }
+        Ok(finished)
     }
 }
 
 /// Takes one client as far as its socket allows; `true` when this finished it.
-fn advance(slot: &mut Option<Client>, tally: &mut Tally) -> Result<bool> {
+fn advance(slot: &mut Option<Client>, recorder: &mut impl AckRecorder) -> Result<bool> {
     let Some(client) = slot else {
         return Ok(false);
     };
-    client.read_acks(tally)?;
+    client.read_acks(recorder)?;
     client.fill_window()?;
     if !client.is_finished() {
         return Ok(false);

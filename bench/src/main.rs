@@ -1,10 +1,16 @@
-//! Side-by-side benchmark: the gateway, which stores every reading before its PUBACK, and bare Mosquitto, which
-//! stores nothing, under the same load on one machine. It needs Linux: what a server costs is read from `/proc`.
+//! Side-by-side benchmark: the gateway, which stores every reading before its PUBACK, the same job on a stock broker,
+//! which acks first, and bare Mosquitto, which stores nothing, under the same load on one machine.
+//! It needs Linux: what a server costs is read from `/proc`.
 
+mod acks;
+mod alerts;
 mod client;
+mod document;
 mod flood;
 mod frames;
 mod gateway;
+mod kill;
+mod listening;
 mod load;
 mod machine;
 mod mosquitto;
@@ -14,6 +20,10 @@ mod report;
 mod round;
 mod server;
 mod sink;
+mod stock;
+mod stored;
+mod subject;
+mod subscriber;
 mod table;
 
 use std::process::ExitCode;
@@ -24,7 +34,7 @@ use clap::Parser;
 use crate::options::Options;
 
 fn main() -> ExitCode {
-    match run(Options::parse()) {
+    match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error:#}");
@@ -33,12 +43,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: Options) -> Result<()> {
-    let report = flood::run(&options)?;
-    let text = report.render()?;
+fn run(options: &Options) -> Result<()> {
+    let (section, report, versions, check) = if options.kill {
+        let report = kill::run(options)?;
+        ("kill", report.render(), report.versions()?, report.check())
+    } else if options.alerts {
+        let report = alerts::run(options)?;
+        ("alerts", report.render(), report.versions()?, Ok(()))
+    } else {
+        let report = flood::run(options)?;
+        let check = report.check_stored();
+        ("flood", report.render(), report.versions(), check)
+    };
+    let text = report + &document::origin(&options.folder, &versions)?;
+    // A fault is seen best in its figures, so they are shown; into the document go only good ones.
     print!("{text}");
-    report.check_stored()?;
-    options
-        .write
-        .map_or(Ok(()), |path| report::write_section(&path, &text))
+    check?;
+    let Some(path) = &options.write else {
+        return Ok(());
+    };
+    document::write_section(path, section, &text)
 }

@@ -6,26 +6,39 @@ use clap::{Parser, ValueEnum, value_parser};
 
 use crate::load::Shape;
 
-/// Floods the gateway and bare Mosquitto with the same readings, in turn and each fresh, and compares.
+/// Floods the gateway, the same job on a stock broker and bare Mosquitto with the same readings, in turn and each
+/// fresh, and compares.
 ///
 /// Settings of the gateway can be tried by its environment variables (EDGE_GATEWAY_…); the report names them.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 pub(crate) struct Options {
-    /// How often each server is measured
-    #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..))]
-    pub(crate) rounds: u32,
+    /// Instead of the flood: kill the servers that store in the middle of one, and count acked readings that are gone
+    #[arg(long, conflicts_with = "alerts")]
+    pub(crate) kill: bool,
+    /// Instead of the flood: how long an alert takes from publish to subscriber, at steady rates
+    #[arg(long)]
+    pub(crate) alerts: bool,
+    /// How often each server is measured [default: 3, with --kill 5]
+    #[arg(long, value_parser = value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
     #[arg(long, default_value_t = 50, value_parser = value_parser!(u64).range(1..))]
-    pub(crate) clients: u64,
+    clients: u64,
     /// Publishes of each client that may wait for their PUBACK
     #[arg(long, default_value_t = 20, value_parser = value_parser!(u16).range(1..))]
-    pub(crate) in_flight: u16,
+    in_flight: u16,
     /// Readings in each round, of all clients together; all are encoded beforehand, some 80 bytes each
     #[arg(long, default_value_t = 200_000, value_parser = value_parser!(u64).range(1..))]
-    pub(crate) readings: u64,
+    readings: u64,
+    /// Decides when --kill kills
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
     /// Measure one server alone
     #[arg(long)]
     pub(crate) only: Option<Only>,
+    /// The stock gateway's binary [default: beside this one, else bench/stock/target/release/stock-gateway]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stock: Option<PathBuf>,
     /// Replace the benchmark's section in this Markdown file, or append it
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
@@ -37,6 +50,7 @@ pub(crate) struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Only {
     Gateway,
+    Stock,
     Mosquitto,
 }
 
@@ -48,5 +62,13 @@ impl Options {
             in_flight: self.in_flight,
             readings: self.readings,
         }
+    }
+
+    pub(crate) fn rounds_or(&self, rounds: u32) -> u32 {
+        self.rounds.unwrap_or(rounds)
+    }
+
+    pub(crate) fn wants(&self, server: Only) -> bool {
+        self.only.is_none_or(|only| only == server)
     }
 }

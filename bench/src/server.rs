@@ -1,5 +1,5 @@
 //! A server under test as a process of its own: started in a fresh folder, watched through its log, ended by
-//! SIGTERM to its own pid. It is never left behind, not even when a round fails.
+//! SIGTERM to its own pid, or killed. It is never left behind, not even when a round fails.
 
 use std::{
     collections::VecDeque,
@@ -77,6 +77,13 @@ impl Server {
         }
         let lines: Vec<_> = lines.iter().map(String::as_str).collect();
         format!("the last lines of {}:\n  {}", self.name, lines.join("\n  "))
+    }
+
+    /// Ends it by SIGKILL and waits until it is gone.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill().context("cannot kill")?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Asks it to end and waits until it has.

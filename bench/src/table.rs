@@ -9,6 +9,12 @@ pub(crate) struct Series {
     pub(crate) rounds: Vec<Round>,
 }
 
+impl Series {
+    pub(crate) fn stores(&self) -> bool {
+        self.rounds.iter().any(|round| round.kept.is_some())
+    }
+}
+
 pub(crate) struct Column {
     pub(crate) title: &'static str,
     pub(crate) value: fn(&Round) -> Option<f64>,
@@ -70,8 +76,21 @@ pub(crate) const KEPT: &[Column] = &[
         show: whole,
     },
     Column {
-        title: "stored",
+        title: "stored at the last PUBACK",
         value: |round| Some(round.kept.as_ref()?.stored as f64),
+        show: whole,
+    },
+    Column {
+        title: "stored 5 s later",
+        value: |round| Some(round.kept.as_ref()?.stored_later as f64),
+        show: whole,
+    },
+    Column {
+        title: "readings stored/s",
+        value: |round| {
+            let until_stored = round.outcome.took + round.kept.as_ref()?.lag?;
+            Some(round.outcome.acked as f64 / until_stored.as_secs_f64())
+        },
         show: whole,
     },
     Column {
@@ -93,42 +112,51 @@ pub(crate) const KEPT: &[Column] = &[
 
 /// A row for each round of each series, the rounds side by side, then the medians.
 pub(crate) fn render(series: &[&Series], columns: &[Column]) -> String {
-    let mut lines = vec!["| round | server |".to_owned(), "|---|---|".to_owned()];
-    for column in columns {
-        lines[0] += &format!(" {} |", column.title);
-        lines[1] += "---:|";
-    }
+    let titles: Vec<_> = columns.iter().map(|column| column.title).collect();
+    let mut rows = Vec::new();
     let rounds = series.iter().map(|one| one.rounds.len()).max().unwrap_or(0);
     for number in 0..rounds {
         for one in series {
             if let Some(round) = one.rounds.get(number) {
                 let label = (number + 1).to_string();
-                lines.push(row(&label, one.server, columns, |column| {
+                rows.push(row(label, one.server, columns, |column| {
                     (column.value)(round)
                 }));
             }
         }
     }
     for one in series {
-        lines.push(row("median", one.server, columns, |column| {
+        rows.push(row("median".to_owned(), one.server, columns, |column| {
             median(one.rounds.iter().filter_map(column.value).collect())
         }));
     }
+    lines(&titles, &rows)
+}
+
+/// A table of rows that begin with round and server.
+pub(crate) fn lines(titles: &[&str], rows: &[Vec<String>]) -> String {
+    let mut lines = vec!["| round | server |".to_owned(), "|---|---|".to_owned()];
+    for title in titles {
+        lines[0] += &format!(" {title} |");
+        lines[1] += "---:|";
+    }
+    lines.extend(rows.iter().map(|row| format!("| {} |", row.join(" | "))));
     lines.join("\n") + "\n"
 }
 
 fn row(
-    label: &str,
+    label: String,
     server: &str,
     columns: &[Column],
     value: impl Fn(&Column) -> Option<f64>,
-) -> String {
+) -> Vec<String> {
     let cells = columns
         .iter()
         .map(|column| value(column).map_or("–".to_owned(), column.show));
-    cells.fold(format!("| {label} | {server} |"), |line, cell| {
-        line + " " + &cell + " |"
-    })
+    [label, server.to_owned()]
+        .into_iter()
+        .chain(cells)
+        .collect()
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {

@@ -1,0 +1,109 @@
+//! The servers under test: which there are, how each is found and started, and where it keeps readings.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{
+    gateway, mosquitto,
+    options::{Only, Options},
+    server::Server,
+    sink::Sink,
+    stock,
+    stored::Stored,
+};
+
+pub(crate) enum Subject {
+    Gateway { program: PathBuf, sink: Sink },
+    Stock { program: PathBuf, sink: Sink },
+    Mosquitto { program: PathBuf },
+}
+
+/// Those that `options` ask for and that are there, the gateway first.
+pub(crate) fn find(options: &Options) -> Result<Vec<Subject>> {
+    let mut subjects = find_that_store(options)?;
+    if options.wants(Only::Mosquitto) {
+        subjects.push(Subject::Mosquitto {
+            program: mosquitto::find()?,
+        });
+    }
+    Ok(subjects)
+}
+
+/// Those that do the job: they store, alert and forward.
+pub(crate) fn find_that_store(options: &Options) -> Result<Vec<Subject>> {
+    let mut subjects = Vec::new();
+    if options.wants(Only::Gateway) {
+        subjects.push(Subject::Gateway {
+            program: gateway::find()?,
+            sink: Sink::start()?,
+        });
+    }
+    if options.wants(Only::Stock) {
+        match stock::find(options.stock.as_deref())? {
+            Some(program) => subjects.push(Subject::Stock {
+                program,
+                sink: Sink::start()?,
+            }),
+            None if options.only.is_some() => bail!("{}", stock::HOW_TO_BUILD),
+            None => eprintln!("measuring without it: {}", stock::HOW_TO_BUILD),
+        }
+    }
+    Ok(subjects)
+}
+
+impl Subject {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Gateway { .. } => "gateway",
+            Self::Stock { .. } => "stock",
+            Self::Mosquitto { .. } => "Mosquitto",
+        }
+    }
+
+    pub(crate) fn version(&self) -> Result<String> {
+        let program = match self {
+            Self::Mosquitto { program } => return mosquitto::version(program),
+            Self::Gateway { program, .. } | Self::Stock { program, .. } => program,
+        };
+        let output = Command::new(program)
+            .arg("--version")
+            .output()
+            .with_context(|| format!("cannot run the {} with --version", self.name()))?;
+        let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        ensure!(
+            !version.is_empty(),
+            "the {} says nothing to --version",
+            self.name()
+        );
+        Ok(version)
+    }
+
+    /// Returns once it accepts connections, with its address for MQTT.
+    pub(crate) fn start(&self, folder: &Path) -> Result<(Server, SocketAddr)> {
+        match self {
+            Self::Gateway { program, sink } => gateway::start(program, folder, &sink.url()),
+            Self::Stock { program, sink } => stock::start(program, folder, &sink.url()),
+            Self::Mosquitto { program } => mosquitto::start(program, folder),
+        }
+    }
+
+    /// What it keeps in `folder`, and the cloud that it forwards to.
+    pub(crate) fn keeps(&self, folder: &Path) -> Option<(Stored, &Sink)> {
+        let (file, seqs, sink) = match self {
+            Self::Gateway { sink, .. } => (
+                gateway::STORE,
+                "SELECT attributes ->> '$.seq' FROM readings",
+                sink,
+            ),
+            Self::Stock { sink, .. } => (stock::STORE, "SELECT seq FROM readings", sink),
+            Self::Mosquitto { .. } => return None,
+        };
+        let file = folder.join(file);
+        Some((Stored { file, seqs }, sink))
+    }
+}
