@@ -3,20 +3,22 @@
 //! It stops in the order in which data flows: listeners, sessions (they finish their receipts), forwarder, http, then the
 //! committer's last commit; all under one grace.
 
+mod listeners;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::listeners::Listeners;
 use crate::access::Access;
 use crate::broker::{Broker, Hub};
-use crate::config::{Anonymous, Cloud, Config, Fault, Faults};
+use crate::config::{Anonymous, Cloud, Config, Fault, Faults, Tls};
 use crate::domain::rule::RuleDefinition;
 use crate::forwarder::{Progress, Pump, Uplink, UplinkError};
 use crate::http::{Server, UplinkHandle};
@@ -24,7 +26,10 @@ use crate::ingest::{Committer, Health, Settings, SubmissionQueue};
 use crate::metrics::Metrics;
 use crate::rules::{Engine, RuleFault};
 use crate::store::{Reader, StoreError, Writer};
-use crate::tls::TlsError;
+use crate::tls;
+use crate::tls::{FileFault, TlsError};
+
+pub use self::listeners::Addresses;
 
 /// The part of the grace after which a commit that keeps failing is given up.
 const ORDERLY_SHARE: f64 = 0.9;
@@ -61,14 +66,8 @@ pub enum Failure {
 struct Checked {
     engine: Engine,
     access: Arc<Access>,
+    tls: Option<Arc<tls::Server>>,
     uplink: Option<Uplink>,
-}
-
-/// Where the gateway listens.
-#[derive(Clone, Copy, Debug)]
-pub struct Addresses {
-    pub mqtt: SocketAddr,
-    pub http: SocketAddr,
 }
 
 /// The name of a task that ended, and how.
@@ -80,6 +79,7 @@ pub struct Running {
     addresses: Addresses,
     reader: Reader,
     access: Arc<Access>,
+    tls: Option<Arc<tls::Server>>,
     uplink: Option<Progress>,
     grace: Duration,
     stop: CancellationToken,
@@ -87,7 +87,7 @@ pub struct Running {
     tasks: JoinSet<Ended>,
 }
 
-/// Compiles the rules, reads users and ACL and sets up the uplink, as a start would, without opening anything.
+/// Compiles the rules, reads users, ACL and certificates and sets up the uplink, as a start would, without opening anything.
 pub fn check(config: &Config) -> Result<(), StartError> {
     prepare(config).map(drop)
 }
@@ -96,7 +96,12 @@ pub fn check(config: &Config) -> Result<(), StartError> {
 pub fn explain(faults: &Faults) -> String {
     let mut lines = vec![faults.to_string()];
     let access = Access::open(faults.access_files.clone(), Anonymous::Never);
-    if let Err(more) = examine(&faults.rules, faults.cloud.as_deref(), access) {
+    if let Err(more) = examine(
+        &faults.rules,
+        faults.cloud.as_deref(),
+        access,
+        faults.tls.as_deref(),
+    ) {
         lines.extend(more);
     }
     lines.join("\n")
@@ -106,12 +111,7 @@ pub fn explain(faults: &Faults) -> String {
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let checked = prepare(&config)?;
     // Before the store is opened: an occupied port leaves nothing behind.
-    let mqtt = listen("mqtt.listen", config.mqtt.listen).await?;
-    let http = listen("http.listen", config.http.listen).await?;
-    let addresses = Addresses {
-        mqtt: local_address("mqtt.listen", config.mqtt.listen, &mqtt)?,
-        http: local_address("http.listen", config.http.listen, &http)?,
-    };
+    let (listeners, addresses) = Listeners::open(&config).await?;
     let path = &config.store.path;
     let writer = Writer::open(path).map_err(|source| StartError::Store {
         path: path.display().to_string(),
@@ -121,14 +121,18 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         addresses,
         reader: writer.reader(),
         access: Arc::clone(&checked.access),
+        tls: checked.tls.clone(),
         uplink: None,
         grace: config.shutdown_grace,
         stop: CancellationToken::new(),
         give_up: CancellationToken::new(),
         tasks: JoinSet::new(),
     };
-    running.spawn(config, checked, writer, mqtt, http)?;
+    running.spawn(config, checked, writer, listeners)?;
     tracing::info!(transport = "mqtt", address = %addresses.mqtt, "listening");
+    if let Some(address) = addresses.mqtts {
+        tracing::info!(transport = "mqtts", %address, "listening");
+    }
     tracing::info!(transport = "http", address = %addresses.http, "listening");
     Ok(running)
 }
@@ -136,27 +140,45 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 fn prepare(config: &Config) -> Result<Checked, StartError> {
     let mqtt = &config.mqtt;
     let access = Access::open(mqtt.access_files.clone(), mqtt.anonymous);
-    examine(&config.rules, config.cloud.as_ref(), access).map_err(StartError::Configuration)
+    examine(
+        &config.rules,
+        config.cloud.as_ref(),
+        access,
+        mqtt.tls.as_ref(),
+    )
+    .map_err(StartError::Configuration)
 }
 
 fn examine(
     rules: &[RuleDefinition],
     cloud: Option<&Cloud>,
     access: Result<Access, Vec<Fault>>,
+    tls: Option<&Tls>,
 ) -> Result<Checked, Vec<String>> {
     let uplink = cloud.map(|cloud| Uplink::new(cloud).map_err(|error| uplink_fault(cloud, &error)));
-    match (Engine::compile(rules), uplink.transpose(), access) {
-        (Ok(engine), Ok(uplink), Ok(access)) => Ok(Checked {
+    let tls = tls.map(|tls| {
+        let server = tls::Server::open(tls.files.clone());
+        server.map_err(|fault| certificate_fault(tls, &fault))
+    });
+    match (
+        Engine::compile(rules),
+        uplink.transpose(),
+        access,
+        tls.transpose(),
+    ) {
+        (Ok(engine), Ok(uplink), Ok(access), Ok(tls)) => Ok(Checked {
             engine,
             access: Arc::new(access),
+            tls: tls.map(Arc::new),
             uplink,
         }),
-        (engine, uplink, access) => {
+        (engine, uplink, access, tls) => {
             let faults = engine.err().unwrap_or_default();
             let faults = faults.iter().map(RuleFault::to_string);
             let files = access.err().unwrap_or_default();
             let files = files.iter().map(Fault::to_string);
-            Err(faults.chain(uplink.err()).chain(files).collect())
+            let others = uplink.err().into_iter().chain(tls.err());
+            Err(faults.chain(others).chain(files).collect())
         }
     }
 }
@@ -170,26 +192,8 @@ fn uplink_fault(cloud: &Cloud, error: &UplinkError) -> String {
     }
 }
 
-async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen {
-            key,
-            address,
-            source,
-        })
-}
-
-fn local_address(
-    key: &'static str,
-    address: SocketAddr,
-    listener: &TcpListener,
-) -> Result<SocketAddr, StartError> {
-    listener.local_addr().map_err(|source| StartError::Listen {
-        key,
-        address,
-        source,
-    })
+fn certificate_fault(tls: &Tls, fault: &FileFault) -> String {
+    format!("{}: mqtt.tls.{}: {fault}", tls.place, fault.key)
 }
 
 impl Running {
@@ -198,8 +202,7 @@ impl Running {
         config: Config,
         checked: Checked,
         writer: Writer,
-        mqtt: TcpListener,
-        http: TcpListener,
+        listeners: Listeners,
     ) -> Result<(), StartError> {
         let metrics = Arc::<Metrics>::default();
         let health = Arc::<Health>::default();
@@ -253,7 +256,7 @@ impl Running {
             uplinks,
             Arc::clone(&metrics),
         );
-        self.add("http", |stop| server.run(http, stop));
+        self.add("http", |stop| server.run(listeners.http, stop));
         let broker = Broker::new(
             &config.mqtt,
             &config.ingest,
@@ -262,7 +265,8 @@ impl Running {
             Arc::clone(&self.access),
             metrics,
         );
-        self.add("broker", |stop| broker.run(mqtt, stop));
+        let mqtts = listeners.mqtts.zip(checked.tls);
+        self.add("broker", |stop| broker.run(listeners.mqtt, mqtts, stop));
         Ok(())
     }
 
@@ -292,6 +296,11 @@ impl Running {
     /// Who may come and do what; to be reloaded.
     pub fn access(&self) -> &Arc<Access> {
         &self.access
+    }
+
+    /// The certificates of the TLS listener, if there is one; to be reloaded.
+    pub fn tls(&self) -> Option<&Arc<tls::Server>> {
+        self.tls.as_ref()
     }
 
     /// What the uplink is doing, if there is one.

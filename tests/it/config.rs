@@ -88,7 +88,7 @@ fn keys_of_later_versions_are_refused_as_not_yet() {
     for (section, line) in [
         ("", "rules_file = \"data/rules.toml\""),
         ("[mqtt]", "websocket_listen = \"127.0.0.1:8083\""),
-        ("[mqtt.tls]", "listen = \"0.0.0.0:8883\""),
+        ("[http.tls]", "listen = \"0.0.0.0:8443\""),
         ("[http]", "token_file = \"tokens\""),
         ("[store]", "keep = \"30d\""),
         ("[store]", "when_full = \"thin\""),
@@ -290,12 +290,14 @@ fn the_files_that_come_with_the_gateway_are_fine() {
         let ended = finish(command);
         assert_eq!(ended.code, Some(0), "{ended:?}");
     }
-    // What is switched off in it can be switched on.
+    // What is switched off in it can be switched on; certificates and users are the operator's to bring.
     let text = fs::read_to_string(&config).unwrap();
     let all = text.replace("#| ", "");
     assert_ne!(all, text);
     let ended = check(&all);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let keys = ["certificate", "private_key", "listen"].map(|key| format!("mqtt.tls.{key}"));
+    ended.is_refused(64, &keys.each_ref().map(String::as_str));
+    assert_eq!(ended.stderr.lines().count(), keys.len(), "{ended:?}");
 }
 
 #[test]

@@ -14,4 +14,5 @@ mod rules;
 mod shutdown;
 mod support;
 mod tidy;
+mod tls;
 mod users;

@@ -29,6 +29,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("mqtt_protocol_core", &["broker"]),
     ("tokio_rustls", &["tls"]),
+    ("webpki", &["tls"]),
     ("argon2", &["access"]),
     ("anyhow", &["app", "cli", "main"]),
 ];

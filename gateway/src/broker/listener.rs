@@ -1,55 +1,74 @@
-//! Accepting connections. A permit is taken before a socket is, so that there are never too many.
+//! Accepting connections, plain or over TLS. None is served without a permit, so that there are never too many; all
+//! listeners take theirs from the same.
 
-use std::{io, sync::Arc, time::Duration};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
-    time,
-};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, connection};
+use super::Shared;
+use super::connection::{self, Caller};
+use crate::access::Identity;
+use crate::tls::Server;
 
 /// After a failed accept (no file handles left, say) nobody is accepted for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A client has so long to shake hands.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often is looked whether a certificate was replaced.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How clients come in.
+#[derive(Clone)]
+pub(super) enum Door {
+    Plain,
+    Tls(Arc<Server>),
+}
 
 /// Accepts clients until `stop`, then waits until all of them are gone.
 pub(super) async fn run(
     listener: TcpListener,
+    door: Door,
     shared: Arc<Shared>,
-    max_connections: usize,
+    permits: Arc<Semaphore>,
     stop: CancellationToken,
 ) {
-    let permits = Arc::new(Semaphore::new(max_connections));
     let mut connections = JoinSet::new();
     loop {
         while let Some(ended) = connections.try_join_next() {
             report(ended);
         }
         let accepted = tokio::select! {
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = listener.accept() => accepted,
             Some(ended) = connections.join_next() => {
                 report(ended);
                 continue;
             }
             () = stop.cancelled() => break,
         };
-        match accepted {
-            Ok((socket, peer, permit)) => {
-                let (shared, stop) = (Arc::clone(&shared), stop.clone());
-                connections.spawn(async move {
-                    let (reader, writer) = socket.into_split();
-                    connection::serve(reader, writer, peer.ip(), shared, stop).await;
-                    drop(permit);
-                });
-            }
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a client could not be accepted");
                 time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
-        }
+        };
+        // Not before the accept: a listener to which nobody comes would keep the permit from the others.
+        let permit = tokio::select! {
+            permit = Arc::clone(&permits).acquire_owned() => permit,
+            () = stop.cancelled() => break,
+        };
+        let (door, shared, stop) = (door.clone(), Arc::clone(&shared), stop.clone());
+        connections.spawn(async move {
+            serve(socket, peer, door, shared, stop).await;
+            drop(permit);
+        });
     }
     drop(listener);
     while let Some(ended) = connections.join_next().await {
@@ -57,25 +76,64 @@ pub(super) async fn run(
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> io::Result<(
-    TcpStream,
-    std::net::SocketAddr,
-    tokio::sync::OwnedSemaphorePermit,
-)> {
-    let permit = Arc::clone(permits)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (socket, peer) = listener.accept().await?;
-    socket.set_nodelay(true)?;
-    Ok((socket, peer, permit))
+async fn serve(
+    socket: TcpStream,
+    peer: SocketAddr,
+    door: Door,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) {
+    if let Err(error) = socket.set_nodelay(true) {
+        return tracing::debug!(%peer, %error, "the socket is gone");
+    }
+    let mut caller = Caller {
+        address: peer.ip(),
+        certified: None,
+    };
+    let server = match door {
+        Door::Plain => {
+            let (reader, writer) = socket.into_split();
+            return connection::serve(reader, writer, caller, shared, stop).await;
+        }
+        Door::Tls(server) => server,
+    };
+    let shaken = tokio::select! {
+        shaken = time::timeout(HANDSHAKE_TIMEOUT, server.accept(socket)) => shaken,
+        () = stop.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok((stream, name))) => {
+            caller.certified = name.as_deref().map(Identity::of_certificate);
+            let (reader, writer) = tokio::io::split(stream);
+            connection::serve(reader, writer, caller, shared, stop).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS connection was made"),
+        Err(_) => tracing::debug!(%peer, "no TLS handshake in time"),
+    }
+}
+
+/// Takes up certificates that were replaced, until `stop`.
+pub(super) async fn renew(server: &Arc<Server>, stop: &CancellationToken) {
+    let mut ticks = time::interval_at(Instant::now() + RENEWAL_INTERVAL, RENEWAL_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let server = Arc::clone(server);
+        match tokio::task::spawn_blocking(move || server.reload_if_changed()).await {
+            Ok(None) => {}
+            Ok(Some(Ok(()))) => tracing::info!("replaced certificates are taken up"),
+            Ok(Some(Err(fault))) => {
+                tracing::error!(%fault, "certificates stay as they were: a file has a fault");
+            }
+            Err(error) => tracing::error!(%error, "the certificates could not be looked at"),
+        }
+    }
 }
 
 /// A panic takes down its own connection only, and is not silent.
-fn report(ended: Result<(), tokio::task::JoinError>) {
+fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a connection's task failed");
     }

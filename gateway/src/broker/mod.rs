@@ -1,4 +1,4 @@
-//! The MQTT broker: versions 3.1.1 and 5 on one port.
+//! The MQTT broker: versions 3.1.1 and 5 on one port, and on another over TLS.
 //!
 //! `listener` accepts, `connection` moves bytes, `protocol` (with `connect`, `subscribe`, `acknowledge` and
 //! `properties`) reads and writes packets, `session` keeps what is owed, `intake` tells readings from other messages,
@@ -29,15 +29,18 @@ use std::sync::Arc;
 
 use prometheus::IntCounter;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::config::{Ingest, Mqtt};
 use crate::ingest::{Submission, SubmissionQueue};
 use crate::metrics::Metrics;
+use crate::tls::Server;
 
 pub use hub::Hub;
 use intake::Intake;
+use listener::Door;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -100,11 +103,28 @@ impl Broker {
     }
 
     /// Serves clients until `stop`; returns when all of them are gone.
-    pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
+    pub async fn run(
+        self,
+        plain: TcpListener,
+        tls: Option<(TcpListener, Arc<Server>)>,
+        stop: CancellationToken,
+    ) {
+        let permits = Arc::new(Semaphore::new(self.max_connections));
+        let run = |listener, door| {
+            let (shared, permits) = (Arc::clone(&self.shared), Arc::clone(&permits));
+            listener::run(listener, door, shared, permits, stop.clone())
+        };
         let sys = sys::run(Arc::clone(&self.shared), stop.clone());
-        tokio::join!(
-            sys,
-            listener::run(listener, self.shared, self.max_connections, stop)
-        );
+        let plain = run(plain, Door::Plain);
+        match tls {
+            None => {
+                tokio::join!(sys, plain);
+            }
+            Some((listener, server)) => {
+                let renewed = listener::renew(&server, &stop);
+                let tls = run(listener, Door::Tls(Arc::clone(&server)));
+                tokio::join!(sys, plain, tls, renewed);
+            }
+        }
     }
 }

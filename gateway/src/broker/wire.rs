@@ -1,6 +1,9 @@
 //! Socket and protocol together: bytes in, bytes out, and why that ends.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -40,6 +43,33 @@ pub(super) struct Wire<R, W> {
     pub(super) buffer: Vec<u8>,
     /// What was wrong behind the CONNECT in the same read: the client is answered first.
     pub(super) deferred: Option<End>,
+    /// Whether the writer still holds something that it has not passed on: TLS does.
+    pub(super) is_unflushed: bool,
+}
+
+/// One step of sending `out`: gives how many bytes of it the writer took. If there are none, the writer is made to pass
+/// on what it holds. Loses nothing when it is dropped before it is done.
+pub(super) async fn send<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    out: &[u8],
+    is_unflushed: &mut bool,
+) -> io::Result<usize> {
+    poll_fn(|cx| {
+        let mut count = 0;
+        if !out.is_empty() {
+            count = ready!(Pin::new(&mut *writer).poll_write(cx, out))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+        }
+        let flushed = Pin::new(&mut *writer).poll_flush(cx)?;
+        *is_unflushed = flushed.is_pending();
+        match flushed {
+            Poll::Pending if count == 0 => Poll::Pending,
+            _ => Poll::Ready(Ok(count)),
+        }
+    })
+    .await
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
@@ -51,6 +81,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
             protocol: Protocol::new(max_packet),
             buffer: vec![0; READ_BYTES],
             deferred: None,
+            is_unflushed: false,
         }
     }
 
@@ -92,7 +123,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
 
     pub(super) fn wrote(&mut self, count: &io::Result<usize>) -> Result<(), End> {
         match count {
-            Ok(0) | Err(_) => Err(End::Lost),
+            Err(_) => Err(End::Lost),
             Ok(count) => {
                 self.protocol.out.drain(..*count);
                 self.protocol.out.shrink_to(MAX_SEND_BYTES);

@@ -9,6 +9,7 @@ use super::{EXIT_INTERNAL, EXIT_STORE, runtime, usage};
 use crate::access::Access;
 use crate::app::{self, StartError};
 use crate::config::{Config, Faults};
+use crate::tls::Server;
 
 pub(super) fn main(config: Result<Config, Faults>) -> ExitCode {
     let config = match config {
@@ -38,8 +39,14 @@ async fn run(config: Config) -> ExitCode {
         Ok(running) => running,
         Err(error) => return refused(&error),
     };
-    let access = Arc::clone(running.access());
-    match running.run(shutdown.stop(move || reload(&access))).await {
+    let (access, tls) = (Arc::clone(running.access()), running.tls().cloned());
+    let reload = move || {
+        reload_access(&access);
+        if let Some(server) = &tls {
+            reload_certificates(server);
+        }
+    };
+    match running.run(shutdown.stop(reload)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::error!(%failure, "the gateway failed");
@@ -49,11 +56,20 @@ async fn run(config: Config) -> ExitCode {
 }
 
 /// SIGHUP: what stands in the files now, unless they have faults.
-fn reload(access: &Access) {
+fn reload_access(access: &Access) {
     match access.reload() {
         Ok(()) => tracing::info!("users and ACL are reloaded"),
         Err(faults) => {
             tracing::error!(%faults, "users and ACL stay as they were: their files have faults");
+        }
+    }
+}
+
+fn reload_certificates(server: &Server) {
+    match server.reload() {
+        Ok(()) => tracing::info!("certificates are reloaded"),
+        Err(fault) => {
+            tracing::error!(%fault, "certificates stay as they were: a file has a fault");
         }
     }
 }

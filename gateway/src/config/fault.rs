@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, io, path::Path};
 
-use crate::config::{AccessFiles, Cloud, Config};
+use crate::config::{AccessFiles, Cloud, Config, Tls};
 use crate::domain::rule::{Place, RuleDefinition};
 
 /// One thing that the operator has to put right.
@@ -55,6 +55,8 @@ pub struct Faults {
     pub cloud: Option<Box<Cloud>>,
     /// The files whose faults are for `access` to find.
     pub access_files: AccessFiles,
+    /// The certificates whose faults are for `tls` to find.
+    pub tls: Option<Box<Tls>>,
 }
 
 impl From<Fault> for Faults {
@@ -64,6 +66,7 @@ impl From<Fault> for Faults {
             rules: Vec::new(),
             cloud: None,
             access_files: AccessFiles::default(),
+            tls: None,
         }
     }
 }
@@ -136,6 +139,7 @@ impl Findings {
             rules: checked.rules,
             cloud: checked.cloud.map(Box::new),
             access_files: checked.mqtt.access_files,
+            tls: checked.mqtt.tls.map(Box::new),
         })
     }
 

@@ -21,6 +21,7 @@ mod rules;
 mod section;
 mod store;
 mod suggestion;
+mod tls;
 mod value;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -40,6 +41,7 @@ pub use crate::config::listener::Anonymous;
 pub use crate::config::mqtt::{AccessFiles, Mqtt};
 pub use crate::config::quantity::parse_duration;
 pub use crate::config::store::Store;
+pub use crate::config::tls::{Tls, TlsFiles};
 
 /// The whole configuration, free of faults.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::{
 use crate::config::kinds::{path, size, whole};
 use crate::config::listener::{self, Absent, Anonymous};
 use crate::config::section::Section;
+use crate::config::tls::Tls;
 
 /// The greatest remaining length of an MQTT packet (MQTT 5.0, section 1.5.5).
 const PROTOCOL_MAX_PACKET: u32 = 268_435_455;
@@ -25,6 +26,8 @@ pub struct Mqtt {
     pub anonymous: Anonymous,
     /// Who may come with a password, and who may do what. Default: neither file.
     pub access_files: AccessFiles,
+    /// The same over TLS; `None`: not at all.
+    pub tls: Option<Tls>,
 }
 
 /// The files that `access` reads, at the start and when they are reloaded. Whether they exist is for `access` to find.
@@ -50,6 +53,10 @@ impl Mqtt {
         let max_connections = section.setting("max_connections", 10_000, whole(1..=1_000_000));
         let max_packet =
             section.setting("max_packet", 256 * 1024, size(1024..=PROTOCOL_MAX_PACKET));
+        let may_anybody_come = !may_be_empty || anonymous == Anonymous::Always;
+        let tls = section
+            .section("tls")
+            .and_then(|section| Tls::read(section, folder, may_anybody_come));
         section.finish();
         Self {
             listen,
@@ -60,6 +67,7 @@ impl Mqtt {
                 users: users.value,
                 acl: acl.value,
             },
+            tls,
         }
     }
 }

@@ -179,6 +179,11 @@ impl<'f> Section<'f> {
         self.add(&self.path_of(key), place, message.into());
     }
 
+    /// Where the section begins.
+    pub(super) fn place(&self) -> Place {
+        self.place.clone()
+    }
+
     /// The whole path of `key`.
     pub(super) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() {

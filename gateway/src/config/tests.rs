@@ -72,6 +72,9 @@ fn without_places(mut config: Config) -> Config {
     if let Some(cloud) = &mut config.cloud {
         cloud.ca_file_place = Place::Defaults;
     }
+    if let Some(tls) = &mut config.mqtt.tls {
+        tls.place = Place::Defaults;
+    }
     config
 }
 
@@ -92,6 +95,7 @@ fn the_defaults_are_those_of_the_contract() {
             max_packet: 262_144,
             anonymous: Anonymous::Loopback,
             access_files: AccessFiles::default(),
+            tls: None,
         },
         http: Http {
             listen: "127.0.0.1:8080".parse().unwrap(),
@@ -145,12 +149,26 @@ fn the_shipped_file_says_the_defaults() {
 
 #[test]
 fn the_shipped_file_with_everything_switched_on_has_no_faults() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
     let text = std::fs::read_to_string(example())
         .unwrap()
         .replace("#| ", "");
-    let config = Config::parse(&text, &"g.toml".into()).unwrap();
-    let minimal = "gateway_id = \"edge-1\"\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"";
-    let expected = Config::parse(minimal, &"g.toml".into()).unwrap();
+    for name in ["server.crt", "server.key"] {
+        std::fs::write(at(name), "").unwrap();
+    }
+    // Whoever opens a door to the network says who may come in.
+    let users = [("EDGE_GATEWAY_MQTT__USERS_FILE", "users")];
+    let load = |text: &str| {
+        std::fs::write(at("gateway.toml"), text).unwrap();
+        Config::load(Some(&at("gateway.toml")), variables(&users)).unwrap()
+    };
+    let config = load(&text);
+    let minimal = "gateway_id = \"edge-1\"\n[mqtt.tls]\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"";
+    let expected = load(minimal);
+    let tls = expected.mqtt.tls.as_ref().unwrap();
+    assert_eq!(tls.listen, "0.0.0.0:8883".parse().unwrap());
+    assert_eq!(tls.files.certificate, at("server.crt"));
     assert_eq!(without_places(config), without_places(expected));
 }
 
@@ -588,4 +606,42 @@ fn a_token_in_place_of_its_file_is_not_repeated() {
         );
         assert!(!found[0].contains("s3cr3t"), "{found:?}");
     }
+}
+
+#[test]
+fn a_tls_listener_wants_its_files_and_somebody_who_may_come() {
+    let faults = |keys: &str| lines_of(&format!("[mqtt.tls]\n{keys}"));
+    // Any file that exists: what is in it is not for `config` to say.
+    let files = "certificate = \"Cargo.toml\"\nprivate_key = \"Cargo.toml\"\n";
+    assert_eq!(
+        faults(&format!("listen = \"127.0.0.1:0\"\n{files}")),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        faults(&format!("{files}client_ca = \"Cargo.toml\"")),
+        Vec::<String>::new()
+    );
+    let nobody = ("g.toml:1: mqtt.tls.listen: ", "mqtt.tls.client_ca");
+    check_lines(&faults(files), &[nobody]);
+    let found = faults("listen = \"[::]:8883\"\ncertificate = \"none.crt\"");
+    check_lines(
+        &found,
+        &[
+            ("g.toml:1: mqtt.tls.private_key: ", "server.key"),
+            ("g.toml:2: mqtt.tls.listen: ", "mqtt.users_file"),
+            ("g.toml:3: mqtt.tls.certificate: ", "no file \"none.crt\""),
+        ],
+    );
+    let open = "[mqtt]\nanonymous = \"always\"\n[mqtt.tls]\n";
+    assert_eq!(lines_of(&format!("{open}{files}")), Vec::<String>::new());
+    let found = faults(&format!(
+        "listen = \"127.0.0.1:0\"\n{files}client_ca = \"none.pem\"\ncertificat = 1"
+    ));
+    check_lines(
+        &found,
+        &[
+            ("g.toml:5: mqtt.tls.client_ca: ", "no file"),
+            ("g.toml:6: mqtt.tls.certificat: ", "`certificate`"),
+        ],
+    );
 }

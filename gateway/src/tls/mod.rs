@@ -1,11 +1,16 @@
-//! Certificates: whom the gateway trusts. One TLS stack in the whole tree, rustls with ring; there is no switch that
-//! turns verification off.
+//! Certificates: whom the gateway trusts, and what it shows to those who come. One TLS stack in the whole tree, rustls
+//! with ring; there is no switch that turns verification off.
+
+mod common_name;
+mod server;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
+
+pub use server::{FileFault, Server};
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -25,12 +30,10 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
         roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     }
     if let Some(path) = ca_file {
-        for certificate in read_ca_file(path)? {
-            roots.add(certificate).map_err(|error| TlsError::CaFile {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            })?;
-        }
+        add_authorities(&mut roots, path).map_err(|reason| TlsError::CaFile {
+            path: path.to_owned(),
+            reason,
+        })?;
     }
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
@@ -40,18 +43,21 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
     Ok(config)
 }
 
-fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let fault = |reason: String| TlsError::CaFile {
-        path: path.to_owned(),
-        reason,
-    };
+/// Trusts each authority in the file; the error is what is wrong with it.
+fn add_authorities(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
+    for certificate in read_certificates(path)? {
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// The certificates of a PEM file, at least one; the error is what is wrong with it.
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| fault(error.to_string()))?;
+        .map_err(|error| error.to_string())?;
     if certificates.is_empty() {
-        return Err(fault(
-            "there is no certificate in it (expected PEM)".to_owned(),
-        ));
+        return Err("there is no certificate in it (expected PEM)".to_owned());
     }
     Ok(certificates)
 }

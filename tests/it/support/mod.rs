@@ -140,7 +140,7 @@ impl Site {
             .spawn()
             .unwrap();
         let log = Arc::<Mutex<Vec<String>>>::default();
-        let (sender, addresses) = sync_channel(2);
+        let (sender, addresses) = sync_channel(8);
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let collected = Arc::clone(&log);
         let reader = thread::spawn(move || {

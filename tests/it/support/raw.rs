@@ -1,4 +1,4 @@
-//! A raw MQTT client: frames over a TCP stream, nothing done that a test did not ask for.
+//! A raw MQTT client: frames over a TCP stream or what lies upon it, nothing done that a test did not ask for.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -12,9 +12,16 @@ use super::frames::{
 use super::properties::Property;
 use super::{Gateway, LIMIT};
 
+/// What frames are sent over.
+pub(crate) trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
+
 /// One connection.
 pub(crate) struct Raw {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
+    /// What the stream ends in.
+    socket: TcpStream,
     pub(crate) version: u8,
     /// Messages that came while something else was waited for.
     inbox: VecDeque<Publish>,
@@ -26,11 +33,21 @@ pub(crate) struct Raw {
 impl Raw {
     /// A connection on which nothing has been said.
     pub(crate) fn open(gateway: &Gateway<'_>, version: u8) -> Self {
-        let stream = TcpStream::connect(gateway.mqtt).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let socket = TcpStream::connect(gateway.mqtt).unwrap();
+        Self::over(socket, version, |socket| Box::new(socket))
+    }
+
+    /// As [`open`](Self::open), over what `wrap` puts upon a socket.
+    pub(crate) fn over(
+        socket: TcpStream,
+        version: u8,
+        wrap: impl FnOnce(TcpStream) -> Box<dyn Stream>,
+    ) -> Self {
+        socket.set_nodelay(true).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
         Self {
-            stream,
+            stream: wrap(socket.try_clone().unwrap()),
+            socket,
             version,
             inbox: VecDeque::new(),
             granted: Vec::new(),
@@ -47,12 +64,17 @@ impl Raw {
     /// A client that is let in.
     #[track_caller]
     pub(crate) fn connect_with(gateway: &Gateway<'_>, connect: &Connect<'_>) -> Self {
-        let mut client = Self::open(gateway, connect.version);
-        client.send(&connect.bytes());
-        let (reason, granted) = client.connack();
+        Self::open(gateway, connect.version).let_in(connect)
+    }
+
+    /// Says CONNECT and is let in.
+    #[track_caller]
+    pub(crate) fn let_in(mut self, connect: &Connect<'_>) -> Self {
+        self.send(&connect.bytes());
+        let (reason, granted) = self.connack();
         assert_eq!(reason, 0, "{connect:?}");
-        client.granted = granted;
-        client
+        self.granted = granted;
+        self
     }
 
     /// Waits for the CONNACK: its reason and properties. Session present is always 0.
@@ -69,7 +91,7 @@ impl Raw {
 
     /// Ends the sending side, as a client that is gone does.
     pub(crate) fn shut_down(&mut self) {
-        self.stream.shutdown(Shutdown::Write).ok();
+        self.socket.shutdown(Shutdown::Write).ok();
     }
 
     /// The next packet; `None` if the gateway has closed the connection.
@@ -152,9 +174,9 @@ impl Raw {
 
     /// Whether the gateway closes the connection within `limit`; nothing else may come.
     pub(crate) fn is_closed_within(&mut self, limit: Duration) -> bool {
-        self.stream.set_read_timeout(Some(limit)).unwrap();
-        let outcome = self.stream.peek(&mut [0]);
-        self.stream.set_read_timeout(Some(LIMIT)).unwrap();
+        self.socket.set_read_timeout(Some(limit)).unwrap();
+        let outcome = self.socket.peek(&mut [0]);
+        self.socket.set_read_timeout(Some(LIMIT)).unwrap();
         !matches!(outcome, Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
     }
 

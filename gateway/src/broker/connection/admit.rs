@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{self, Instant};
 
 use super::rights::Rights;
-use super::{Connection, Counted};
-use crate::access::{Denied, failed_login_delay};
+use super::{Caller, Connection, Counted};
+use crate::access::{Access, Denied, Identity, failed_login_delay};
 use crate::broker::Shared;
 use crate::broker::connect::{Admitted, Connect, Refusal};
 use crate::broker::intake::Intake;
@@ -26,11 +26,11 @@ const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     mut wire: Wire<R, W>,
     connect: Connect,
-    peer: IpAddr,
+    caller: Caller,
     shared: Arc<Shared>,
 ) -> Option<(Connection<R, W>, Option<Message>)> {
-    let keep_alive = connect.keep_alive;
-    let (admitted, rights) = match judge(connect, peer, &shared).await {
+    let (peer, keep_alive) = (caller.address, connect.keep_alive);
+    let (admitted, rights) = match judge(connect, caller, &shared).await {
         Ok(judged) => judged,
         Err(refusal) => {
             tracing::info!(%peer, ?refusal, "client refused");
@@ -72,24 +72,31 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
 /// The password is checked first, so that nobody without one learns what else would be wrong.
 async fn judge(
     connect: Connect,
-    peer: IpAddr,
+    caller: Caller,
     shared: &Shared,
 ) -> Result<(Admitted, Rights), Refusal> {
-    let asked_at = Instant::now();
     let client_id = connect.client_id()?;
-    let (name, password) = (connect.user_name.as_deref(), connect.password.as_deref());
-    let identity = match shared.access.admit(peer, name, password).await {
-        Ok(identity) => identity,
-        Err(Denied::Anonymous) => return Err(Refusal::NotAuthorized),
-        Err(Denied::Credentials) => {
-            // From the CONNECT on, so that the answer does not tell how long the check took.
-            time::sleep_until(asked_at + failed_login_delay()).await;
-            return Err(Refusal::Credentials);
-        }
+    let identity = match caller.certified {
+        Some(identity) => identity,
+        None => log_in(&connect, caller.address, &shared.access).await?,
     };
     let rights = Rights::of(identity, &client_id.text, &shared.access);
     let rights = rights.ok_or(Refusal::Credentials)?;
     let may_publish = |topic: &_| Intake::may_publish(topic) && rights.grants().may_publish(topic);
     let admitted = connect.admit(client_id, clock::now(), may_publish)?;
     Ok((admitted, rights))
+}
+
+async fn log_in(connect: &Connect, peer: IpAddr, access: &Access) -> Result<Identity, Refusal> {
+    let asked_at = Instant::now();
+    let (name, password) = (connect.user_name.as_deref(), connect.password.as_deref());
+    match access.admit(peer, name, password).await {
+        Ok(identity) => Ok(identity),
+        Err(Denied::Anonymous) => Err(Refusal::NotAuthorized),
+        Err(Denied::Credentials) => {
+            // From the CONNECT on, so that the answer does not tell how long the check took.
+            time::sleep_until(asked_at + failed_login_delay()).await;
+            Err(Refusal::Credentials)
+        }
+    }
 }

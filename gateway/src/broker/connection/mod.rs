@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,8 @@ use super::hub::Member;
 use super::protocol::{Incoming, RECEIVE_MAXIMUM};
 use super::session::Session;
 use super::turn::Owed;
-use super::wire::{End, MAX_SEND_BYTES, Wire};
+use super::wire::{self, End, MAX_SEND_BYTES, Wire};
+use crate::access::Identity;
 use crate::domain::topic::TopicName;
 use crate::ingest::{Refused, Stopped};
 use crate::store::Committed;
@@ -35,17 +36,25 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reads whose answer may be owed at once.
 const MAX_TURNS: usize = RECEIVE_MAXIMUM as usize;
 
+/// Who has come, as far as that is known before its CONNECT.
+pub(super) struct Caller {
+    pub(super) address: IpAddr,
+    /// Whom its certificate names. It needs no password then, and whatever name it gives means nothing.
+    pub(super) certified: Option<Identity>,
+}
+
 /// Serves a client until it or the gateway ends the connection.
 pub(super) async fn serve<R, W>(
     reader: R,
     writer: W,
-    peer: IpAddr,
+    caller: Caller,
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
+    let peer = caller.address;
     let mut wire = Wire::new(reader, writer, shared.max_packet);
     let mut incoming = Vec::new();
     let greeting = time::timeout(CONNECT_TIMEOUT, wire.greet(&mut incoming));
@@ -62,7 +71,7 @@ pub(super) async fn serve<R, W>(
         Err(_) => return tracing::debug!(%peer, "no CONNECT in time"),
     };
     let admitted = tokio::select! {
-        admitted = admit::admit(wire, *connect, peer, shared) => admitted,
+        admitted = admit::admit(wire, *connect, caller, shared) => admitted,
         () = stop.cancelled() => return,
     };
     if let Some((mut connection, will)) = admitted {
@@ -134,8 +143,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             }
             let may_read =
                 !is_behind && !is_stopping && self.wire.protocol.out.len() < MAX_SEND_BYTES;
+            let may_send = !self.wire.protocol.out.is_empty() || self.wire.is_unflushed;
             tokio::select! {
-                count = self.wire.writer.write(&self.wire.protocol.out), if !self.wire.protocol.out.is_empty() => {
+                count = wire::send(&mut self.wire.writer, &self.wire.protocol.out, &mut self.wire.is_unflushed), if may_send => {
                     self.wire.wrote(&count)?;
                     self.deliver();
                 }

@@ -1,0 +1,99 @@
+//! A section `[….tls]`: a door with a certificate. Its absence means that there is none.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use crate::config::kinds::{address, file};
+use crate::config::section::Section;
+use crate::domain::rule::Place;
+
+/// A listener that speaks TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Its address; port 0 takes any free one. Default: `0.0.0.0:8883`.
+    pub listen: SocketAddr,
+    /// What it shows and whom it trusts.
+    pub files: TlsFiles,
+    /// Where the section stands, for error messages.
+    pub place: Place,
+}
+
+/// PEM files, which existed when they were checked. What is in them is for `tls` to find.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, the gateway's own certificate first. Default: `server.crt`.
+    pub certificate: PathBuf,
+    /// Its key. Default: `server.key`.
+    pub private_key: PathBuf,
+    /// The authorities that sign the certificates of clients. `None`: clients need none.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl Tls {
+    /// Files are relative to `folder`. `may_anybody_come` says whether there is anybody who may come from the network
+    /// without a certificate. `None` if a file is at fault.
+    pub(super) fn read(
+        mut section: Section<'_>,
+        folder: &Path,
+        may_anybody_come: bool,
+    ) -> Option<Self> {
+        let place = section.place();
+        let certificate = required_file(&mut section, "certificate", "server.crt", folder);
+        let private_key = required_file(&mut section, "private_key", "server.key", folder);
+        let client_ca = section.setting("client_ca", None, file(folder));
+        let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8883);
+        let listen = section.setting("listen", default, address);
+        let is_open = listen.sound && !listen.value.ip().to_canonical().is_loopback();
+        let has_client_ca = !client_ca.sound || client_ca.value.is_some();
+        if is_open && !may_anybody_come && !has_client_ca {
+            let message = nobody_could_come(listen.value);
+            let place = match listen.place {
+                Place::Defaults => place.clone(),
+                place => place,
+            };
+            section.refuse("listen", place, message);
+        }
+        section.finish();
+        Some(Self {
+            listen: listen.value,
+            files: TlsFiles {
+                certificate: certificate?,
+                private_key: private_key?,
+                client_ca: client_ca.sound.then_some(client_ca.value)?,
+            },
+            place,
+        })
+    }
+}
+
+fn nobody_could_come(address: SocketAddr) -> String {
+    format!(
+        "{address} is open to the network, but neither users nor client certificates are configured, so that nobody \
+         could come in from there: name users in mqtt.users_file or an authority in mqtt.tls.client_ca, \
+         set mqtt.anonymous = \"always\" to let everybody in, or listen on 127.0.0.1:{}",
+        address.port()
+    )
+}
+
+/// The file that `key` names, or else `default`. It has to exist either way.
+fn required_file(
+    section: &mut Section<'_>,
+    key: &'static str,
+    default: &str,
+    folder: &Path,
+) -> Option<PathBuf> {
+    let setting = section.setting(key, None, |value| match file(folder)(value)? {
+        Some(path) => Ok(Some(path)),
+        None => Err("expected the path of a file, found \"\"".to_owned()),
+    });
+    if !setting.sound || setting.value.is_some() {
+        return setting.value;
+    }
+    let path = folder.join(default);
+    if !path.is_file() {
+        let message = format!("is missing, and there is no file {path:?}");
+        section.refuse(key, section.place(), message);
+        return None;
+    }
+    Some(path)
+}

@@ -1,0 +1,318 @@
+//! MQTT over TLS: who is shown what, who is let in, and what a reload changes.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
+};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
+use serde_json::Value;
+
+use crate::support::frames::{Connect, Publish, V5, V311};
+use crate::support::program::run_with;
+use crate::support::raw::Raw;
+use crate::support::{Gateway, LIMIT, Site, signal};
+
+const SECTION: &str = "[mqtt.tls]\nlisten = \"127.0.0.1:0\"\n";
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+
+/// Somebody whose signature is trusted.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key.
+type Signed = (CertificateDer<'static>, KeyPair);
+
+impl Authority {
+    fn new() -> Self {
+        let mut parameters = CertificateParams::default();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::self_signed(parameters, key).unwrap())
+    }
+
+    fn sign(&self, common_name: Option<&str>, purpose: ExtendedKeyUsagePurpose) -> Signed {
+        let mut parameters = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let subject = &mut parameters.distinguished_name;
+        subject.remove(DnType::CommonName);
+        if let Some(name) = common_name {
+            subject.push(DnType::CommonName, name);
+        }
+        parameters.extended_key_usages = vec![purpose];
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &self.0).unwrap();
+        (certificate.der().clone(), key)
+    }
+
+    fn sign_client(&self, common_name: Option<&str>) -> Signed {
+        self.sign(common_name, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// Gives the gateway of `site` a new certificate, and its clients' authority.
+    fn equip(&self, site: &Site) -> CertificateDer<'static> {
+        let mut parameters = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &self.0).unwrap();
+        fs::write(site.path("server.crt"), certificate.pem()).unwrap();
+        fs::write(site.path("server.key"), key.serialize_pem()).unwrap();
+        fs::write(site.path("ca.pem"), self.0.pem()).unwrap();
+        certificate.der().clone()
+    }
+
+    /// A client that trusts this authority and speaks only `version`.
+    fn client(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        own: Option<&Signed>,
+    ) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots);
+        Arc::new(match own {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+                let chain = vec![certificate.clone()];
+                builder.with_client_auth_cert(chain, key.into()).unwrap()
+            }
+        })
+    }
+}
+
+fn site(authority: &Authority, keys: &str) -> Site {
+    let site = Site::with(&format!("{SECTION}{keys}"));
+    authority.equip(&site);
+    site
+}
+
+/// Where the gateway listens for TLS.
+fn mqtts(gateway: &Gateway<'_>) -> SocketAddr {
+    let log = gateway.log();
+    let mut events = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let listening = events.find(|event| event["transport"] == "mqtts").unwrap();
+    listening["address"].as_str().unwrap().parse().unwrap()
+}
+
+fn open(gateway: &Gateway<'_>, config: &Arc<ClientConfig>, version: u8) -> Raw {
+    let address = mqtts(gateway);
+    let socket = TcpStream::connect(address).unwrap();
+    let client = ClientConnection::new(Arc::clone(config), address.ip().into()).unwrap();
+    Raw::over(socket, version, |socket| {
+        Box::new(StreamOwned::new(client, socket))
+    })
+}
+
+fn connect(gateway: &Gateway<'_>, config: &Arc<ClientConfig>, client_id: &str) -> Raw {
+    open(gateway, config, V5).let_in(&Connect::new(V5, client_id))
+}
+
+/// The certificate that the gateway shows now.
+fn shown(gateway: &Gateway<'_>, config: &Arc<ClientConfig>) -> io::Result<CertificateDer<'static>> {
+    let address = mqtts(gateway);
+    let mut socket = TcpStream::connect(address)?;
+    let mut client = ClientConnection::new(Arc::clone(config), address.ip().into()).unwrap();
+    while client.is_handshaking() {
+        client.complete_io(&mut socket)?;
+    }
+    Ok(client.peer_certificates().unwrap()[0].clone())
+}
+
+fn wait_for_log(gateway: &Gateway<'_>, part: &str) {
+    let started = Instant::now();
+    while !gateway.log().contains(part) {
+        assert!(started.elapsed() < LIMIT, "no log line has {part:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_reading_over_tls_is_stored_before_it_is_acknowledged() {
+    let authority = Authority::new();
+    let site = site(&authority, "");
+    let gateway = site.start();
+    for (number, tls) in VERSIONS.into_iter().enumerate() {
+        for version in [V311, V5] {
+            let sensor = format!("s{number}-{version}");
+            let connect = Connect::new(version, &sensor);
+            let mut client = open(&gateway, &authority.client(tls, None), version).let_in(&connect);
+            let reading = Publish::new(&format!("sensors/{sensor}"), "80.5").qos(1, 1);
+            assert_eq!(client.publish(reading), 0);
+            let stored = format!("SELECT value FROM readings WHERE sensor_id = '{sensor}'");
+            assert_eq!(site.sql_all::<f64>(&stored), [80.5]);
+        }
+    }
+    Raw::connect(&gateway, V5, "plain").ping();
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn a_client_of_another_authority_refuses_the_gateway() {
+    let authority = Authority::new();
+    let site = site(&authority, "");
+    let gateway = site.start();
+    for tls in VERSIONS {
+        let refused = shown(&gateway, &Authority::new().client(tls, None)).unwrap_err();
+        assert!(
+            refused.to_string().contains("invalid peer certificate"),
+            "{refused}"
+        );
+        shown(&gateway, &authority.client(tls, None)).unwrap();
+    }
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn where_client_certificates_are_required_their_common_name_is_the_user() {
+    let authority = Authority::new();
+    let site = site(&authority, "client_ca = \"ca.pem\"\n")
+        .environment("EDGE_GATEWAY_MQTT__ANONYMOUS", "never")
+        .environment("EDGE_GATEWAY_MQTT__ACL_FILE", "acl.toml")
+        .allow(&["publish refused"]);
+    let acl = "[[rule]]\nallow = \"publish\"\nfilter = \"sensors/%u/#\"\n";
+    fs::write(site.path("acl.toml"), acl).unwrap();
+    let gateway = site.start();
+    let press = authority.sign_client(Some("press-4"));
+    let stranger = Authority::new().sign_client(Some("press-4"));
+    let nameless = authority.sign_client(None);
+    let server = authority.sign(Some("press-4"), ExtendedKeyUsagePurpose::ServerAuth);
+    for tls in VERSIONS {
+        for own in [None, Some(&stranger), Some(&nameless), Some(&server)] {
+            let mut refused = open(&gateway, &authority.client(tls, own), V5);
+            refused.send(&Connect::new(V5, "c").bytes());
+            assert_eq!(refused.receive(), None);
+        }
+        // Whatever name it gives: the certificate counts.
+        let connect = Connect::new(V5, "c").credentials("ann", "guessed");
+        let config = authority.client(tls, Some(&press));
+        let mut client = open(&gateway, &config, V5).let_in(&connect);
+        let to = |user: &str| Publish::new(&format!("sensors/{user}/s1"), "1").qos(1, 1);
+        assert_eq!(client.publish(to("press-4")), 0);
+        assert_eq!(client.publish(to("ann")), 0x87);
+        // A session that TLS resumes has the same name.
+        drop(client);
+        let mut again = open(&gateway, &config, V5).let_in(&connect);
+        assert_eq!(again.publish(to("press-4")), 0);
+        assert_eq!(again.publish(to("ann")), 0x87);
+    }
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn silent_connections_delay_nobody_and_are_closed() {
+    let authority = Authority::new();
+    let site = site(&authority, "");
+    let gateway = site.start();
+    let address = mqtts(&gateway);
+    let open_silent = || TcpStream::connect(address).unwrap();
+    let silent: Vec<TcpStream> = (0..200).map(|_| open_silent()).collect();
+    let started = Instant::now();
+    connect(&gateway, &authority.client(&TLS13, None), "201st").ping();
+    assert!(started.elapsed() < Duration::from_secs(5));
+    let mut closed = Raw::over(silent.into_iter().next().unwrap(), V5, |socket| {
+        Box::new(socket)
+    });
+    assert_eq!(closed.rest(), [], "closed after the time for a handshake");
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn both_listeners_share_the_limit_of_connections() {
+    let authority = Authority::new();
+    let site = site(&authority, "").environment("EDGE_GATEWAY_MQTT__MAX_CONNECTIONS", "1");
+    let gateway = site.start();
+    let config = authority.client(&TLS13, None);
+    let plain = Raw::connect(&gateway, V5, "plain");
+    let mut late = thread::scope(|scope| {
+        let late = scope.spawn(|| {
+            connect(&gateway, &config, "late").ping();
+            Instant::now()
+        });
+        thread::sleep(Duration::from_millis(300));
+        let freed = Instant::now();
+        drop(plain);
+        assert!(freed <= late.join().unwrap(), "there was room for one only");
+        Raw::connect(&gateway, V5, "plain again")
+    });
+    late.ping();
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn a_client_that_reads_late_gets_everything_to_the_last_byte() {
+    let authority = Authority::new();
+    let site = site(&authority, "");
+    let gateway = site.start();
+    let payload = |number: u8| vec![b'a' + number; 100_000];
+    for tls in VERSIONS {
+        let mut reader = connect(&gateway, &authority.client(tls, None), "reader");
+        reader.subscribe("pictures/#", 1);
+        let mut writer = Raw::connect(&gateway, V5, "writer");
+        for number in 0..20 {
+            let picture = Publish::new("pictures/1", payload(number)).qos(1, 1);
+            assert_eq!(writer.publish(picture), 0);
+        }
+        for number in 0..20 {
+            assert!(reader.unacknowledged().payload == payload(number));
+        }
+    }
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn a_reload_shows_the_new_certificate_and_drops_nobody() {
+    let authority = Authority::new();
+    let site = Site::with(SECTION).allow(&["certificates stay as they were"]);
+    let first = authority.equip(&site);
+    let gateway = site.start();
+    let config = authority.client(&TLS13, None);
+    let mut old = connect(&gateway, &config, "old");
+    assert_eq!(shown(&gateway, &config).unwrap(), first);
+
+    let second = authority.equip(&site);
+    signal(gateway.pid(), "HUP");
+    wait_for_log(&gateway, "certificates are reloaded");
+    assert_eq!(shown(&gateway, &config).unwrap(), second);
+    old.ping();
+
+    fs::write(site.path("server.key"), "no key").unwrap();
+    signal(gateway.pid(), "HUP");
+    wait_for_log(&gateway, "certificates stay as they were");
+    assert_eq!(shown(&gateway, &config).unwrap(), second);
+    old.ping();
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn what_is_wrong_with_the_files_is_said_before_the_start() {
+    let authority = Authority::new();
+    let other_key = KeyPair::generate().unwrap().serialize_pem();
+    for (name, text, key) in [
+        ("server.crt", "", "mqtt.tls.certificate"),
+        ("server.key", "no key", "mqtt.tls.private_key"),
+        ("server.key", &other_key, "mqtt.tls.private_key"),
+        ("ca.pem", "no authority", "mqtt.tls.client_ca"),
+    ] {
+        let site = site(&authority, "client_ca = \"ca.pem\"\n");
+        fs::write(site.path(name), text).unwrap();
+        for arguments in [&["check"][..], &["run"]] {
+            let ended = run_with(&site.config(), arguments);
+            ended.is_refused(64, &["gateway.toml:", key, name]);
+        }
+    }
+}
