@@ -54,13 +54,14 @@ impl Intake {
         let is_one_of =
             |filters: &[TopicFilter]| filters.iter().any(|filter| filter.matches(&message.topic));
         let is_reading = is_one_of(&self.readings);
-        if (is_reading || is_one_of(&self.statuses)) && message.is_clearing() {
+        let is_status = !is_reading && is_one_of(&self.statuses);
+        if (is_reading || is_status) && message.is_clearing() {
             // It must not overtake the message it clears, which waits for its commit.
             submission.messages.push(message);
             AckReason::Success
         } else if is_reading {
             self.take_readings(message, submission)
-        } else if is_one_of(&self.statuses) {
+        } else if is_status {
             self.take_status(message, submission)
         } else {
             self.hub.publish(message);
