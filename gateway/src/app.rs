@@ -207,7 +207,7 @@ impl Running {
         let metrics = Arc::<Metrics>::default();
         let health = Arc::<Health>::default();
         let outbox_wake = Arc::<Notify>::default();
-        let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
+        let hub = Arc::new(Hub::new(&config.mqtt.limits, Arc::clone(&metrics)));
         let (submissions, receiver) = SubmissionQueue::new();
         let outlet = Arc::clone(&hub);
         let settings = Settings {

@@ -17,9 +17,7 @@ use crate::domain::{
     timestamp::Timestamp,
     topic::TopicName,
 };
-
-/// The longest client id, in bytes.
-const MAX_CLIENT_ID_BYTES: usize = 256;
+use crate::metrics::Limit;
 
 /// A CONNECT packet.
 pub(super) struct Connect {
@@ -63,10 +61,21 @@ pub(super) struct Admitted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     ClientId,
+    ClientIdTooLong,
     Credentials,
     NotAuthorized,
     AuthenticationMethod,
     WillTopic,
+}
+
+impl Refusal {
+    /// The limit that was reached, if it was one.
+    pub(super) fn limit(self) -> Option<Limit> {
+        match self {
+            Self::ClientIdTooLong => Some(Limit::ClientIdBytes),
+            _ => None,
+        }
+    }
 }
 
 impl Connect {
@@ -121,14 +130,17 @@ impl Connect {
     }
 
     /// The client id it asks for, or one that it is given.
-    pub(super) fn client_id(&self) -> Result<ClientId, Refusal> {
+    pub(super) fn client_id(&self, max_bytes: usize) -> Result<ClientId, Refusal> {
         if self.wants_authentication {
             return Err(Refusal::AuthenticationMethod);
         }
         let is_assigned = self.client_id.is_empty();
         let is_nameless = is_assigned && !self.is_v5 && !self.is_clean;
         let is_text = !self.client_id.chars().any(char::is_control);
-        if is_nameless || MAX_CLIENT_ID_BYTES < self.client_id.len() || !is_text {
+        if max_bytes < self.client_id.len() {
+            return Err(Refusal::ClientIdTooLong);
+        }
+        if is_nameless || !is_text {
             return Err(Refusal::ClientId);
         }
         let text = if is_assigned {
@@ -210,7 +222,9 @@ impl Protocol {
     pub(super) fn refuse(&mut self, refusal: Refusal) {
         if self.is_v5() {
             let reason = match refusal {
-                Refusal::ClientId => ConnectReasonCode::ClientIdentifierNotValid,
+                Refusal::ClientId | Refusal::ClientIdTooLong => {
+                    ConnectReasonCode::ClientIdentifierNotValid
+                }
                 Refusal::Credentials => ConnectReasonCode::BadUserNameOrPassword,
                 Refusal::NotAuthorized => ConnectReasonCode::NotAuthorized,
                 Refusal::AuthenticationMethod => ConnectReasonCode::BadAuthenticationMethod,
@@ -223,7 +237,7 @@ impl Protocol {
             return self.send(connack.map(Packet::V5_0Connack));
         }
         let code = match refusal {
-            Refusal::ClientId => ConnectReturnCode::IdentifierRejected,
+            Refusal::ClientId | Refusal::ClientIdTooLong => ConnectReturnCode::IdentifierRejected,
             Refusal::Credentials => ConnectReturnCode::BadUserNameOrPassword,
             _ => ConnectReturnCode::NotAuthorized,
         };

@@ -9,20 +9,18 @@ use std::{
 };
 
 use super::{
-    queue::{Delivery, Queue},
+    queue::{Delivery, LeftOut, Queue},
     retained::RetainedMessages,
     subscribe::{Entry, Granted, Removed, Retained, SubscriptionOptions},
     subscriptions::{Subscriber, Subscriptions},
 };
 use crate::clock;
+use crate::config::Limits;
 use crate::domain::{
     message::{Message, Qos},
     topic::{TopicError, TopicFilter, TopicName},
 };
-use crate::metrics::Metrics;
-
-/// Subscriptions that one session may have.
-const MAX_SUBSCRIPTIONS: usize = 1000;
+use crate::metrics::{Limit, Metrics};
 
 /// Where messages of all clients meet.
 #[derive(Debug)]
@@ -33,6 +31,7 @@ pub struct Hub {
     /// By client id.
     sessions: Mutex<HashMap<Arc<str>, Place>>,
     last_session: AtomicU64,
+    limits: Limits,
     metrics: Arc<Metrics>,
 }
 
@@ -73,13 +72,14 @@ impl Drop for Member {
 
 impl Hub {
     /// An empty hub.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
         Self {
             subscriptions: RwLock::default(),
             subscription_count: AtomicUsize::new(0),
-            retained: RwLock::default(),
+            retained: RwLock::new(RetainedMessages::new(limits)),
             sessions: Mutex::default(),
             last_session: AtomicU64::new(0),
+            limits: *limits,
             metrics,
         }
     }
@@ -108,7 +108,8 @@ impl Hub {
                 .retained
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
-            if !retained.keep(&message) {
+            if let Err(limit) = retained.keep(&message) {
+                self.metrics.limited(limit);
                 self.count_dropped("retained_full", 1);
             }
         }
@@ -151,8 +152,8 @@ impl Hub {
             retain,
             subscription_ids,
         });
-        if 0 < left_out {
-            self.count_dropped("queue_full", left_out as u64);
+        if let Some(left_out) = left_out {
+            self.count_left_out(left_out);
             if queue.is_first_loss() {
                 let client_id = subscriptions.first().map(|s| &*s.client_id);
                 tracing::warn!(
@@ -163,6 +164,11 @@ impl Hub {
         }
     }
 
+    fn count_left_out(&self, left_out: LeftOut) {
+        self.metrics.limited(left_out.limit);
+        self.count_dropped("queue_full", left_out.count);
+    }
+
     fn count_dropped(&self, reason: &str, count: u64) {
         let dropped = &self.metrics.mqtt_dropped;
         dropped.with_label_values(&[reason]).inc_by(count);
@@ -171,7 +177,7 @@ impl Hub {
     /// Gives a client its place; a connection that has the same client id is told to go, and its queue is given too.
     pub(super) fn join(self: &Arc<Self>, client_id: Arc<str>) -> (Member, Option<Arc<Queue>>) {
         let session = self.last_session.fetch_add(1, Ordering::Relaxed) + 1;
-        let queue = Arc::<Queue>::default();
+        let queue = Arc::new(Queue::new(&self.limits));
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let place = Place {
             session,
@@ -224,7 +230,9 @@ impl Hub {
         if entry.is_shared {
             return Granted::SharedNotSupported;
         }
-        if MAX_SUBSCRIPTIONS <= member.filters.len() && !member.filters.contains(&filter) {
+        let is_full = self.limits.subscriptions <= member.filters.len();
+        if is_full && !member.filters.contains(&filter) {
+            self.metrics.limited(Limit::Subscriptions);
             return Granted::QuotaExceeded;
         }
         let subscriber = Subscriber {
@@ -278,7 +286,9 @@ impl Hub {
                 retain: true,
                 subscription_ids: wanted.options.id.into_iter().collect(),
             });
-            self.count_dropped("queue_full", left_out as u64);
+            if let Some(left_out) = left_out {
+                self.count_left_out(left_out);
+            }
         }
         if next.is_some() {
             wanted.after = next;

@@ -14,12 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::connection::{self, Caller};
 use crate::access::Identity;
+use crate::metrics::Limit;
 use crate::tls::Server;
 
 /// After a failed accept (no file handles left, say) nobody is accepted for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// A client has so long to shake hands.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often is looked whether a certificate was replaced.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -60,6 +59,9 @@ pub(super) async fn run(
             }
         };
         // Not before the accept: a listener to which nobody comes would keep the permit from the others.
+        if permits.available_permits() == 0 {
+            shared.metrics.limited(Limit::MaxConnections);
+        }
         let permit = tokio::select! {
             permit = Arc::clone(&permits).acquire_owned() => permit,
             () = stop.cancelled() => break,
@@ -98,7 +100,7 @@ async fn serve(
         Door::Tls(server) => server,
     };
     let shaken = tokio::select! {
-        shaken = time::timeout(HANDSHAKE_TIMEOUT, server.accept(socket)) => shaken,
+        shaken = time::timeout(shared.limits.connect_timeout, server.accept(socket)) => shaken,
         () = stop.cancelled() => return,
     };
     match shaken {
@@ -108,7 +110,10 @@ async fn serve(
             connection::serve(reader, writer, caller, shared, stop).await;
         }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS connection was made"),
-        Err(_) => tracing::debug!(%peer, "no TLS handshake in time"),
+        Err(_) => {
+            shared.metrics.limited(Limit::ConnectTimeout);
+            tracing::debug!(%peer, "no TLS handshake in time");
+        }
     }
 }
 

@@ -33,7 +33,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
-use crate::config::{Ingest, Mqtt};
+use crate::config::{Ingest, Limits, Mqtt};
 use crate::ingest::{Submission, SubmissionQueue};
 use crate::metrics::Metrics;
 use crate::tls::Server;
@@ -55,6 +55,7 @@ struct Shared {
     access: Arc<Access>,
     /// Bytes.
     max_packet: u32,
+    limits: Limits,
 }
 
 impl Shared {
@@ -94,6 +95,7 @@ impl Broker {
             messages_out: counters("out"),
             access,
             max_packet: config.max_packet,
+            limits: config.limits,
             metrics,
         };
         Self {

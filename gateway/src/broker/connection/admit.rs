@@ -33,6 +33,9 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     let (admitted, rights) = match judge(connect, caller, &shared).await {
         Ok(judged) => judged,
         Err(refusal) => {
+            if let Some(limit) = refusal.limit() {
+                shared.metrics.limited(limit);
+            }
             tracing::info!(%peer, ?refusal, "client refused");
             wire.protocol.refuse(refusal);
             wire.flush_and_close().await;
@@ -57,8 +60,8 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         member,
         rights,
         wire,
+        session: Session::new(shared.limits.in_flight),
         shared,
-        session: Session::default(),
         owed: VecDeque::new(),
         unsent: None,
         // MQTT 5.0, section 3.1.2.10: one and a half times the keep alive.
@@ -75,7 +78,7 @@ async fn judge(
     caller: Caller,
     shared: &Shared,
 ) -> Result<(Admitted, Rights), Refusal> {
-    let client_id = connect.client_id()?;
+    let client_id = connect.client_id(shared.limits.client_id_bytes)?;
     let identity = match caller.certified {
         Some(identity) => identity,
         None => log_in(&connect, caller.address, &shared.access).await?,

@@ -29,10 +29,9 @@ use super::wire::{self, End, MAX_SEND_BYTES, Wire};
 use crate::access::Identity;
 use crate::domain::topic::TopicName;
 use crate::ingest::{Refused, Stopped};
+use crate::metrics::Limit;
 use crate::store::Committed;
 
-/// A client has so long to send its CONNECT.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reads whose answer may be owed at once.
 const MAX_TURNS: usize = RECEIVE_MAXIMUM as usize;
 
@@ -57,7 +56,7 @@ pub(super) async fn serve<R, W>(
     let peer = caller.address;
     let mut wire = Wire::new(reader, writer, shared.max_packet);
     let mut incoming = Vec::new();
-    let greeting = time::timeout(CONNECT_TIMEOUT, wire.greet(&mut incoming));
+    let greeting = time::timeout(shared.limits.connect_timeout, wire.greet(&mut incoming));
     let connect = tokio::select! {
         greeted = greeting => greeted,
         () = stop.cancelled() => return,
@@ -68,7 +67,10 @@ pub(super) async fn serve<R, W>(
             tracing::debug!(%peer, %end, "no connection was made");
             return wire.flush_and_close().await;
         }
-        Err(_) => return tracing::debug!(%peer, "no CONNECT in time"),
+        Err(_) => {
+            shared.metrics.limited(Limit::ConnectTimeout);
+            return tracing::debug!(%peer, "no CONNECT in time");
+        }
     };
     let admitted = tokio::select! {
         admitted = admit::admit(wire, *connect, caller, shared) => admitted,

@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::topic::TopicName;
 
 fn hub() -> Arc<Hub> {
-    Arc::new(Hub::new(Arc::default()))
+    Arc::new(Hub::new(&Limits::default(), Arc::default()))
 }
 
 fn join(hub: &Arc<Hub>, client_id: &str) -> Member {
@@ -178,7 +178,7 @@ fn who_left_or_unsubscribed_gets_nothing() {
 fn subscriptions_of_a_session_are_bounded() {
     let hub = hub();
     let mut member = join(&hub, "c");
-    for number in 0..MAX_SUBSCRIPTIONS {
+    for number in 0..Limits::default().subscriptions {
         hub.subscribe(&mut member, entry(&format!("t/{number}"), Qos::AtMostOnce));
     }
     let refused = hub.subscribe(&mut member, entry("one/more", Qos::AtMostOnce));
