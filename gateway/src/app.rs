@@ -213,7 +213,10 @@ impl Running {
         let settings = Settings {
             gateway_id: Arc::clone(&config.gateway_id),
             group_commit: config.store.group_commit,
-            outlet: Box::new(move |message| outlet.publish(message)),
+            outlet: Box::new(move |message| {
+                // If it was not retained, that was counted: it was acknowledged for being on disk.
+                outlet.publish(message).ok();
+            }),
             outbox_wake: Arc::clone(&outbox_wake),
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),

@@ -66,6 +66,7 @@ pub(super) enum Refusal {
     NotAuthorized,
     AuthenticationMethod,
     WillTopic,
+    WillTooLarge,
 }
 
 impl Refusal {
@@ -73,8 +74,17 @@ impl Refusal {
     pub(super) fn limit(self) -> Option<Limit> {
         match self {
             Self::ClientIdTooLong => Some(Limit::ClientIdBytes),
+            Self::WillTooLarge => Some(Limit::WillBytes),
             _ => None,
         }
+    }
+}
+
+impl Will {
+    /// Bytes of its payload and its properties.
+    fn size(&self) -> usize {
+        let properties = self.properties.as_ref().map_or(0, Properties::size);
+        self.payload.as_slice().len() + properties
     }
 }
 
@@ -151,17 +161,20 @@ impl Connect {
         Ok(ClientId { text, is_assigned })
     }
 
-    /// Takes in a client that may stay. `may_publish` is asked about its will's topic.
+    /// Takes in a client that may stay, with a will of `max_will` bytes at the most. `check_topic` is asked about its
+    /// topic.
     pub(super) fn admit(
         self,
         client_id: ClientId,
         now: Timestamp,
-        may_publish: impl Fn(&TopicName) -> bool,
+        max_will: usize,
+        check_topic: impl Fn(&TopicName) -> Result<(), Refusal>,
     ) -> Result<Admitted, Refusal> {
         let message = |will: Will| {
             let topic = TopicName::new(&will.topic).map_err(|_| Refusal::WillTopic)?;
-            if !may_publish(&topic) {
-                return Err(Refusal::NotAuthorized);
+            check_topic(&topic)?;
+            if max_will < will.size() {
+                return Err(Refusal::WillTooLarge);
             }
             Ok(Message {
                 topic,
@@ -229,6 +242,7 @@ impl Protocol {
                 Refusal::NotAuthorized => ConnectReasonCode::NotAuthorized,
                 Refusal::AuthenticationMethod => ConnectReasonCode::BadAuthenticationMethod,
                 Refusal::WillTopic => ConnectReasonCode::TopicNameInvalid,
+                Refusal::WillTooLarge => ConnectReasonCode::PacketTooLarge,
             };
             let connack = v5_0::Connack::builder()
                 .session_present(false)

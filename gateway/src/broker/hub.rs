@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -31,9 +31,14 @@ pub struct Hub {
     /// By client id.
     sessions: Mutex<HashMap<Arc<str>, Place>>,
     last_session: AtomicU64,
+    has_refused_to_retain: AtomicBool,
     limits: Limits,
     metrics: Arc<Metrics>,
 }
+
+/// There was no room to retain a message; it was delivered all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotRetained;
 
 /// Who has a client id now.
 #[derive(Debug)]
@@ -79,6 +84,7 @@ impl Hub {
             retained: RwLock::new(RetainedMessages::new(limits)),
             sessions: Mutex::default(),
             last_session: AtomicU64::new(0),
+            has_refused_to_retain: AtomicBool::new(false),
             limits: *limits,
             metrics,
         }
@@ -100,9 +106,10 @@ impl Hub {
         retained.len() as u64
     }
 
-    /// Hands a message to all who subscribe to its topic, and retains it if it asks for that.
-    pub fn publish(&self, message: Message) {
+    /// Hands a message to all who subscribe to its topic, and retains it if it asks for that and there is room.
+    pub fn publish(&self, message: Message) -> Result<(), NotRetained> {
         let message = Arc::new(message);
+        let mut outcome = Ok(());
         if message.retain {
             let mut retained = self
                 .retained
@@ -111,10 +118,17 @@ impl Hub {
             if let Err(limit) = retained.keep(&message) {
                 self.metrics.limited(limit);
                 self.count_dropped("retained_full", 1);
+                if !self.has_refused_to_retain.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        topic = %message.topic,
+                        "there are too many retained messages: delivered, not retained; said once"
+                    );
+                }
+                outcome = Err(NotRetained);
             }
         }
         if !self.has_subscribers() {
-            return;
+            return outcome;
         }
         let tree = self
             .subscriptions
@@ -126,6 +140,7 @@ impl Hub {
         for same_session in matches.chunk_by(|a, b| a.session == b.session) {
             self.deliver(&message, same_session);
         }
+        outcome
     }
 
     /// One copy for a session, however many of its subscriptions match, with the best QoS of them.

@@ -34,13 +34,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::config::{Ingest, Limits, Mqtt};
+use crate::domain::topic::TopicError;
 use crate::ingest::{Submission, SubmissionQueue};
-use crate::metrics::Metrics;
+use crate::metrics::{Limit, Metrics};
 use crate::tls::Server;
 
 pub use hub::Hub;
 use intake::Intake;
 use listener::Door;
+use wire::End;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -59,6 +61,26 @@ struct Shared {
 }
 
 impl Shared {
+    /// Whether a topic name or filter goes beyond a limit, which is counted.
+    fn is_beyond(&self, topic: Result<&str, TopicError>) -> bool {
+        let limit = match topic {
+            Ok(topic) if self.limits.topic_bytes < topic.len() => Limit::TopicBytes,
+            Ok(topic) if self.limits.topic_levels < topic.split('/').count() => Limit::TopicLevels,
+            Err(TopicError::TooLong) => Limit::TopicBytes,
+            Err(TopicError::TooManyLevels) => Limit::TopicLevels,
+            _ => return false,
+        };
+        self.metrics.limited(limit);
+        true
+    }
+
+    /// Counts an end for which a limit was the reason.
+    fn note_end(&self, end: &End) {
+        if matches!(end, End::Violated(violation) if violation.is_packet_too_large()) {
+            self.metrics.limited(Limit::MaxPacket);
+        }
+    }
+
     /// Counts readings and statuses that were not taken.
     fn count_lost(&self, submission: &Submission, reason: &str) {
         let lost = submission.readings.len() + submission.statuses.len();

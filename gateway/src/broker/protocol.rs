@@ -61,6 +61,15 @@ pub(super) struct Publish {
 #[error("{0}")]
 pub(super) struct Violation(pub(super) &'static str);
 
+impl Violation {
+    const PACKET_TOO_LARGE: &'static str = "packet too large";
+
+    /// Whether a packet was longer than the gateway takes.
+    pub(super) fn is_packet_too_large(&self) -> bool {
+        self.0 == Self::PACKET_TOO_LARGE
+    }
+}
+
 /// The wire of one connection.
 pub(super) struct Protocol {
     inner: Connection<role::Server>,
@@ -279,7 +288,7 @@ fn describe(error: MqttError) -> &'static str {
     match error {
         MqttError::MalformedPacket => "malformed packet",
         MqttError::ProtocolError => "protocol error",
-        MqttError::PacketTooLarge => "packet too large",
+        MqttError::PacketTooLarge => Violation::PACKET_TOO_LARGE,
         MqttError::UnsupportedProtocolVersion => "unsupported protocol version",
         MqttError::ClientIdentifierNotValid => "client identifier not valid",
         MqttError::ReceiveMaximumExceeded => "receive maximum exceeded",

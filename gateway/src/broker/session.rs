@@ -13,6 +13,7 @@ pub(super) enum AckReason {
     Success,
     NotAuthorized,
     PayloadFormatInvalid,
+    QuotaExceeded,
 }
 
 /// An acknowledgement that is owed.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use super::*;
 use crate::domain::rule::{Action, Place};
 use crate::domain::topic::TopicFilter;
-use std::num::NonZeroUsize;
 
 impl Config {
     /// Reads `text` as the file `name` in the working folder, without any environment.

@@ -14,7 +14,7 @@ use crate::broker::turn::Turn;
 use crate::broker::wire::End;
 use crate::clock;
 use crate::domain::message::{Message, Qos};
-use crate::domain::topic::TopicName;
+use crate::domain::topic::{TopicFilter, TopicName};
 use crate::ingest::{Refused, Submission};
 use crate::store::Committed;
 
@@ -91,6 +91,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         check_filters(subscribe.packet_id, subscribe.entries.len())?;
         let mut granted = Vec::with_capacity(subscribe.entries.len());
         for entry in subscribe.entries {
+            let text = entry.filter.as_ref().map(TopicFilter::as_str);
+            if self.shared.is_beyond(text.map_err(|error| *error)) {
+                granted.push(Granted::FilterInvalid);
+                continue;
+            }
             let is_allowed = entry
                 .filter
                 .as_ref()
@@ -116,6 +121,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     }
 
     fn publish(&mut self, publish: Publish, turn: &mut Turn) -> Result<(), End> {
+        let text = publish.topic.as_ref().map(TopicName::as_str);
+        if self.shared.is_beyond(text.map_err(|error| *error)) {
+            return Err(End::Said(Goodbye::TopicNameInvalid));
+        }
         let Ok(topic) = publish.topic else {
             return Err(End::Said(Goodbye::TopicNameInvalid));
         };

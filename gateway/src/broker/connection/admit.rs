@@ -18,6 +18,7 @@ use crate::broker::session::Session;
 use crate::broker::wire::Wire;
 use crate::clock;
 use crate::domain::message::Message;
+use crate::domain::topic::TopicName;
 
 /// Who takes over a client id waits so long for the last word of the former connection.
 const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -85,8 +86,17 @@ async fn judge(
     };
     let rights = Rights::of(identity, &client_id.text, &shared.access);
     let rights = rights.ok_or(Refusal::Credentials)?;
-    let may_publish = |topic: &_| Intake::may_publish(topic) && rights.grants().may_publish(topic);
-    let admitted = connect.admit(client_id, clock::now(), may_publish)?;
+    let check_topic = |topic: &TopicName| {
+        if shared.is_beyond(Ok(topic.as_str())) {
+            Err(Refusal::WillTopic)
+        } else if Intake::may_publish(topic) && rights.grants().may_publish(topic) {
+            Ok(())
+        } else {
+            Err(Refusal::NotAuthorized)
+        }
+    };
+    let max_will = shared.limits.will_bytes;
+    let admitted = connect.admit(client_id, clock::now(), max_will, check_topic)?;
     Ok((admitted, rights))
 }
 

@@ -64,6 +64,7 @@ pub(super) async fn serve<R, W>(
     let connect = match connect {
         Ok(Ok(connect)) => connect,
         Ok(Err(end)) => {
+            shared.note_end(&end);
             tracing::debug!(%peer, %end, "no connection was made");
             return wire.flush_and_close().await;
         }
