@@ -213,6 +213,7 @@ impl Running {
         let settings = Settings {
             gateway_id: Arc::clone(&config.gateway_id),
             group_commit: config.store.group_commit,
+            max_devices: config.mqtt.limits.devices,
             outlet: Box::new(move |message| {
                 // If it was not retained, that was counted: it was acknowledged for being on disk.
                 outlet.publish(message).ok();
