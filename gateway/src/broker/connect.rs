@@ -67,6 +67,8 @@ pub(super) enum Refusal {
     AuthenticationMethod,
     WillTopic,
     WillTooLarge,
+    /// Its address has as many as it may.
+    TooManyConnections,
 }
 
 impl Refusal {
@@ -243,6 +245,7 @@ impl Protocol {
                 Refusal::AuthenticationMethod => ConnectReasonCode::BadAuthenticationMethod,
                 Refusal::WillTopic => ConnectReasonCode::TopicNameInvalid,
                 Refusal::WillTooLarge => ConnectReasonCode::PacketTooLarge,
+                Refusal::TooManyConnections => ConnectReasonCode::QuotaExceeded,
             };
             let connack = v5_0::Connack::builder()
                 .session_present(false)
@@ -253,6 +256,7 @@ impl Protocol {
         let code = match refusal {
             Refusal::ClientId | Refusal::ClientIdTooLong => ConnectReturnCode::IdentifierRejected,
             Refusal::Credentials => ConnectReturnCode::BadUserNameOrPassword,
+            Refusal::TooManyConnections => ConnectReturnCode::ServerUnavailable,
             _ => ConnectReturnCode::NotAuthorized,
         };
         let connack = v3_1_1::Connack::builder()

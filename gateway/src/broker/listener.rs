@@ -58,6 +58,14 @@ pub(super) async fn run(
                 continue;
             }
         };
+        let place = shared.addresses.enter(peer.ip());
+        let is_one_too_many = place.as_ref().is_none_or(|place| place.is_one_too_many);
+        if is_one_too_many {
+            shared.metrics.limited(Limit::ConnectionsPerAddress);
+        }
+        let Some(place) = place else {
+            continue;
+        };
         // Not before the accept: a listener to which nobody comes would keep the permit from the others.
         if permits.available_permits() == 0 {
             shared.metrics.limited(Limit::MaxConnections);
@@ -68,8 +76,8 @@ pub(super) async fn run(
         };
         let (door, shared, stop) = (door.clone(), Arc::clone(&shared), stop.clone());
         connections.spawn(async move {
-            serve(socket, peer, door, shared, stop).await;
-            drop(permit);
+            serve(socket, peer, is_one_too_many, door, shared, stop).await;
+            drop((permit, place));
         });
     }
     drop(listener);
@@ -81,6 +89,7 @@ pub(super) async fn run(
 async fn serve(
     socket: TcpStream,
     peer: SocketAddr,
+    is_one_too_many: bool,
     door: Door,
     shared: Arc<Shared>,
     stop: CancellationToken,
@@ -91,6 +100,7 @@ async fn serve(
     let mut caller = Caller {
         address: peer.ip(),
         certified: None,
+        is_one_too_many,
     };
     let server = match door {
         Door::Plain => {

@@ -1,13 +1,14 @@
 //! The MQTT broker: versions 3.1.1 and 5 on one port, and on another over TLS.
 //!
-//! `listener` accepts, `connection` moves bytes, `protocol` (with `connect`, `subscribe`, `acknowledge` and
-//! `properties`) reads and writes packets, `session` keeps what is owed, `intake` tells readings from other messages,
+//! `listener` accepts (`addresses` counts who comes from where), `connection` moves bytes, `protocol` (with `connect`, `subscribe`, `acknowledge` and
+//! `properties`) reads and writes packets, `session` keeps what is owed, `rate` how much a client may publish, `intake` tells readings from other messages,
 //! `hub` (with `subscriptions`, `retained` and `queue`) brings messages to their subscribers, `sys` says how it goes.
 //!
 //! Absent on purpose: a PUBACK or PUBREC of a reading without its `Committed`; a publisher that waits for a subscriber;
 //! a queue without a bound.
 
 mod acknowledge;
+mod addresses;
 mod connect;
 mod connection;
 mod framing;
@@ -17,6 +18,7 @@ mod listener;
 mod properties;
 mod protocol;
 mod queue;
+mod rate;
 mod retained;
 mod session;
 mod subscribe;
@@ -39,6 +41,7 @@ use crate::ingest::{Submission, SubmissionQueue};
 use crate::metrics::{Limit, Metrics};
 use crate::tls::Server;
 
+use addresses::Addresses;
 pub use hub::Hub;
 use intake::Intake;
 use listener::Door;
@@ -58,6 +61,7 @@ struct Shared {
     /// Bytes.
     max_packet: u32,
     limits: Limits,
+    addresses: Arc<Addresses>,
 }
 
 impl Shared {
@@ -118,6 +122,7 @@ impl Broker {
             access,
             max_packet: config.max_packet,
             limits: config.limits,
+            addresses: Arc::new(Addresses::new(config.limits.connections_per_address)),
             metrics,
         };
         Self {

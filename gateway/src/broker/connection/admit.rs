@@ -14,6 +14,7 @@ use crate::access::{Access, Denied, Identity, failed_login_delay};
 use crate::broker::Shared;
 use crate::broker::connect::{Admitted, Connect, Refusal};
 use crate::broker::intake::Intake;
+use crate::broker::rate::Rate;
 use crate::broker::session::Session;
 use crate::broker::wire::Wire;
 use crate::clock;
@@ -56,6 +57,8 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         return None;
     }
     tracing::debug!(%peer, %client_id, "client connected");
+    let publish_rate = shared.limits.publish_rate;
+    let rate = publish_rate.map(|rate| Rate::new(rate, Instant::now()));
     let connection = Connection {
         _counted: Counted::new(&shared),
         member,
@@ -65,6 +68,8 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         shared,
         owed: VecDeque::new(),
         unsent: None,
+        rate,
+        held_until: None,
         // MQTT 5.0, section 3.1.2.10: one and a half times the keep alive.
         keep_alive: Duration::from_millis(u64::from(keep_alive) * 1500),
         last_packet: Instant::now(),
@@ -79,6 +84,9 @@ async fn judge(
     caller: Caller,
     shared: &Shared,
 ) -> Result<(Admitted, Rights), Refusal> {
+    if caller.is_one_too_many {
+        return Err(Refusal::TooManyConnections);
+    }
     let client_id = connect.client_id(shared.limits.client_id_bytes)?;
     let identity = match caller.certified {
         Some(identity) => identity,
