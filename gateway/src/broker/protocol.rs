@@ -103,8 +103,16 @@ impl Protocol {
         let (sound, checked) = self.framing.check(bytes);
         let mut cursor = Cursor::new(&bytes[..sound]);
         while (cursor.position() as usize) < sound {
+            let mut is_closing = false;
             for event in self.inner.recv(&mut cursor) {
-                self.handle(event, into)?;
+                match event {
+                    // What is wrong is said behind it.
+                    Event::RequestClose => is_closing = true,
+                    event => self.handle(event, into)?,
+                }
+            }
+            if is_closing {
+                return Err(Violation("protocol error"));
             }
         }
         checked
@@ -132,8 +140,8 @@ impl Protocol {
                 }
                 return Err(Violation(describe(error)));
             }
-            Event::RequestClose => return Err(Violation("protocol error")),
-            Event::NotifyPacketIdReleased(_)
+            Event::RequestClose
+            | Event::NotifyPacketIdReleased(_)
             | Event::RequestTimerReset { .. }
             | Event::RequestTimerCancel(_) => {}
         }
