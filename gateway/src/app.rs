@@ -207,13 +207,17 @@ impl Running {
         let metrics = Arc::<Metrics>::default();
         let health = Arc::<Health>::default();
         let outbox_wake = Arc::<Notify>::default();
-        let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
+        let hub = Arc::new(Hub::new(&config.mqtt.limits, Arc::clone(&metrics)));
         let (submissions, receiver) = SubmissionQueue::new();
         let outlet = Arc::clone(&hub);
         let settings = Settings {
             gateway_id: Arc::clone(&config.gateway_id),
             group_commit: config.store.group_commit,
-            outlet: Box::new(move |message| outlet.publish(message)),
+            max_devices: config.mqtt.limits.devices,
+            outlet: Box::new(move |message| {
+                // If it was not retained, that was counted: it was acknowledged for being on disk.
+                outlet.publish(message).ok();
+            }),
             outbox_wake: Arc::clone(&outbox_wake),
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),

@@ -1,11 +1,15 @@
 //! What the gateway counts, by the names of the contract. Rooms count; only `http` shows.
 
+mod limit;
+
 use std::fmt::Write;
 
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder, core::Collector, proto::MetricFamily,
 };
+
+pub use self::limit::Limit;
 
 /// Upper bounds of `gateway_commit_seconds`: from a fast NVMe's fsync to a stalled card.
 const COMMIT_SECONDS: &[f64] = &[
@@ -36,6 +40,7 @@ pub struct Metrics {
     pub mqtt_connections: IntGauge,
     pub mqtt_messages: IntCounterVec,
     pub mqtt_dropped: IntCounterVec,
+    mqtt_limited: IntCounterVec,
     pub queue_depth: IntGaugeVec,
     pub dead_letters: IntGauge,
 }
@@ -48,7 +53,16 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let new = Registrar(&registry);
+        let mqtt_limited = new.counters(
+            "gateway_mqtt_limited_total",
+            "Times that a limit of [mqtt] or [mqtt.limits] was reached, by its key",
+            &["limit"],
+        );
+        for limit in Limit::ALL {
+            mqtt_limited.with_label_values(&[limit.key()]);
+        }
         Self {
+            mqtt_limited,
             readings_received: new.counters(
                 "gateway_readings_received_total",
                 "Readings that arrived",
@@ -130,6 +144,11 @@ impl Metrics {
             ),
             registry,
         }
+    }
+
+    /// Counts a limit that was reached.
+    pub fn limited(&self, limit: Limit) {
+        self.mqtt_limited.with_label_values(&[limit.key()]).inc();
     }
 
     /// The Prometheus text format, version 0.0.4. Each name is there from the start, if only with its description.

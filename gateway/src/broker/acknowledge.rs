@@ -56,6 +56,7 @@ impl Protocol {
             AckReason::PayloadFormatInvalid => {
                 builder.reason_code(PubackReasonCode::PayloadFormatInvalid)
             }
+            AckReason::QuotaExceeded => builder.reason_code(PubackReasonCode::QuotaExceeded),
         };
         self.send(builder.build().map(Packet::V5_0Puback));
     }
@@ -73,6 +74,7 @@ impl Protocol {
             AckReason::PayloadFormatInvalid => {
                 builder.reason_code(PubrecReasonCode::PayloadFormatInvalid)
             }
+            AckReason::QuotaExceeded => builder.reason_code(PubrecReasonCode::QuotaExceeded),
         };
         self.send(builder.build().map(Packet::V5_0Pubrec));
     }

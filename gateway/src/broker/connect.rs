@@ -17,9 +17,7 @@ use crate::domain::{
     timestamp::Timestamp,
     topic::TopicName,
 };
-
-/// The longest client id, in bytes.
-const MAX_CLIENT_ID_BYTES: usize = 256;
+use crate::metrics::Limit;
 
 /// A CONNECT packet.
 pub(super) struct Connect {
@@ -63,10 +61,33 @@ pub(super) struct Admitted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     ClientId,
+    ClientIdTooLong,
     Credentials,
     NotAuthorized,
     AuthenticationMethod,
     WillTopic,
+    WillTooLarge,
+    /// Its address has as many as it may.
+    TooManyConnections,
+}
+
+impl Refusal {
+    /// The limit that was reached, if it was one.
+    pub(super) fn limit(self) -> Option<Limit> {
+        match self {
+            Self::ClientIdTooLong => Some(Limit::ClientIdBytes),
+            Self::WillTooLarge => Some(Limit::WillBytes),
+            _ => None,
+        }
+    }
+}
+
+impl Will {
+    /// Bytes of its payload and its properties.
+    fn size(&self) -> usize {
+        let properties = self.properties.as_ref().map_or(0, Properties::size);
+        self.payload.as_slice().len() + properties
+    }
 }
 
 impl Connect {
@@ -121,14 +142,17 @@ impl Connect {
     }
 
     /// The client id it asks for, or one that it is given.
-    pub(super) fn client_id(&self) -> Result<ClientId, Refusal> {
+    pub(super) fn client_id(&self, max_bytes: usize) -> Result<ClientId, Refusal> {
         if self.wants_authentication {
             return Err(Refusal::AuthenticationMethod);
         }
         let is_assigned = self.client_id.is_empty();
         let is_nameless = is_assigned && !self.is_v5 && !self.is_clean;
         let is_text = !self.client_id.chars().any(char::is_control);
-        if is_nameless || MAX_CLIENT_ID_BYTES < self.client_id.len() || !is_text {
+        if max_bytes < self.client_id.len() {
+            return Err(Refusal::ClientIdTooLong);
+        }
+        if is_nameless || !is_text {
             return Err(Refusal::ClientId);
         }
         let text = if is_assigned {
@@ -139,17 +163,20 @@ impl Connect {
         Ok(ClientId { text, is_assigned })
     }
 
-    /// Takes in a client that may stay. `may_publish` is asked about its will's topic.
+    /// Takes in a client that may stay, with a will of `max_will` bytes at the most. `check_topic` is asked about its
+    /// topic.
     pub(super) fn admit(
         self,
         client_id: ClientId,
         now: Timestamp,
-        may_publish: impl Fn(&TopicName) -> bool,
+        max_will: usize,
+        check_topic: impl Fn(&TopicName) -> Result<(), Refusal>,
     ) -> Result<Admitted, Refusal> {
         let message = |will: Will| {
             let topic = TopicName::new(&will.topic).map_err(|_| Refusal::WillTopic)?;
-            if !may_publish(&topic) {
-                return Err(Refusal::NotAuthorized);
+            check_topic(&topic)?;
+            if max_will < will.size() {
+                return Err(Refusal::WillTooLarge);
             }
             Ok(Message {
                 topic,
@@ -210,11 +237,15 @@ impl Protocol {
     pub(super) fn refuse(&mut self, refusal: Refusal) {
         if self.is_v5() {
             let reason = match refusal {
-                Refusal::ClientId => ConnectReasonCode::ClientIdentifierNotValid,
+                Refusal::ClientId | Refusal::ClientIdTooLong => {
+                    ConnectReasonCode::ClientIdentifierNotValid
+                }
                 Refusal::Credentials => ConnectReasonCode::BadUserNameOrPassword,
                 Refusal::NotAuthorized => ConnectReasonCode::NotAuthorized,
                 Refusal::AuthenticationMethod => ConnectReasonCode::BadAuthenticationMethod,
                 Refusal::WillTopic => ConnectReasonCode::TopicNameInvalid,
+                Refusal::WillTooLarge => ConnectReasonCode::PacketTooLarge,
+                Refusal::TooManyConnections => ConnectReasonCode::QuotaExceeded,
             };
             let connack = v5_0::Connack::builder()
                 .session_present(false)
@@ -223,8 +254,9 @@ impl Protocol {
             return self.send(connack.map(Packet::V5_0Connack));
         }
         let code = match refusal {
-            Refusal::ClientId => ConnectReturnCode::IdentifierRejected,
+            Refusal::ClientId | Refusal::ClientIdTooLong => ConnectReturnCode::IdentifierRejected,
             Refusal::Credentials => ConnectReturnCode::BadUserNameOrPassword,
+            Refusal::TooManyConnections => ConnectReturnCode::ServerUnavailable,
             _ => ConnectReturnCode::NotAuthorized,
         };
         let connack = v3_1_1::Connack::builder()

@@ -4,25 +4,23 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use super::{
-    queue::{Delivery, Queue},
+    queue::{Delivery, LeftOut, Queue},
     retained::RetainedMessages,
     subscribe::{Entry, Granted, Removed, Retained, SubscriptionOptions},
     subscriptions::{Subscriber, Subscriptions},
 };
 use crate::clock;
+use crate::config::Limits;
 use crate::domain::{
     message::{Message, Qos},
     topic::{TopicError, TopicFilter, TopicName},
 };
-use crate::metrics::Metrics;
-
-/// Subscriptions that one session may have.
-const MAX_SUBSCRIPTIONS: usize = 1000;
+use crate::metrics::{Limit, Metrics};
 
 /// Where messages of all clients meet.
 #[derive(Debug)]
@@ -33,8 +31,14 @@ pub struct Hub {
     /// By client id.
     sessions: Mutex<HashMap<Arc<str>, Place>>,
     last_session: AtomicU64,
+    has_refused_to_retain: AtomicBool,
+    limits: Limits,
     metrics: Arc<Metrics>,
 }
+
+/// There was no room to retain a message; it was delivered all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotRetained;
 
 /// Who has a client id now.
 #[derive(Debug)]
@@ -73,13 +77,15 @@ impl Drop for Member {
 
 impl Hub {
     /// An empty hub.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
         Self {
             subscriptions: RwLock::default(),
             subscription_count: AtomicUsize::new(0),
-            retained: RwLock::default(),
+            retained: RwLock::new(RetainedMessages::new(limits)),
             sessions: Mutex::default(),
             last_session: AtomicU64::new(0),
+            has_refused_to_retain: AtomicBool::new(false),
+            limits: *limits,
             metrics,
         }
     }
@@ -100,20 +106,29 @@ impl Hub {
         retained.len() as u64
     }
 
-    /// Hands a message to all who subscribe to its topic, and retains it if it asks for that.
-    pub fn publish(&self, message: Message) {
+    /// Hands a message to all who subscribe to its topic, and retains it if it asks for that and there is room.
+    pub fn publish(&self, message: Message) -> Result<(), NotRetained> {
         let message = Arc::new(message);
+        let mut outcome = Ok(());
         if message.retain {
             let mut retained = self
                 .retained
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
-            if !retained.keep(&message) {
+            if let Err(limit) = retained.keep(&message) {
+                self.metrics.limited(limit);
                 self.count_dropped("retained_full", 1);
+                if !self.has_refused_to_retain.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        topic = %message.topic,
+                        "there are too many retained messages: delivered, not retained; said once"
+                    );
+                }
+                outcome = Err(NotRetained);
             }
         }
         if !self.has_subscribers() {
-            return;
+            return outcome;
         }
         let tree = self
             .subscriptions
@@ -125,6 +140,7 @@ impl Hub {
         for same_session in matches.chunk_by(|a, b| a.session == b.session) {
             self.deliver(&message, same_session);
         }
+        outcome
     }
 
     /// One copy for a session, however many of its subscriptions match, with the best QoS of them.
@@ -151,8 +167,8 @@ impl Hub {
             retain,
             subscription_ids,
         });
-        if 0 < left_out {
-            self.count_dropped("queue_full", left_out as u64);
+        if let Some(left_out) = left_out {
+            self.count_left_out(left_out);
             if queue.is_first_loss() {
                 let client_id = subscriptions.first().map(|s| &*s.client_id);
                 tracing::warn!(
@@ -163,6 +179,11 @@ impl Hub {
         }
     }
 
+    fn count_left_out(&self, left_out: LeftOut) {
+        self.metrics.limited(left_out.limit);
+        self.count_dropped("queue_full", left_out.count);
+    }
+
     fn count_dropped(&self, reason: &str, count: u64) {
         let dropped = &self.metrics.mqtt_dropped;
         dropped.with_label_values(&[reason]).inc_by(count);
@@ -171,7 +192,7 @@ impl Hub {
     /// Gives a client its place; a connection that has the same client id is told to go, and its queue is given too.
     pub(super) fn join(self: &Arc<Self>, client_id: Arc<str>) -> (Member, Option<Arc<Queue>>) {
         let session = self.last_session.fetch_add(1, Ordering::Relaxed) + 1;
-        let queue = Arc::<Queue>::default();
+        let queue = Arc::new(Queue::new(&self.limits));
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let place = Place {
             session,
@@ -224,7 +245,9 @@ impl Hub {
         if entry.is_shared {
             return Granted::SharedNotSupported;
         }
-        if MAX_SUBSCRIPTIONS <= member.filters.len() && !member.filters.contains(&filter) {
+        let is_full = self.limits.subscriptions <= member.filters.len();
+        if is_full && !member.filters.contains(&filter) {
+            self.metrics.limited(Limit::Subscriptions);
             return Granted::QuotaExceeded;
         }
         let subscriber = Subscriber {
@@ -278,7 +301,9 @@ impl Hub {
                 retain: true,
                 subscription_ids: wanted.options.id.into_iter().collect(),
             });
-            self.count_dropped("queue_full", left_out as u64);
+            if let Some(left_out) = left_out {
+                self.count_left_out(left_out);
+            }
         }
         if next.is_some() {
             wanted.after = next;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use prometheus::IntCounter;
 
-use super::{hub::Hub, session::AckReason};
+use super::{
+    hub::{Hub, NotRetained},
+    session::AckReason,
+};
 use crate::config::Ingest;
 use crate::domain::{
     message::Message,
@@ -64,8 +67,10 @@ impl Intake {
         } else if is_status {
             self.take_status(message, submission)
         } else {
-            self.hub.publish(message);
-            AckReason::Success
+            match self.hub.publish(message) {
+                Ok(()) => AckReason::Success,
+                Err(NotRetained) => AckReason::QuotaExceeded,
+            }
         }
     }
 

@@ -14,12 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::connection::{self, Caller};
 use crate::access::Identity;
+use crate::metrics::Limit;
 use crate::tls::Server;
 
 /// After a failed accept (no file handles left, say) nobody is accepted for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// A client has so long to shake hands.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often is looked whether a certificate was replaced.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -59,15 +58,26 @@ pub(super) async fn run(
                 continue;
             }
         };
+        let place = shared.addresses.enter(peer.ip());
+        let is_one_too_many = place.as_ref().is_none_or(|place| place.is_one_too_many);
+        if is_one_too_many {
+            shared.metrics.limited(Limit::ConnectionsPerAddress);
+        }
+        let Some(place) = place else {
+            continue;
+        };
         // Not before the accept: a listener to which nobody comes would keep the permit from the others.
+        if permits.available_permits() == 0 {
+            shared.metrics.limited(Limit::MaxConnections);
+        }
         let permit = tokio::select! {
             permit = Arc::clone(&permits).acquire_owned() => permit,
             () = stop.cancelled() => break,
         };
         let (door, shared, stop) = (door.clone(), Arc::clone(&shared), stop.clone());
         connections.spawn(async move {
-            serve(socket, peer, door, shared, stop).await;
-            drop(permit);
+            serve(socket, peer, is_one_too_many, door, shared, stop).await;
+            drop((permit, place));
         });
     }
     drop(listener);
@@ -79,6 +89,7 @@ pub(super) async fn run(
 async fn serve(
     socket: TcpStream,
     peer: SocketAddr,
+    is_one_too_many: bool,
     door: Door,
     shared: Arc<Shared>,
     stop: CancellationToken,
@@ -89,6 +100,7 @@ async fn serve(
     let mut caller = Caller {
         address: peer.ip(),
         certified: None,
+        is_one_too_many,
     };
     let server = match door {
         Door::Plain => {
@@ -98,7 +110,7 @@ async fn serve(
         Door::Tls(server) => server,
     };
     let shaken = tokio::select! {
-        shaken = time::timeout(HANDSHAKE_TIMEOUT, server.accept(socket)) => shaken,
+        shaken = time::timeout(shared.limits.connect_timeout, server.accept(socket)) => shaken,
         () = stop.cancelled() => return,
     };
     match shaken {
@@ -108,7 +120,10 @@ async fn serve(
             connection::serve(reader, writer, caller, shared, stop).await;
         }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS connection was made"),
-        Err(_) => tracing::debug!(%peer, "no TLS handshake in time"),
+        Err(_) => {
+            shared.metrics.limited(Limit::ConnectTimeout);
+            tracing::debug!(%peer, "no TLS handshake in time");
+        }
     }
 }
 

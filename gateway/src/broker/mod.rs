@@ -1,13 +1,14 @@
 //! The MQTT broker: versions 3.1.1 and 5 on one port, and on another over TLS.
 //!
-//! `listener` accepts, `connection` moves bytes, `protocol` (with `connect`, `subscribe`, `acknowledge` and
-//! `properties`) reads and writes packets, `session` keeps what is owed, `intake` tells readings from other messages,
+//! `listener` accepts (`addresses` counts who comes from where), `connection` moves bytes, `protocol` (with `connect`, `subscribe`, `acknowledge` and
+//! `properties`) reads and writes packets, `session` keeps what is owed, `rate` how much a client may publish, `intake` tells readings from other messages,
 //! `hub` (with `subscriptions`, `retained` and `queue`) brings messages to their subscribers, `sys` says how it goes.
 //!
 //! Absent on purpose: a PUBACK or PUBREC of a reading without its `Committed`; a publisher that waits for a subscriber;
 //! a queue without a bound.
 
 mod acknowledge;
+mod addresses;
 mod connect;
 mod connection;
 mod framing;
@@ -17,6 +18,7 @@ mod listener;
 mod properties;
 mod protocol;
 mod queue;
+mod rate;
 mod retained;
 mod session;
 mod subscribe;
@@ -33,14 +35,17 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
-use crate::config::{Ingest, Mqtt};
+use crate::config::{Ingest, Limits, Mqtt};
+use crate::domain::topic::TopicError;
 use crate::ingest::{Submission, SubmissionQueue};
-use crate::metrics::Metrics;
+use crate::metrics::{Limit, Metrics};
 use crate::tls::Server;
 
+use addresses::Addresses;
 pub use hub::Hub;
 use intake::Intake;
 use listener::Door;
+use wire::End;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -55,9 +60,31 @@ struct Shared {
     access: Arc<Access>,
     /// Bytes.
     max_packet: u32,
+    limits: Limits,
+    addresses: Arc<Addresses>,
 }
 
 impl Shared {
+    /// Whether a topic name or filter goes beyond a limit, which is counted.
+    fn is_beyond(&self, topic: Result<&str, TopicError>) -> bool {
+        let limit = match topic {
+            Ok(topic) if self.limits.topic_bytes < topic.len() => Limit::TopicBytes,
+            Ok(topic) if self.limits.topic_levels < topic.split('/').count() => Limit::TopicLevels,
+            Err(TopicError::TooLong) => Limit::TopicBytes,
+            Err(TopicError::TooManyLevels) => Limit::TopicLevels,
+            _ => return false,
+        };
+        self.metrics.limited(limit);
+        true
+    }
+
+    /// Counts an end for which a limit was the reason.
+    fn note_end(&self, end: &End) {
+        if matches!(end, End::Violated(violation) if violation.is_packet_too_large()) {
+            self.metrics.limited(Limit::MaxPacket);
+        }
+    }
+
     /// Counts readings and statuses that were not taken.
     fn count_lost(&self, submission: &Submission, reason: &str) {
         let lost = submission.readings.len() + submission.statuses.len();
@@ -94,6 +121,8 @@ impl Broker {
             messages_out: counters("out"),
             access,
             max_packet: config.max_packet,
+            limits: config.limits,
+            addresses: Arc::new(Addresses::new(config.limits.connections_per_address)),
             metrics,
         };
         Self {

@@ -61,6 +61,15 @@ pub(super) struct Publish {
 #[error("{0}")]
 pub(super) struct Violation(pub(super) &'static str);
 
+impl Violation {
+    const PACKET_TOO_LARGE: &'static str = "packet too large";
+
+    /// Whether a packet was longer than the gateway takes.
+    pub(super) fn is_packet_too_large(&self) -> bool {
+        self.0 == Self::PACKET_TOO_LARGE
+    }
+}
+
 /// The wire of one connection.
 pub(super) struct Protocol {
     inner: Connection<role::Server>,
@@ -94,8 +103,16 @@ impl Protocol {
         let (sound, checked) = self.framing.check(bytes);
         let mut cursor = Cursor::new(&bytes[..sound]);
         while (cursor.position() as usize) < sound {
+            let mut is_closing = false;
             for event in self.inner.recv(&mut cursor) {
-                self.handle(event, into)?;
+                match event {
+                    // What is wrong is said behind it.
+                    Event::RequestClose => is_closing = true,
+                    event => self.handle(event, into)?,
+                }
+            }
+            if is_closing {
+                return Err(Violation("protocol error"));
             }
         }
         checked
@@ -123,8 +140,8 @@ impl Protocol {
                 }
                 return Err(Violation(describe(error)));
             }
-            Event::RequestClose => return Err(Violation("protocol error")),
-            Event::NotifyPacketIdReleased(_)
+            Event::RequestClose
+            | Event::NotifyPacketIdReleased(_)
             | Event::RequestTimerReset { .. }
             | Event::RequestTimerCancel(_) => {}
         }
@@ -279,7 +296,7 @@ fn describe(error: MqttError) -> &'static str {
     match error {
         MqttError::MalformedPacket => "malformed packet",
         MqttError::ProtocolError => "protocol error",
-        MqttError::PacketTooLarge => "packet too large",
+        MqttError::PacketTooLarge => Violation::PACKET_TOO_LARGE,
         MqttError::UnsupportedProtocolVersion => "unsupported protocol version",
         MqttError::ClientIdentifierNotValid => "client identifier not valid",
         MqttError::ReceiveMaximumExceeded => "receive maximum exceeded",

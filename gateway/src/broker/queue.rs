@@ -12,13 +12,9 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Limits;
 use crate::domain::message::{Message, Qos};
-
-/// Messages that may wait for a subscriber.
-const MAX_MESSAGES: usize = 1000;
-
-/// Bytes that messages which wait for a subscriber may keep in memory.
-const MAX_BYTES: usize = 4 << 20;
+use crate::metrics::Limit;
 
 /// A message on its way to one subscriber.
 #[derive(Clone, Debug)]
@@ -35,9 +31,20 @@ impl Delivery {
     }
 }
 
+/// What found no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    /// How many messages, the new one included if it is one of them.
+    pub(super) count: u64,
+    /// What was full, at the last of them.
+    pub(super) limit: Limit,
+}
+
 /// The queue of one session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
+    max_messages: usize,
+    max_bytes: usize,
     waiting: Mutex<Waiting>,
     changed: Notify,
     is_taken_over: AtomicBool,
@@ -54,16 +61,31 @@ struct Waiting {
 }
 
 impl Queue {
-    /// Puts a message in; gives how many had to be left out for want of room, the new one included.
-    pub(super) fn push(&self, delivery: Delivery) -> usize {
+    /// An empty queue.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            max_messages: limits.queue_messages,
+            max_bytes: limits.queue_bytes,
+            waiting: Mutex::default(),
+            changed: Notify::default(),
+            is_taken_over: AtomicBool::new(false),
+            gone: CancellationToken::new(),
+            has_lost: AtomicBool::new(false),
+        }
+    }
+
+    /// Puts a message in; gives what had to be left out for want of room.
+    pub(super) fn push(&self, delivery: Delivery) -> Option<LeftOut> {
         let mut waiting = self.lock();
-        let mut left_out = 0;
-        while waiting.is_full_for(&delivery) {
+        let mut left_out = None;
+        let mut count = 0;
+        while let Some(limit) = self.full(&waiting, &delivery) {
             let evicted = match delivery.qos {
                 Qos::AtMostOnce => None,
                 Qos::AtLeastOnce | Qos::ExactlyOnce => waiting.remove_unimportant(),
             };
-            left_out += 1;
+            count += 1;
+            left_out = Some(LeftOut { count, limit });
             if evicted.is_none() {
                 return left_out;
             }
@@ -134,17 +156,24 @@ impl Queue {
         self.is_taken_over.load(Ordering::Acquire)
     }
 
+    /// What keeps a message out. One always fits, however large it is.
+    fn full(&self, waiting: &Waiting, delivery: &Delivery) -> Option<Limit> {
+        let has_room_for_bytes = waiting.bytes + delivery.bytes() <= self.max_bytes;
+        if self.max_messages <= waiting.deliveries.len() {
+            Some(Limit::QueueMessages)
+        } else if has_room_for_bytes || waiting.deliveries.is_empty() {
+            None
+        } else {
+            Some(Limit::QueueBytes)
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Waiting {
-    fn is_full_for(&self, delivery: &Delivery) -> bool {
-        MAX_MESSAGES <= self.deliveries.len()
-            || (MAX_BYTES < self.bytes + delivery.bytes() && !self.deliveries.is_empty())
-    }
-
     fn remove_unimportant(&mut self) -> Option<Delivery> {
         if self.unimportant == 0 {
             return None;
@@ -183,28 +212,38 @@ mod tests {
 
     #[test]
     fn a_full_queue_loses_qos_0_first() {
-        let queue = Queue::default();
-        for _ in 1..MAX_MESSAGES {
-            assert_eq!(queue.push(delivery(Qos::AtLeastOnce, "a")), 0);
+        let limits = Limits::default();
+        let queue = Queue::new(&limits);
+        let one = LeftOut {
+            count: 1,
+            limit: Limit::QueueMessages,
+        };
+        for _ in 1..limits.queue_messages {
+            assert_eq!(queue.push(delivery(Qos::AtLeastOnce, "a")), None);
         }
-        assert_eq!(queue.push(delivery(Qos::AtMostOnce, "queued")), 0);
-        assert_eq!(queue.push(delivery(Qos::AtMostOnce, "not taken")), 1);
-        assert_eq!(queue.push(delivery(Qos::ExactlyOnce, "takes its place")), 1);
-        assert_eq!(queue.push(delivery(Qos::AtLeastOnce, "not taken")), 1);
+        let check = |qos, payload, expected| {
+            assert_eq!(queue.push(delivery(qos, payload)), expected, "{payload}");
+        };
+        check(Qos::AtMostOnce, "queued", None);
+        check(Qos::AtMostOnce, "not taken", Some(one));
+        check(Qos::ExactlyOnce, "takes its place", Some(one));
+        check(Qos::AtLeastOnce, "not taken either", Some(one));
         let waiting = queue.lock();
         let last = waiting.deliveries.back().unwrap();
         assert_eq!(last.message.payload.as_slice(), b"takes its place");
         drop(waiting);
-        assert_eq!(queue.len(), MAX_MESSAGES);
+        assert_eq!(queue.len(), limits.queue_messages);
     }
 
     #[test]
     fn bytes_are_bounded_but_one_message_always_fits() {
-        let queue = Queue::default();
-        let large = "x".repeat(MAX_BYTES);
-        assert_eq!(queue.push(delivery(Qos::AtLeastOnce, &large)), 0);
-        assert_eq!(queue.push(delivery(Qos::AtLeastOnce, "y")), 1);
+        let limits = Limits::default();
+        let queue = Queue::new(&limits);
+        let large = "x".repeat(limits.queue_bytes);
+        assert_eq!(queue.push(delivery(Qos::AtLeastOnce, &large)), None);
+        let left_out = queue.push(delivery(Qos::AtLeastOnce, "y")).unwrap();
+        assert_eq!((left_out.count, left_out.limit), (1, Limit::QueueBytes));
         assert!(queue.pop(|_| true).is_some());
-        assert_eq!(queue.push(delivery(Qos::AtLeastOnce, "y")), 0);
+        assert_eq!(queue.push(delivery(Qos::AtLeastOnce, "y")), None);
     }
 }

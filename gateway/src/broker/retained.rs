@@ -5,46 +5,57 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::config::Limits;
 use crate::domain::{
     message::Message,
     timestamp::Timestamp,
     topic::{TopicFilter, TopicName},
 };
-
-/// Topics that may have a retained message.
-const MAX_TOPICS: usize = 100_000;
-
-/// Bytes that all of them may keep in memory.
-const MAX_BYTES: usize = 64 << 20;
+use crate::metrics::Limit;
 
 /// Retained messages that are put into a subscriber's queue at once, and topics that are looked at for them.
 const PAGE_MESSAGES: usize = 100;
 const PAGE_TOPICS: usize = 2000;
 
 /// The last message of each topic.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RetainedMessages {
+    max_messages: usize,
+    max_bytes: usize,
     messages: BTreeMap<TopicName, Arc<Message>>,
     bytes: usize,
 }
 
 impl RetainedMessages {
-    /// Keeps a message in the place of its topic's former one, or lets go of that if the payload is empty; false if
-    /// there is no room.
-    pub(super) fn keep(&mut self, message: &Arc<Message>) -> bool {
+    /// None yet.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            max_messages: limits.retained_messages,
+            max_bytes: limits.retained_bytes,
+            messages: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Keeps a message in the place of its topic's former one, or lets go of that if the payload is empty; an error if
+    /// there is no room. The former one is gone then too: it says what is no longer so.
+    pub(super) fn keep(&mut self, message: &Arc<Message>) -> Result<(), Limit> {
         if let Some(former) = self.messages.remove(&message.topic) {
             self.bytes -= former.size();
         }
         if message.payload.as_slice().is_empty() {
-            return true;
+            return Ok(());
         }
-        if MAX_TOPICS <= self.messages.len() || MAX_BYTES < self.bytes + message.size() {
-            return false;
+        if self.max_messages <= self.messages.len() {
+            return Err(Limit::RetainedMessages);
+        }
+        if self.max_bytes < self.bytes + message.size() {
+            return Err(Limit::RetainedBytes);
         }
         self.bytes += message.size();
         self.messages
             .insert(message.topic.clone(), Arc::clone(message));
-        true
+        Ok(())
     }
 
     /// How many topics have one.

@@ -7,15 +7,13 @@ use std::collections::HashMap;
 
 use crate::domain::message::Qos;
 
-/// Our own QoS 1 and 2 publishes that a client may have unacknowledged. MQTT 5 clients may ask for fewer.
-const MAX_IN_FLIGHT: usize = 64;
-
 /// What an acknowledgement says (to MQTT 5; to 3.1.1 each is a plain one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AckReason {
     Success,
     NotAuthorized,
     PayloadFormatInvalid,
+    QuotaExceeded,
 }
 
 /// An acknowledgement that is owed.
@@ -44,13 +42,24 @@ pub(super) enum Release {
 }
 
 /// The state of one session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Session {
     exchanges: HashMap<u16, Exchange>,
     in_flight: usize,
+    max_in_flight: usize,
 }
 
 impl Session {
+    /// A fresh one. The client may have `max_in_flight` of our QoS 1 and 2 publishes unacknowledged; MQTT 5 clients may
+    /// ask for fewer.
+    pub(super) fn new(max_in_flight: usize) -> Self {
+        Self {
+            exchanges: HashMap::new(),
+            in_flight: 0,
+            max_in_flight,
+        }
+    }
+
     /// Takes note of a QoS 2 publish; false if it is one that is already under way.
     pub(super) fn open_exchange(&mut self, packet_id: u16) -> bool {
         let is_new = !self.exchanges.contains_key(&packet_id);
@@ -92,7 +101,7 @@ impl Session {
 
     /// Whether another QoS 1 or 2 publish may go to the client.
     pub(super) fn has_room_in_flight(&self) -> bool {
-        self.in_flight < MAX_IN_FLIGHT
+        self.in_flight < self.max_in_flight
     }
 
     /// A QoS 1 or 2 publish went to the client.
@@ -120,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_publish_sent_again_while_pending_is_not_answered_before_its_commit() {
-        let mut session = Session::default();
+        let mut session = Session::new(2);
         assert!(session.open_exchange(7));
         assert!(!session.open_exchange(7));
         assert!(!session.is_committed(7));
@@ -131,7 +140,7 @@ mod tests {
 
     #[test]
     fn an_id_may_be_used_again_after_its_release() {
-        let mut session = Session::default();
+        let mut session = Session::new(2);
         session.open_exchange(7);
         session.acknowledged(ack(7, AckReason::Success));
         assert_eq!(session.release(7), Release::Complete);
@@ -142,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_refusal_ends_the_exchange() {
-        let mut session = Session::default();
+        let mut session = Session::new(2);
         session.open_exchange(7);
         session.acknowledged(ack(7, AckReason::PayloadFormatInvalid));
         assert!(session.open_exchange(7));
@@ -150,8 +159,8 @@ mod tests {
 
     #[test]
     fn what_is_in_flight_is_bounded() {
-        let mut session = Session::default();
-        for _ in 0..MAX_IN_FLIGHT {
+        let mut session = Session::new(2);
+        for _ in 0..2 {
             assert!(session.has_room_in_flight());
             session.sent();
         }

@@ -143,13 +143,14 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Limits;
     use crate::domain::message::Qos;
 
     fn subscriber(session: u64) -> Subscriber {
         Subscriber {
             session,
             client_id: "c".into(),
-            queue: Arc::default(),
+            queue: Arc::new(Queue::new(&Limits::default())),
             options: SubscriptionOptions {
                 qos: Qos::AtMostOnce,
                 no_local: false,

@@ -54,7 +54,7 @@ fn publish(shared: &Shared, name: &str, value: String) {
     let Ok(topic) = TopicName::new(&format!("$SYS/broker/{name}")) else {
         return;
     };
-    shared.hub.publish(Message {
+    let message = Message {
         topic,
         payload: value.into_bytes().into(),
         qos: Qos::AtMostOnce,
@@ -62,5 +62,7 @@ fn publish(shared: &Shared, name: &str, value: String) {
         received_at: clock::now(),
         publisher: "".into(),
         properties: None,
-    });
+    };
+    // If it was not retained, that was counted.
+    shared.hub.publish(message).ok();
 }

@@ -41,7 +41,7 @@ pub(super) struct Wire<R, W> {
     pub(super) writer: W,
     pub(super) protocol: Protocol,
     pub(super) buffer: Vec<u8>,
-    /// What was wrong behind the CONNECT in the same read: the client is answered first.
+    /// What was wrong behind packets of the same read: those come first.
     pub(super) deferred: Option<End>,
     /// Whether the writer still holds something that it has not passed on: TLS does.
     pub(super) is_unflushed: bool,

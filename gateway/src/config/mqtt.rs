@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::config::kinds::{path, size, whole};
+use crate::config::limits::Limits;
 use crate::config::listener::{self, Absent, Anonymous};
 use crate::config::section::Section;
 use crate::config::tls::Tls;
@@ -26,6 +27,8 @@ pub struct Mqtt {
     pub anonymous: Anonymous,
     /// Who may come with a password, and who may do what. Default: neither file.
     pub access_files: AccessFiles,
+    /// What clients may cost beside these.
+    pub limits: Limits,
     /// The same over TLS; `None`: not at all.
     pub tls: Option<Tls>,
 }
@@ -53,6 +56,7 @@ impl Mqtt {
         let max_connections = section.setting("max_connections", 10_000, whole(1..=1_000_000));
         let max_packet =
             section.setting("max_packet", 256 * 1024, size(1024..=PROTOCOL_MAX_PACKET));
+        let limits = Limits::read(section.section_or_empty("limits"));
         let may_anybody_come = !may_be_empty || anonymous == Anonymous::Always;
         let tls = section
             .section("tls")
@@ -67,6 +71,7 @@ impl Mqtt {
                 users: users.value,
                 acl: acl.value,
             },
+            limits,
             tls,
         }
     }

@@ -1,5 +1,6 @@
 //! What holds for a configuration as a whole: its defaults, its faults, the environment over the file.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::*;
@@ -95,6 +96,7 @@ fn the_defaults_are_those_of_the_contract() {
             max_packet: 262_144,
             anonymous: Anonymous::Loopback,
             access_files: AccessFiles::default(),
+            limits: Limits::default(),
             tls: None,
         },
         http: Http {
@@ -369,6 +371,41 @@ fn the_environment_wins_over_the_file() {
         config.rules[0].place,
         Place::Environment("EDGE_GATEWAY_RULE".into())
     );
+}
+
+#[test]
+fn limits_are_bounded_and_zero_is_no_bound_where_that_is_said() {
+    let read = |line: &str| {
+        let text = format!("[mqtt.limits]\n{line}\n");
+        Config::parse(&text, &"g.toml".into()).map(|config| config.mqtt.limits)
+    };
+    let check = |line: &str, expected: Limits| assert_eq!(read(line).unwrap(), expected, "{line}");
+    let default = Limits::default();
+    let none = "connections_per_address = 0\npublish_rate = 0\nconnect_timeout = \"10s\"";
+    check(none, default);
+    let connections_per_address = NonZeroUsize::new(5);
+    check(
+        "connections_per_address = 5\nqueue_bytes = \"1KiB\"",
+        Limits {
+            connections_per_address,
+            queue_bytes: 1024,
+            ..default
+        },
+    );
+    for (key, value, expected) in [
+        ("publish_rate", "-1", "a whole number from 0 to 1000000"),
+        ("connect_timeout", "\"0s\"", "a duration from 100ms to 1h"),
+        ("client_id_bytes", "256", "a size from 23B to 65535B"),
+        ("client_id_bytes", "\"22B\"", "a size from 23B to 65535B"),
+        ("topic_levels", "201", "a whole number from 1 to 200"),
+        ("in_flight", "65536", "a whole number from 1 to 65535"),
+        ("retained_bytes", "\"3GiB\"", "a size from 1KiB to 2GiB"),
+        ("max_packet", "\"1MiB\"", "unknown key"),
+    ] {
+        let found = lines_of(&format!("[mqtt.limits]\n{key} = {value}"));
+        let place = format!("g.toml:2: mqtt.limits.{key}: ");
+        check_lines(&found, &[(&place, expected)]);
+    }
 }
 
 const FAULTY_VARIABLES: &[(&str, &str)] = &[

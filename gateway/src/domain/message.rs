@@ -100,7 +100,8 @@ pub struct Properties {
 }
 
 impl Properties {
-    fn size(&self) -> usize {
+    /// About how many bytes they keep in memory.
+    pub fn size(&self) -> usize {
         let texts = [&self.content_type, &self.response_topic];
         let texts = texts.into_iter().flatten().map(|text| text.len());
         let pairs = self.user_properties.iter();

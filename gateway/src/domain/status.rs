@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::domain::timestamp::Timestamp;
+use crate::domain::topic::TopicName;
 
 /// The name of a device: 1 to 256 bytes without control characters, `/`, `+` or `#`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -52,6 +53,8 @@ pub struct DeviceStatus {
     pub device_id: DeviceId,
     pub status: Box<str>,
     pub ts: Timestamp,
+    /// Where it was published; `None` if it came by HTTP.
+    pub topic: Option<TopicName>,
 }
 
 impl DeviceStatus {
@@ -62,6 +65,7 @@ impl DeviceStatus {
                 device_id,
                 status: status.into(),
                 ts,
+                topic: None,
             })
         } else {
             Err(StatusError::Text)

@@ -50,8 +50,8 @@ pub(super) enum Problem {
     BadStatus(String),
     #[error("the gateway is stopping; nothing says whether this is on disk: send it again")]
     Stopping,
-    #[error("there are more sensors than the gateway can hold: nothing of the request was stored")]
-    NoRoom,
+    #[error("{0}: nothing of the request was stored")]
+    NoRoom(Refused),
     #[error("{0}")]
     Unwell(String),
     /// The cause went to the log.
@@ -93,7 +93,7 @@ impl Problem {
             Self::WrongType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BadReading { .. } | Self::BadStatus(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Stopping | Self::Unwell(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
+            Self::NoRoom(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -103,7 +103,7 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Stopped => Self::Stopping,
-            Refused::TooManySensors => Self::NoRoom,
+            Refused::TooManySensors | Refused::TooManyDevices => Self::NoRoom(refused),
         }
     }
 }

@@ -126,6 +126,7 @@ impl Works {
         let settings = Settings {
             gateway_id: "edge-1".into(),
             group_commit: Duration::ZERO,
+            max_devices: 100,
             outlet: Box::new(drop),
             outbox_wake: Arc::default(),
             metrics: Arc::clone(&house.shared.metrics),

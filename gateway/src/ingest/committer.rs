@@ -4,6 +4,8 @@
 //! If a commit fails, nothing is acknowledged and nothing dropped: the same group is tried again until it succeeds,
 //! and meanwhile nothing more is taken from the queue.
 
+mod overflow;
+
 use std::{
     collections::HashSet,
     fmt,
@@ -25,9 +27,10 @@ use crate::domain::{
     alert::{Alert, AlertState},
     message::{Message, Qos},
     reading::Reading,
+    status::DeviceStatus,
     topic::TopicName,
 };
-use crate::metrics::Metrics;
+use crate::metrics::{Limit, Metrics};
 use crate::rules::{self, Engine};
 use crate::store::{
     Committed, Group, NewReject, StoreError, Writer,
@@ -49,6 +52,8 @@ pub struct Settings {
     pub gateway_id: Arc<str>,
     /// How long it waits for more readings before a commit.
     pub group_commit: Duration,
+    /// Devices whose status is stored.
+    pub max_devices: usize,
     pub outlet: Outlet,
     /// Woken when something came into the outbox.
     pub outbox_wake: Arc<Notify>,
@@ -143,6 +148,12 @@ impl Committer {
                 if submission.is_indivisible && !self.writer.has_room_for(&submission.readings) {
                     return submission.complete(Err(Refused::TooManySensors));
                 }
+                let (statuses, most) = (&submission.statuses, self.settings.max_devices);
+                let has_room = self.writer.has_room_for_devices(statuses, most);
+                if submission.is_indivisible && !has_room {
+                    self.settings.metrics.limited(Limit::Devices);
+                    return submission.complete(Err(Refused::TooManyDevices));
+                }
                 for reading in submission.readings.drain(..) {
                     self.rule(reading, &mut pending.group);
                 }
@@ -150,7 +161,7 @@ impl Committer {
                     self.reject(label, reject, &mut pending.group);
                 }
                 for status in submission.statuses.drain(..) {
-                    pending.group.push_status(status);
+                    self.store_status(status, &mut pending.group);
                 }
                 pending.submissions.push(submission);
             }
@@ -207,7 +218,7 @@ impl Committer {
                     self.raise(rule, group);
                 }
             }
-            Err(reading) => self.reject("sensors", too_many_sensors(reading), group),
+            Err(reading) => self.reject("sensors", overflow::too_many_sensors(reading), group),
         }
     }
 
@@ -229,6 +240,14 @@ impl Committer {
                 attributes: RawValue::from_string(attributes).unwrap_or_default(),
             }
         });
+    }
+
+    fn store_status(&mut self, status: DeviceStatus, group: &mut Group) {
+        let most = self.settings.max_devices;
+        if let Err(status) = self.writer.add_status(group, status, most) {
+            self.settings.metrics.limited(Limit::Devices);
+            self.reject("devices", overflow::too_many_devices(status), group);
+        }
     }
 
     fn reject(&mut self, label: &str, reject: NewReject, group: &mut Group) {
@@ -341,21 +360,6 @@ fn alert_message(alert: &Alert) -> Option<Message> {
         publisher: "".into(),
         properties: None,
     })
-}
-
-fn too_many_sensors(reading: Reading) -> NewReject {
-    let payload = serde_json::json!({
-        "sensor_id": reading.sensor_id,
-        "value": reading.value,
-        "ts": reading.ts,
-        "attributes": RawValue::from_string(reading.attributes.as_json().to_owned()).ok(),
-    });
-    NewReject {
-        topic: reading.topic,
-        payload: payload.to_string().into_bytes().into_boxed_slice(),
-        reason: "there are more sensors than the gateway can hold".into(),
-        received_at: reading.received_at,
-    }
 }
 
 impl fmt::Debug for Committer {

@@ -41,6 +41,8 @@ pub enum Refused {
     Stopped,
     #[error("there are more sensors than the gateway can hold")]
     TooManySensors,
+    #[error("there are more devices than the gateway can hold")]
+    TooManyDevices,
 }
 
 impl Submission {

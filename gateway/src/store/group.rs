@@ -69,11 +69,6 @@ impl Group {
         self.readings.iter().filter(|new| new.forward).count()
     }
 
-    /// Adds a device's word.
-    pub fn push_status(&mut self, status: DeviceStatus) {
-        self.statuses.push(status);
-    }
-
     /// Adds a change of the outbox.
     pub fn push_outbox(&mut self, change: outbox::Change) {
         self.outbox.push(change);

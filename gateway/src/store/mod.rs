@@ -7,6 +7,7 @@
 //! a [`Committed`] exists only after its group's rows are on disk.
 
 mod connection;
+mod devices;
 mod group;
 pub mod outbox;
 mod reader;

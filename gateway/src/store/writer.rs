@@ -18,6 +18,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::{
     Group, NewReading, NewReject, Reader, Sensors, StoreError,
     connection::{self, StoreLock},
+    devices::Devices,
     group::NewSensor,
     outbox,
     sensors::{self, Index},
@@ -25,6 +26,7 @@ use super::{
 use crate::domain::{
     alert::Alert,
     reading::{Reading, ReadingId},
+    status::DeviceStatus,
 };
 
 /// The newest reading of each sensor is written down after so many readings; that many are read again at start.
@@ -56,6 +58,7 @@ pub struct Writer {
     unsaved_readings: usize,
     index: Index,
     sensors: Sensors,
+    devices: Devices,
     outbox_pending: Arc<AtomicI64>,
     /// After a failure, until a checkpoint has succeeded.
     is_doubtful: bool,
@@ -74,6 +77,7 @@ impl Writer {
         )?;
         let (store_id, given, saved_upto) = read_counters(&connection)?;
         let (index, sensors, unsaved_readings) = sensors::load(&connection, saved_upto)?;
+        let devices = Devices::load(&connection)?;
         let pending: i64 =
             connection.query_row("SELECT count(*) FROM outbox_entry", [], |row| row.get(0))?;
         Ok(Self {
@@ -85,6 +89,7 @@ impl Writer {
             unsaved_readings,
             index,
             sensors,
+            devices,
             outbox_pending: Arc::new(AtomicI64::new(pending)),
             is_doubtful: false,
             _lock: lock,
@@ -105,6 +110,25 @@ impl Writer {
     pub fn has_room_for(&self, readings: &[Reading]) -> bool {
         let ids = readings.iter().map(|reading| &reading.sensor_id);
         self.index.has_room_for(ids)
+    }
+
+    /// Whether a status of each of these devices can be stored, if there are to be at most `most`.
+    pub fn has_room_for_devices(&self, statuses: &[DeviceStatus], most: usize) -> bool {
+        self.devices.have_room_for(statuses, most)
+    }
+
+    /// Puts a device's word into the group. A new device is given back if there are `most`.
+    pub fn add_status(
+        &mut self,
+        group: &mut Group,
+        status: DeviceStatus,
+        most: usize,
+    ) -> Result<(), DeviceStatus> {
+        if !self.devices.add(status.device_id.as_str(), most) {
+            return Err(status);
+        }
+        group.statuses.push(status);
+        Ok(())
     }
 
     /// Puts a reading into the group and gives it its id. Too many sensors give it back.

@@ -2,6 +2,7 @@
 
 use super::{serve, serve_at};
 use crate::support::Site;
+use crate::support::call::metric;
 use crate::support::frames::{
     BOTH, Connect, DISCONNECT, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish, V5, V311, ack, disconnect,
     packet, ping, subscribe, unsubscribe,
@@ -139,6 +140,8 @@ fn a_packet_that_is_too_large_closes_the_connection() {
             client.send(&sized(1025));
             client.is_dismissed(0x95);
         }
+        let limited = "gateway_mqtt_limited_total{limit=\"max_packet\"}";
+        assert_eq!(metric(gateway, limited), 2.0);
     });
 }
 

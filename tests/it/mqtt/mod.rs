@@ -1,9 +1,11 @@
 //! The broker keeps to MQTT 3.1.1 and 5, whatever a client sends: raw frames, one topic a file.
 
 mod arrival;
+mod bounds;
 mod connecting;
 mod limits;
 mod properties;
+mod publish_rate;
 mod quality;
 mod readings;
 mod retained;

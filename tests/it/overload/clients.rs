@@ -23,6 +23,8 @@ fn a_client_beyond_max_connections_waits_and_the_others_go_on() {
     }
     assert!(late.is_silent());
     assert_eq!(metric(&gateway, "gateway_mqtt_connections"), MOST as f64);
+    let limited = "gateway_mqtt_limited_total{limit=\"max_connections\"}";
+    assert_eq!(metric(&gateway, limited), 1.0);
     clients.pop();
     assert_eq!(late.receive(), Packet::Connack);
     clients.iter_mut().for_each(Peer::ping);

@@ -14,12 +14,13 @@ use crate::broker::turn::Turn;
 use crate::broker::wire::End;
 use crate::clock;
 use crate::domain::message::{Message, Qos};
-use crate::domain::topic::TopicName;
+use crate::domain::topic::{TopicFilter, TopicName};
 use crate::ingest::{Refused, Submission};
+use crate::metrics::Limit;
 use crate::store::Committed;
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
-    /// Acts on what one read brought, as one turn.
+    /// Acts on what one read brought, as one turn, as far as the client's rate allows; the rest stays in `incoming`.
     pub(super) fn handle(&mut self, incoming: &mut Vec<Incoming>) -> Result<(), End> {
         if !incoming.is_empty() {
             self.last_packet = Instant::now();
@@ -28,8 +29,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             self.renew_rights()?;
         }
         let mut turn = Turn::default();
+        let count = self.count_allowed(incoming);
         let acted = incoming
-            .drain(..)
+            .drain(..count)
             .try_for_each(|packet| self.act(packet, &mut turn));
         let (submission, owed) = turn.finish();
         let is_owed = owed.is_some();
@@ -39,6 +41,28 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             None => self.settle_free(),
         }
         acted
+    }
+
+    /// How many of the packets may be acted upon now. The first publish without a token holds up all behind it: their
+    /// order is the client's.
+    fn count_allowed(&mut self, incoming: &[Incoming]) -> usize {
+        let was_held = self.held_until.take().is_some();
+        let Some(rate) = &mut self.rate else {
+            return incoming.len();
+        };
+        let now = Instant::now();
+        for (at, packet) in incoming.iter().enumerate() {
+            if matches!(packet, Incoming::Publish(_))
+                && let Err(moment) = rate.take(now)
+            {
+                self.held_until = Some(moment);
+                if !was_held {
+                    self.shared.metrics.limited(Limit::PublishRate);
+                }
+                return at;
+            }
+        }
+        incoming.len()
     }
 
     /// Asks what the client may do now.
@@ -91,6 +115,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         check_filters(subscribe.packet_id, subscribe.entries.len())?;
         let mut granted = Vec::with_capacity(subscribe.entries.len());
         for entry in subscribe.entries {
+            let text = entry.filter.as_ref().map(TopicFilter::as_str);
+            if self.shared.is_beyond(text.map_err(|error| *error)) {
+                granted.push(Granted::FilterInvalid);
+                continue;
+            }
             let is_allowed = entry
                 .filter
                 .as_ref()
@@ -116,6 +145,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     }
 
     fn publish(&mut self, publish: Publish, turn: &mut Turn) -> Result<(), End> {
+        let text = publish.topic.as_ref().map(TopicName::as_str);
+        if self.shared.is_beyond(text.map_err(|error| *error)) {
+            return Err(End::Said(Goodbye::TopicNameInvalid));
+        }
         let Ok(topic) = publish.topic else {
             return Err(End::Said(Goodbye::TopicNameInvalid));
         };

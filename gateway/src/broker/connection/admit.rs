@@ -14,10 +14,12 @@ use crate::access::{Access, Denied, Identity, failed_login_delay};
 use crate::broker::Shared;
 use crate::broker::connect::{Admitted, Connect, Refusal};
 use crate::broker::intake::Intake;
+use crate::broker::rate::Rate;
 use crate::broker::session::Session;
 use crate::broker::wire::Wire;
 use crate::clock;
 use crate::domain::message::Message;
+use crate::domain::topic::TopicName;
 
 /// Who takes over a client id waits so long for the last word of the former connection.
 const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,6 +35,9 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     let (admitted, rights) = match judge(connect, caller, &shared).await {
         Ok(judged) => judged,
         Err(refusal) => {
+            if let Some(limit) = refusal.limit() {
+                shared.metrics.limited(limit);
+            }
             tracing::info!(%peer, ?refusal, "client refused");
             wire.protocol.refuse(refusal);
             wire.flush_and_close().await;
@@ -52,15 +57,19 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         return None;
     }
     tracing::debug!(%peer, %client_id, "client connected");
+    let publish_rate = shared.limits.publish_rate;
+    let rate = publish_rate.map(|rate| Rate::new(rate, Instant::now()));
     let connection = Connection {
         _counted: Counted::new(&shared),
         member,
         rights,
         wire,
+        session: Session::new(shared.limits.in_flight),
         shared,
-        session: Session::default(),
         owed: VecDeque::new(),
         unsent: None,
+        rate,
+        held_until: None,
         // MQTT 5.0, section 3.1.2.10: one and a half times the keep alive.
         keep_alive: Duration::from_millis(u64::from(keep_alive) * 1500),
         last_packet: Instant::now(),
@@ -75,15 +84,27 @@ async fn judge(
     caller: Caller,
     shared: &Shared,
 ) -> Result<(Admitted, Rights), Refusal> {
-    let client_id = connect.client_id()?;
+    if caller.is_one_too_many {
+        return Err(Refusal::TooManyConnections);
+    }
+    let client_id = connect.client_id(shared.limits.client_id_bytes)?;
     let identity = match caller.certified {
         Some(identity) => identity,
         None => log_in(&connect, caller.address, &shared.access).await?,
     };
     let rights = Rights::of(identity, &client_id.text, &shared.access);
     let rights = rights.ok_or(Refusal::Credentials)?;
-    let may_publish = |topic: &_| Intake::may_publish(topic) && rights.grants().may_publish(topic);
-    let admitted = connect.admit(client_id, clock::now(), may_publish)?;
+    let check_topic = |topic: &TopicName| {
+        if shared.is_beyond(Ok(topic.as_str())) {
+            Err(Refusal::WillTopic)
+        } else if Intake::may_publish(topic) && rights.grants().may_publish(topic) {
+            Ok(())
+        } else {
+            Err(Refusal::NotAuthorized)
+        }
+    };
+    let max_will = shared.limits.will_bytes;
+    let admitted = connect.admit(client_id, clock::now(), max_will, check_topic)?;
     Ok((admitted, rights))
 }
 

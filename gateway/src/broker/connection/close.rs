@@ -22,6 +22,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Publishes the will where it is due, and says goodbye.
     pub(super) async fn close(mut self, end: End, will: Option<Message>) {
         let client_id = Arc::clone(&self.member.client_id);
+        self.shared.note_end(&end);
         tracing::debug!(%client_id, %end, "client gone");
         self.shared.hub.leave(&mut self.member);
         if let Some(unsent) = self.unsent.take()

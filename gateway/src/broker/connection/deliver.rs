@@ -8,6 +8,7 @@ use crate::broker::wire::MAX_SEND_BYTES;
 use crate::clock;
 use crate::domain::message::Qos;
 use crate::domain::timestamp::Timestamp;
+use crate::metrics::Limit;
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Moves messages from the queue to the send buffer, as far as there is room for them; then retained ones.
@@ -37,13 +38,20 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 .as_ref()
                 .is_some_and(|delivery| self.send(delivery, packet_id.unwrap_or(0), now));
             match packet_id {
-                Some(_) if is_used => self.session.sent(),
+                Some(_) if is_used => self.note_sent(),
                 Some(unused) => self.wire.protocol.release_packet_id(unused),
                 None => {}
             }
             if delivery.is_none() {
                 break;
             }
+        }
+    }
+
+    fn note_sent(&mut self) {
+        self.session.sent();
+        if !self.session.has_room_in_flight() {
+            self.shared.metrics.limited(Limit::InFlight);
         }
     }
 

@@ -23,16 +23,16 @@ use super::Shared;
 use super::acknowledge::Goodbye;
 use super::hub::Member;
 use super::protocol::{Incoming, RECEIVE_MAXIMUM};
+use super::rate::Rate;
 use super::session::Session;
 use super::turn::Owed;
 use super::wire::{self, End, MAX_SEND_BYTES, Wire};
 use crate::access::Identity;
 use crate::domain::topic::TopicName;
 use crate::ingest::{Refused, Stopped};
+use crate::metrics::Limit;
 use crate::store::Committed;
 
-/// A client has so long to send its CONNECT.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reads whose answer may be owed at once.
 const MAX_TURNS: usize = RECEIVE_MAXIMUM as usize;
 
@@ -41,6 +41,8 @@ pub(super) struct Caller {
     pub(super) address: IpAddr,
     /// Whom its certificate names. It needs no password then, and whatever name it gives means nothing.
     pub(super) certified: Option<Identity>,
+    /// Its address has as many connections as it may.
+    pub(super) is_one_too_many: bool,
 }
 
 /// Serves a client until it or the gateway ends the connection.
@@ -57,7 +59,7 @@ pub(super) async fn serve<R, W>(
     let peer = caller.address;
     let mut wire = Wire::new(reader, writer, shared.max_packet);
     let mut incoming = Vec::new();
-    let greeting = time::timeout(CONNECT_TIMEOUT, wire.greet(&mut incoming));
+    let greeting = time::timeout(shared.limits.connect_timeout, wire.greet(&mut incoming));
     let connect = tokio::select! {
         greeted = greeting => greeted,
         () = stop.cancelled() => return,
@@ -65,10 +67,14 @@ pub(super) async fn serve<R, W>(
     let connect = match connect {
         Ok(Ok(connect)) => connect,
         Ok(Err(end)) => {
+            shared.note_end(&end);
             tracing::debug!(%peer, %end, "no connection was made");
             return wire.flush_and_close().await;
         }
-        Err(_) => return tracing::debug!(%peer, "no CONNECT in time"),
+        Err(_) => {
+            shared.metrics.limited(Limit::ConnectTimeout);
+            return tracing::debug!(%peer, "no CONNECT in time");
+        }
     };
     let admitted = tokio::select! {
         admitted = admit::admit(wire, *connect, caller, shared) => admitted,
@@ -93,6 +99,10 @@ struct Connection<R, W> {
     owed: VecDeque<Owed>,
     /// What waits for room at the committer.
     unsent: Option<Handover>,
+    /// How much the client may publish; `None`: as much as it can.
+    rate: Option<Rate>,
+    /// When the first packet that was read but not acted upon may be. Nothing is read meanwhile.
+    held_until: Option<Instant>,
     /// Zero for none.
     keep_alive: Duration,
     last_packet: Instant,
@@ -118,6 +128,17 @@ impl Drop for Counted {
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    /// Ends for what was wrong behind packets that have all been acted upon.
+    fn end_if_due(&mut self) -> Result<(), End> {
+        match self.wire.deferred.take() {
+            Some(end) if self.held_until.is_none() => Err(end),
+            later => {
+                self.wire.deferred = later;
+                Ok(())
+            }
+        }
+    }
+
     async fn run(
         &mut self,
         first: Vec<Incoming>,
@@ -125,9 +146,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     ) -> Result<Infallible, End> {
         let mut incoming = first;
         self.handle(&mut incoming)?;
-        if let Some(end) = self.wire.deferred.take() {
-            return Err(end);
-        }
+        self.end_if_due()?;
         let deadline = time::sleep(self.keep_alive);
         tokio::pin!(deadline);
         let queue = Arc::clone(&self.member.queue);
@@ -137,11 +156,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 return Err(End::Said(Goodbye::ShuttingDown));
             }
             let is_behind = self.unsent.is_some() || MAX_TURNS <= self.owed.len();
-            if is_behind {
+            let is_held = self.held_until.is_some();
+            if is_behind || is_held {
                 // It is the gateway that does not read: the client's silence is not its own.
                 self.last_packet = Instant::now();
             }
-            let may_read =
+            let may_act =
                 !is_behind && !is_stopping && self.wire.protocol.out.len() < MAX_SEND_BYTES;
             let may_send = !self.wire.protocol.out.is_empty() || self.wire.is_unflushed;
             tokio::select! {
@@ -154,10 +174,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     self.unsent = None;
                     handed_over.map_err(|_| End::Said(Goodbye::ShuttingDown))?;
                 }
-                count = self.wire.reader.read(&mut self.wire.buffer), if may_read => {
-                    let taken = self.wire.take(&count, &mut incoming);
+                count = self.wire.reader.read(&mut self.wire.buffer), if may_act && !is_held => {
+                    self.wire.deferred = self.wire.take(&count, &mut incoming).err();
                     self.handle(&mut incoming)?;
-                    taken?;
+                    self.end_if_due()?;
+                    self.deliver();
+                }
+                () = until(self.held_until), if may_act && is_held => {
+                    self.handle(&mut incoming)?;
+                    self.end_if_due()?;
                     self.deliver();
                 }
                 () = queue.changed() => {
@@ -177,6 +202,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 () = stop.cancelled(), if !is_stopping => {}
             }
         }
+    }
+}
+
+/// Waits for a moment, if there is one. The timer is made only then.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::topic::TopicName;
 
 fn hub() -> Arc<Hub> {
-    Arc::new(Hub::new(Arc::default()))
+    Arc::new(Hub::new(&Limits::default(), Arc::default()))
 }
 
 fn join(hub: &Arc<Hub>, client_id: &str) -> Member {
@@ -72,7 +72,8 @@ fn overlapping_subscriptions_get_one_copy_with_the_best_qos() {
         hub.subscribe(&mut member, second),
         Granted::Yes(Qos::AtLeastOnce)
     );
-    hub.publish(message("a/b", Qos::ExactlyOnce, false, "x"));
+    hub.publish(message("a/b", Qos::ExactlyOnce, false, "x"))
+        .unwrap();
     let mut delivered = drain(&member);
     delivered[0].3.sort_unstable();
     assert_eq!(
@@ -87,7 +88,7 @@ fn qos_is_the_lesser_of_publish_and_subscription() {
     let mut member = join(&hub, "c");
     hub.subscribe(&mut member, entry("t", Qos::ExactlyOnce));
     for qos in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
-        hub.publish(message("t", qos, false, ""));
+        hub.publish(message("t", qos, false, "")).unwrap();
         assert_eq!(drain(&member)[0].1, qos);
     }
 }
@@ -95,8 +96,10 @@ fn qos_is_the_lesser_of_publish_and_subscription() {
 #[test]
 fn retained_messages_reach_newcomers_until_they_are_cleared() {
     let hub = hub();
-    hub.publish(message("t/1", Qos::AtLeastOnce, true, "old"));
-    hub.publish(message("t/1", Qos::AtLeastOnce, true, "new"));
+    hub.publish(message("t/1", Qos::AtLeastOnce, true, "old"))
+        .unwrap();
+    hub.publish(message("t/1", Qos::AtLeastOnce, true, "new"))
+        .unwrap();
     let mut member = join(&hub, "c");
     let new = [("new".to_owned(), Qos::AtLeastOnce, true, vec![])];
     for filter in ["t/+", "t/1", "t/#", "#", "t/1/#", "+/1"] {
@@ -107,7 +110,8 @@ fn retained_messages_reach_newcomers_until_they_are_cleared() {
     again.retained = Retained::SendIfNew;
     hub.subscribe(&mut member, again);
     assert_eq!(drain_all(&hub, &mut member), []);
-    hub.publish(message("t/1", Qos::AtLeastOnce, true, ""));
+    hub.publish(message("t/1", Qos::AtLeastOnce, true, ""))
+        .unwrap();
     let clearing = drain_all(&hub, &mut member);
     assert_eq!(
         clearing.len(),
@@ -122,8 +126,10 @@ fn retained_messages_reach_newcomers_until_they_are_cleared() {
 fn more_retained_messages_than_a_queue_holds_all_arrive_once() {
     let hub = hub();
     for number in 0..3000 {
-        hub.publish(message(&format!("a/{number}"), Qos::AtLeastOnce, true, "x"));
-        hub.publish(message(&format!("b/{number}"), Qos::AtLeastOnce, true, "x"));
+        hub.publish(message(&format!("a/{number}"), Qos::AtLeastOnce, true, "x"))
+            .unwrap();
+        hub.publish(message(&format!("b/{number}"), Qos::AtLeastOnce, true, "x"))
+            .unwrap();
     }
     let mut member = join(&hub, "c");
     for filter in ["a/+", "a/+", "+/7"] {
@@ -139,7 +145,8 @@ fn no_local_keeps_a_clients_own_messages_from_it() {
     let mut own = entry("t", Qos::AtMostOnce);
     own.options.no_local = true;
     hub.subscribe(&mut member, own);
-    hub.publish(message("t", Qos::AtMostOnce, false, "x"));
+    hub.publish(message("t", Qos::AtMostOnce, false, "x"))
+        .unwrap();
     assert_eq!(drain(&member), []);
 }
 
@@ -170,7 +177,8 @@ fn who_left_or_unsubscribed_gets_nothing() {
     );
     hub.leave(&mut member);
     assert!(!hub.has_subscribers());
-    hub.publish(message("b", Qos::AtMostOnce, false, ""));
+    hub.publish(message("b", Qos::AtMostOnce, false, ""))
+        .unwrap();
     assert_eq!(drain(&member), []);
 }
 
@@ -178,7 +186,7 @@ fn who_left_or_unsubscribed_gets_nothing() {
 fn subscriptions_of_a_session_are_bounded() {
     let hub = hub();
     let mut member = join(&hub, "c");
-    for number in 0..MAX_SUBSCRIPTIONS {
+    for number in 0..Limits::default().subscriptions {
         hub.subscribe(&mut member, entry(&format!("t/{number}"), Qos::AtMostOnce));
     }
     let refused = hub.subscribe(&mut member, entry("one/more", Qos::AtMostOnce));

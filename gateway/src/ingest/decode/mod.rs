@@ -121,7 +121,11 @@ pub fn decode_status(payload: &[u8], origin: Origin<'_>) -> Result<DeviceStatus,
     } else {
         text.to_owned()
     };
-    new_status(device, &status, origin.now)
+    let status = new_status(device, &status, origin.now)?;
+    Ok(DeviceStatus {
+        topic: origin.topic.cloned(),
+        ..status
+    })
 }
 
 /// Checks a status that came in parts.
