@@ -70,10 +70,11 @@ impl Cases {
                 let figures = measure(subject, &case).with_context(|| name.clone())?;
                 let shown = columns.iter().zip(&figures);
                 let shown: Vec<_> = shown
+                    .filter(|(_, figure)| figure.is_finite())
                     .map(|(column, figure)| format!("{} {}", column.title, (column.show)(*figure)))
                     .collect();
                 let broker = subject.name();
-                eprintln!("round {round}, {name}: {broker} {}", shown.join(", "));
+                eprintln!("round {round}, {name}: {broker}: {}", shown.join("; "));
                 all.last_mut().context("a case was begun")?.push(figures);
                 Ok(())
             })?;

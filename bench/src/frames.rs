@@ -9,6 +9,8 @@ const CONNECT: u8 = 0x10;
 const PUBLISH_QOS_1: u8 = 0x32;
 const SUBSCRIBE: u8 = 0x82;
 const SUBACK: u8 = 0x90;
+const UNSUBSCRIBE: u8 = 0xA2;
+const UNSUBACK: u8 = 0xB0;
 pub(crate) const DISCONNECT: [u8; 2] = [0xE0, 0];
 /// What an MQTT 3.1.1 server answers to a clean session that it takes.
 pub(crate) const CONNACK_ACCEPTED: [u8; 4] = [0x20, 2, 0, 0];
@@ -39,6 +41,19 @@ pub(crate) fn suback(count: usize, qos: u8, packet_id: u16) -> Result<Vec<u8>> {
     let mut body = packet_id.to_be_bytes().to_vec();
     body.resize(body.len() + count, qos);
     packet(SUBACK, &body)
+}
+
+pub(crate) fn unsubscribe(filters: &[impl AsRef<str>], packet_id: u16) -> Result<Vec<u8>> {
+    let mut body = packet_id.to_be_bytes().to_vec();
+    for filter in filters {
+        push_text(&mut body, filter.as_ref())?;
+    }
+    packet(UNSUBSCRIBE, &body)
+}
+
+pub(crate) fn unsuback(packet_id: u16) -> [u8; 4] {
+    let [high, low] = packet_id.to_be_bytes();
+    [UNSUBACK, 2, high, low]
 }
 
 fn packet(kind: u8, body: &[u8]) -> Result<Vec<u8>> {
@@ -193,6 +208,11 @@ mod tests {
             b"\x82\x0a\x01\x02\x00\x01a\x02\x00\x01b\x02"
         );
         assert_eq!(suback(2, 2, 258)?, b"\x90\x04\x01\x02\x02\x02");
+        assert_eq!(
+            unsubscribe(&["a", "b"], 3)?,
+            b"\xa2\x08\x00\x03\x00\x01a\x00\x01b"
+        );
+        assert_eq!(unsuback(258), *b"\xb0\x02\x01\x02");
         Ok(())
     }
 

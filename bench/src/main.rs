@@ -6,7 +6,9 @@ mod acks;
 mod alerts;
 mod cases;
 mod client;
+mod descriptors;
 mod document;
+mod exchange;
 mod fanout;
 mod flood;
 mod frames;
@@ -28,6 +30,7 @@ mod sink;
 mod split;
 mod stock;
 mod stored;
+mod storms;
 mod subject;
 mod subscriber;
 mod table;
@@ -69,6 +72,9 @@ fn run(options: &Options) -> Result<()> {
     } else if options.matching {
         let report = matching::run(options)?;
         ("matching", report.render(), report.versions()?, Ok(()))
+    } else if options.storms {
+        let report = storms::run(options)?;
+        ("storms", report.render(), report.versions()?, Ok(()))
     } else {
         let report = flood::run(options)?;
         let check = report.check_stored();

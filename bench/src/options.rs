@@ -25,7 +25,10 @@ pub(crate) struct Options {
     /// Instead of the flood: a publisher and a subscriber beside few and beside many subscriptions that do not match
     #[arg(long, group = "workload")]
     pub(crate) matching: bool,
-    /// With --fanout and --matching: only the cases that have this in their name
+    /// Instead of the flood: storms of connects and of subscriptions, and the memory of idle clients
+    #[arg(long, group = "workload")]
+    pub(crate) storms: bool,
+    /// With --fanout, --matching and --storms: only the cases that have this in their name
     #[arg(long, value_name = "TEXT")]
     case: Option<String>,
     /// How often each server is measured [default: 3, with --kill 5]

@@ -2,7 +2,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
 };
 
 use anyhow::{Context, Result, bail};
@@ -25,7 +25,21 @@ impl Peer {
     /// Takes a connection whose handshake is done.
     pub(crate) fn new(socket: TcpStream, registry: &Registry, token: Token) -> Result<Self> {
         socket.set_nonblocking(true)?;
-        let mut socket = mio::net::TcpStream::from_std(socket);
+        Self::register(mio::net::TcpStream::from_std(socket), registry, token)
+    }
+
+    /// Begins a connection: what is given to it is written once it stands.
+    pub(crate) fn connect(address: SocketAddr, registry: &Registry, token: Token) -> Result<Self> {
+        let socket = mio::net::TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
+        Self::register(socket, registry, token)
+    }
+
+    fn register(
+        mut socket: mio::net::TcpStream,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<Self> {
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
             socket,
