@@ -82,35 +82,40 @@ impl Talkers {
     }
 }
 
-/// Connects `total` clients, `at_once` at a time: each leaves when it is accepted, and the next takes its place. Gives
-/// how long that took.
-pub(crate) fn connect_storm(address: SocketAddr, total: usize, at_once: usize) -> Result<Duration> {
+/// How long connects took.
+pub(crate) struct Connects {
+    pub(crate) all: Duration,
+    pub(crate) slowest: Duration,
+}
+
+/// Connects `total` clients, `at_once` at a time: each leaves when it is accepted, and the next takes its place.
+pub(crate) fn connect_storm(address: SocketAddr, total: usize, at_once: usize) -> Result<Connects> {
     let started = Instant::now();
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(EVENTS));
     let mut buffer = vec![0; READ_BYTES];
     let begin = |number: usize, slot: usize, poll: &Poll| {
+        let since = Instant::now();
         let mut peer = Peer::connect(address, poll.registry(), Token(slot))?;
         peer.out().extend(frames::connect(&client_id(number))?);
         peer.flush()?;
-        anyhow::Ok(peer)
+        anyhow::Ok((peer, since))
     };
     let mut begun = at_once.min(total);
-    let mut slots = Vec::new();
-    for number in 0..begun {
-        slots.push(Some(begin(number, number, &poll)?));
-    }
-    let mut accepted = 0;
+    let slots = (0..begun).map(|number| begin(number, number, &poll).map(Some));
+    let mut slots: Vec<_> = slots.collect::<Result<_>>()?;
+    let (mut accepted, mut slowest) = (0, Duration::ZERO);
     while accepted < total {
         wait(&mut poll, &mut events)?;
         for event in &events {
             let Token(slot) = event.token();
-            let Some(peer) = &mut slots[slot] else {
+            let Some((peer, since)) = &mut slots[slot] else {
                 continue;
             };
             peer.flush()?;
             if !read_answer(peer, Some(&CONNACK_ACCEPTED), &mut buffer)? {
                 continue;
             }
+            slowest = slowest.max(since.elapsed());
             peer.out().extend(DISCONNECT);
             peer.flush()?;
             accepted += 1;
@@ -121,7 +126,10 @@ pub(crate) fn connect_storm(address: SocketAddr, total: usize, at_once: usize) -
             }
         }
     }
-    Ok(started.elapsed())
+    Ok(Connects {
+        all: started.elapsed(),
+        slowest,
+    })
 }
 
 fn client_id(number: usize) -> String {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::{
     cases::{Cases, Column, Compare, Figures},
     descriptors,
-    exchange::{Exchange, Talkers, connect_storm},
+    exchange::{Connects, Exchange, Talkers, connect_storm},
     frames,
     options::Options,
     process,
@@ -29,6 +29,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 const COLUMNS: &[Column] = &[
     column("done/s", whole, Compare::Ratio),
+    column("slowest, ms", decimals::<1>, Compare::Ratio),
     column("undone/s", whole, Compare::Ratio),
     column("idle memory, MiB", decimals::<1>, Compare::Not),
     column("with all, MiB", decimals::<1>, Compare::Ratio),
@@ -58,6 +59,7 @@ enum Storm {
 #[derive(Default)]
 struct Seen {
     done_per_second: Option<f64>,
+    slowest: Option<Duration>,
     undone_per_second: Option<f64>,
     with_all_kib: Option<u64>,
     /// How many `with_all_kib` has more than there were before.
@@ -109,6 +111,8 @@ fn measure(subject: &Subject, storm: &Storm, options: &Options) -> Result<Figure
             .map(|with_all| (with_all as f64 - idle_kib as f64) / seen.count as f64);
         Ok(vec![
             seen.done_per_second.unwrap_or(f64::NAN),
+            seen.slowest
+                .map_or(f64::NAN, |slowest| slowest.as_secs_f64() * 1e3),
             seen.undone_per_second.unwrap_or(f64::NAN),
             mib(idle_kib),
             seen.with_all_kib.map_or(f64::NAN, mib),
@@ -123,9 +127,10 @@ fn measure(subject: &Subject, storm: &Storm, options: &Options) -> Result<Figure
 }
 
 fn connects(address: SocketAddr, at_once: usize) -> Result<Seen> {
-    let took = connect_storm(address, CONNECTS, at_once)?;
+    let Connects { all, slowest } = connect_storm(address, CONNECTS, at_once)?;
     Ok(Seen {
-        done_per_second: Some(CONNECTS as f64 / took.as_secs_f64()),
+        done_per_second: Some(CONNECTS as f64 / all.as_secs_f64()),
+        slowest: Some(slowest),
         ..Seen::default()
     })
 }
@@ -157,6 +162,7 @@ fn subscriptions(server: &Server, address: SocketAddr) -> Result<Seen> {
         with_all_kib: Some(with_all_kib),
         count: SUBSCRIBERS * SUBSCRIPTIONS,
         undone_kib: Some(undone_kib),
+        ..Seen::default()
     })
 }
 
@@ -213,7 +219,8 @@ impl Storm {
 impl Report {
     pub(crate) fn render(&self) -> String {
         format!(
-            "## Storms\n\nA connect goes from the TCP connection to the CONNACK; then the client leaves. The idle clients \
+            "## Storms\n\nA connect goes from the TCP connection to the CONNACK; then the client leaves. One that finds the \
+             listener's queue full is tried again by TCP a second later. The idle clients \
              do nothing but stay. {SUBSCRIBERS} clients take {} subscriptions each, {FILTERS_IN_PACKET} \
              to a packet and each packet after the answer to the one before, give them up again (undone), take them \
              once more and leave. Memory is read a second after; each is what one client or subscription adds to the \
