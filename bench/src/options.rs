@@ -25,7 +25,8 @@ pub(crate) struct Options {
     /// Instead of the flood: a publisher and a subscriber beside few and beside many subscriptions that do not match
     #[arg(long, group = "workload")]
     pub(crate) matching: bool,
-    /// Instead of the flood: storms of connects and of subscriptions, and the memory of idle clients
+    /// Instead of the flood: storms of connects and of subscriptions, and the memory of idle clients; raises the limit of
+    /// open files to 5,500 by prlimit(1) if it is lower
     #[arg(long, group = "workload")]
     pub(crate) storms: bool,
     /// With --fanout, --matching and --storms: only the cases that have this in their name
