@@ -3,14 +3,12 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    path::Path,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
-use tempfile::TempDir;
 
 use crate::{
     acks::ACK_BYTES,
@@ -52,7 +50,9 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     for rate in RATES {
         let rounds = options.rounds_or(ROUNDS);
         in_turn(&mut servers, rounds, |round, (subject, all)| {
-            let measured = measure(subject, round, rate, &options.folder)?;
+            let measured = subject.fresh(&options.folder, |_, address| {
+                publish_steadily(address, round, rate)
+            })?;
             eprintln!(
                 "round {round}, {rate} readings/s: {} p99 {:.2} ms",
                 subject.name(),
@@ -63,18 +63,6 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         })?;
     }
     Ok(Report { servers })
-}
-
-fn measure(subject: &Subject, round: u32, rate: u64, parent: &Path) -> Result<Measured> {
-    let folder =
-        TempDir::with_prefix_in("bench-", parent).context("cannot make a temporary folder")?;
-    let (server, address) = subject.start(folder.path())?;
-    let measured = publish_steadily(address, round, rate).with_context(|| server.last_lines())?;
-    server.stop()?;
-    folder
-        .close()
-        .context("cannot remove the temporary folder")?;
-    Ok(measured)
 }
 
 fn publish_steadily(address: SocketAddr, round: u32, rate: u64) -> Result<Measured> {

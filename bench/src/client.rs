@@ -181,6 +181,24 @@ pub(crate) fn handshake(address: SocketAddr, client_id: &str) -> Result<TcpStrea
     Ok(socket)
 }
 
+/// Subscribes and returns once the server has granted every filter.
+pub(crate) fn subscribe(
+    socket: &mut TcpStream,
+    filters: &[impl AsRef<str>],
+    qos: u8,
+) -> Result<()> {
+    const PACKET_ID: u16 = 1;
+    socket.write_all(&frames::subscribe(filters, qos, PACKET_ID)?)?;
+    let expected = frames::suback(filters.len(), qos, PACKET_ID)?;
+    let mut answer = vec![0; expected.len()];
+    socket.read_exact(&mut answer).context("no SUBACK")?;
+    ensure!(
+        answer == expected,
+        "the subscription was answered by {answer:02x?}"
+    );
+    Ok(())
+}
+
 /// Removes the acked publish; `true` if it was the oldest.
 fn take(in_flight: &mut VecDeque<Waiting>, packet_id: u16) -> Result<(Waiting, bool)> {
     let position = in_flight

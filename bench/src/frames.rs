@@ -8,6 +8,9 @@ use anyhow::{Result, ensure};
 const CONNECT: u8 = 0x10;
 const PUBLISH_QOS_1: u8 = 0x32;
 const SUBSCRIBE: u8 = 0x82;
+const SUBACK: u8 = 0x90;
+const UNSUBSCRIBE: u8 = 0xA2;
+const UNSUBACK: u8 = 0xB0;
 pub(crate) const DISCONNECT: [u8; 2] = [0xE0, 0];
 /// What an MQTT 3.1.1 server answers to a clean session that it takes.
 pub(crate) const CONNACK_ACCEPTED: [u8; 4] = [0x20, 2, 0, 0];
@@ -20,19 +23,43 @@ pub(crate) fn connect(client_id: &str) -> Result<Vec<u8>> {
     body.extend([4, CLEAN_SESSION]);
     body.extend(KEEP_ALIVE_SECONDS.to_be_bytes());
     push_text(&mut body, client_id)?;
-    let mut frame = vec![CONNECT];
-    push_remaining_length(&mut frame, body.len())?;
-    frame.extend(body);
-    Ok(frame)
+    packet(CONNECT, &body)
 }
 
-/// Asks for one filter at QoS 0.
-pub(crate) fn subscribe(filter: &str, packet_id: u16) -> Result<Vec<u8>> {
-    let mut frame = vec![SUBSCRIBE];
-    push_remaining_length(&mut frame, 2 + 2 + filter.len() + 1)?;
-    frame.extend(packet_id.to_be_bytes());
-    push_text(&mut frame, filter)?;
-    frame.push(0);
+/// Asks for `filters` at `qos`.
+pub(crate) fn subscribe(filters: &[impl AsRef<str>], qos: u8, packet_id: u16) -> Result<Vec<u8>> {
+    let mut body = packet_id.to_be_bytes().to_vec();
+    for filter in filters {
+        push_text(&mut body, filter.as_ref())?;
+        body.push(qos);
+    }
+    packet(SUBSCRIBE, &body)
+}
+
+/// What a server answers that grants `count` filters at `qos`.
+pub(crate) fn suback(count: usize, qos: u8, packet_id: u16) -> Result<Vec<u8>> {
+    let mut body = packet_id.to_be_bytes().to_vec();
+    body.resize(body.len() + count, qos);
+    packet(SUBACK, &body)
+}
+
+pub(crate) fn unsubscribe(filters: &[impl AsRef<str>], packet_id: u16) -> Result<Vec<u8>> {
+    let mut body = packet_id.to_be_bytes().to_vec();
+    for filter in filters {
+        push_text(&mut body, filter.as_ref())?;
+    }
+    packet(UNSUBSCRIBE, &body)
+}
+
+pub(crate) fn unsuback(packet_id: u16) -> [u8; 4] {
+    let [high, low] = packet_id.to_be_bytes();
+    [UNSUBACK, 2, high, low]
+}
+
+fn packet(kind: u8, body: &[u8]) -> Result<Vec<u8>> {
+    let mut frame = vec![kind];
+    push_remaining_length(&mut frame, body.len())?;
+    frame.extend(body);
     Ok(frame)
 }
 
@@ -46,13 +73,13 @@ fn push_publish(frames: &mut Vec<u8>, topic: &str, packet_id: u16, payload: &str
     Ok(())
 }
 
-fn push_text(bytes: &mut Vec<u8>, text: &str) -> Result<()> {
+pub(crate) fn push_text(bytes: &mut Vec<u8>, text: &str) -> Result<()> {
     bytes.extend(u16::try_from(text.len())?.to_be_bytes());
     bytes.extend(text.as_bytes());
     Ok(())
 }
 
-fn push_remaining_length(frame: &mut Vec<u8>, mut length: usize) -> Result<()> {
+pub(crate) fn push_remaining_length(frame: &mut Vec<u8>, mut length: usize) -> Result<()> {
     ensure!(
         length < 1 << 28,
         "{length} bytes do not fit into an MQTT packet"
@@ -171,8 +198,21 @@ mod tests {
     }
 
     #[test]
-    fn a_subscribe_names_one_filter_at_qos_0() -> Result<()> {
-        assert_eq!(subscribe("a/#", 1)?, b"\x82\x08\x00\x01\x00\x03a/#\x00");
+    fn subscriptions_and_their_answers_name_filters_and_packet_id() -> Result<()> {
+        assert_eq!(
+            subscribe(&["a/#"], 0, 1)?,
+            b"\x82\x08\x00\x01\x00\x03a/#\x00"
+        );
+        assert_eq!(
+            subscribe(&["a", "b"], 2, 258)?,
+            b"\x82\x0a\x01\x02\x00\x01a\x02\x00\x01b\x02"
+        );
+        assert_eq!(suback(2, 2, 258)?, b"\x90\x04\x01\x02\x02\x02");
+        assert_eq!(
+            unsubscribe(&["a", "b"], 3)?,
+            b"\xa2\x08\x00\x03\x00\x01a\x00\x01b"
+        );
+        assert_eq!(unsuback(258), *b"\xb0\x02\x01\x02");
         Ok(())
     }
 

@@ -4,8 +4,12 @@
 
 mod acks;
 mod alerts;
+mod cases;
 mod client;
+mod descriptors;
 mod document;
+mod exchange;
+mod fanout;
 mod flood;
 mod frames;
 mod gateway;
@@ -13,18 +17,25 @@ mod kill;
 mod listening;
 mod load;
 mod machine;
+mod matching;
 mod mosquitto;
+mod numbered;
 mod options;
+mod peer;
 mod process;
 mod report;
 mod round;
 mod server;
 mod sink;
+mod split;
 mod stock;
 mod stored;
+mod storms;
 mod subject;
 mod subscriber;
 mod table;
+mod traffic;
+mod window;
 
 use std::process::ExitCode;
 
@@ -50,6 +61,20 @@ fn run(options: &Options) -> Result<()> {
     } else if options.alerts {
         let report = alerts::run(options)?;
         ("alerts", report.render(), report.versions()?, Ok(()))
+    } else if options.fanout {
+        let report = fanout::run(options)?;
+        (
+            "fanout",
+            report.render(),
+            report.versions()?,
+            report.check(),
+        )
+    } else if options.matching {
+        let report = matching::run(options)?;
+        ("matching", report.render(), report.versions()?, Ok(()))
+    } else if options.storms {
+        let report = storms::run(options)?;
+        ("storms", report.render(), report.versions()?, Ok(()))
     } else {
         let report = flood::run(options)?;
         let check = report.check_stored();

@@ -42,13 +42,18 @@ pub(crate) fn version(program: &Path) -> Result<String> {
     Ok(first_line.trim().to_owned())
 }
 
+/// Publishes of QoS 1 and 2 that may wait for their acks with each client: as many as the gateway lets wait.
+pub(crate) const IN_FLIGHT: usize = 64;
+/// What its configuration allows it beyond its defaults.
+pub(crate) const ALLOWANCE: &str = "Mosquitto may have as many in flight to a subscriber as the gateway has (64) and queue without bound";
+
 /// Returns once it accepts connections.
 pub(crate) fn start(program: &Path, folder: &Path) -> Result<(Server, SocketAddr)> {
     let address = free_address()?;
     let config = folder.join("mosquitto.conf");
     let text = format!(
         "listener {} {}\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n\
-         log_dest stderr\nlog_type error\n",
+         max_inflight_messages {IN_FLIGHT}\nmax_queued_messages 0\nlog_dest stderr\nlog_type error\n",
         address.port(),
         address.ip()
     );

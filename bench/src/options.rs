@@ -14,11 +14,24 @@ use crate::load::Shape;
 #[command(name = "bench")]
 pub(crate) struct Options {
     /// Instead of the flood: kill the servers that store in the middle of one, and count acked readings that are gone
-    #[arg(long, conflicts_with = "alerts")]
+    #[arg(long, group = "workload")]
     pub(crate) kill: bool,
     /// Instead of the flood: how long an alert takes from publish to subscriber, at steady rates
-    #[arg(long)]
+    #[arg(long, group = "workload")]
     pub(crate) alerts: bool,
+    /// Instead of the flood: messages between clients, one to many, many to one and in pairs, at each QoS
+    #[arg(long, group = "workload")]
+    pub(crate) fanout: bool,
+    /// Instead of the flood: a publisher and a subscriber beside few and beside many subscriptions that do not match
+    #[arg(long, group = "workload")]
+    pub(crate) matching: bool,
+    /// Instead of the flood: storms of connects and of subscriptions, and the memory of idle clients; raises the limit of
+    /// open files to 5,500 by prlimit(1) if it is lower
+    #[arg(long, group = "workload")]
+    pub(crate) storms: bool,
+    /// With --fanout, --matching and --storms: only the cases that have this in their name
+    #[arg(long, value_name = "TEXT")]
+    case: Option<String>,
     /// How often each server is measured [default: 3, with --kill 5]
     #[arg(long, value_parser = value_parser!(u32).range(1..))]
     rounds: Option<u32>,
@@ -66,6 +79,10 @@ impl Options {
 
     pub(crate) fn rounds_or(&self, rounds: u32) -> u32 {
         self.rounds.unwrap_or(rounds)
+    }
+
+    pub(crate) fn wants_case(&self, name: &str) -> bool {
+        self.case.as_ref().is_none_or(|text| name.contains(text))
     }
 
     pub(crate) fn wants(&self, server: Only) -> bool {

@@ -3,8 +3,8 @@
 use anyhow::{Result, ensure};
 
 use crate::{
-    load::Shape,
-    table::{self, Series, median, whole},
+    load::{Outcome, Shape},
+    table::{self, Series, median, quotients, whole},
 };
 
 const GATEWAY: &str = "gateway";
@@ -80,17 +80,14 @@ impl Report {
 }
 
 fn ratio(gateway: &Series, other: &Series) -> Option<String> {
-    let pairs = gateway.rounds.iter().zip(&other.rounds);
-    let ratios: Vec<_> = pairs
-        .map(|(ours, theirs)| {
-            ours.outcome.readings_per_second() / theirs.outcome.readings_per_second()
-        })
-        .collect();
-    let each: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+    let rates = |series: &Series| -> Vec<_> {
+        let outcomes = series.rounds.iter().map(|round| &round.outcome);
+        outcomes.map(Outcome::readings_per_second).collect()
+    };
+    let (ratios, each) = quotients(&rates(gateway), &rates(other));
     let middle = median(ratios)?;
     Some(format!(
         "**Rate of the gateway / rate of {}: {middle:.2}** (median of {}).",
-        other.server,
-        each.join(", ")
+        other.server, each
     ))
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
 
 use crate::{
     gateway, mosquitto,
@@ -27,21 +28,45 @@ pub(crate) enum Subject {
 pub(crate) fn find(options: &Options) -> Result<Vec<Subject>> {
     let mut subjects = find_that_store(options)?;
     if options.wants(Only::Mosquitto) {
-        subjects.push(Subject::Mosquitto {
-            program: mosquitto::find()?,
-        });
+        subjects.push(find_mosquitto()?);
     }
     Ok(subjects)
+}
+
+/// Those that are compared as brokers, without the job: the gateway first.
+pub(crate) fn find_brokers(options: &Options) -> Result<Vec<Subject>> {
+    ensure!(
+        options.only != Some(Only::Stock),
+        "the stock gateway is not measured as a broker: it does the job of the flood"
+    );
+    let mut subjects = Vec::new();
+    if options.wants(Only::Gateway) {
+        subjects.push(find_gateway()?);
+    }
+    if options.wants(Only::Mosquitto) {
+        subjects.push(find_mosquitto()?);
+    }
+    Ok(subjects)
+}
+
+fn find_gateway() -> Result<Subject> {
+    Ok(Subject::Gateway {
+        program: gateway::find()?,
+        sink: Sink::start()?,
+    })
+}
+
+fn find_mosquitto() -> Result<Subject> {
+    Ok(Subject::Mosquitto {
+        program: mosquitto::find()?,
+    })
 }
 
 /// Those that do the job: they store, alert and forward.
 pub(crate) fn find_that_store(options: &Options) -> Result<Vec<Subject>> {
     let mut subjects = Vec::new();
     if options.wants(Only::Gateway) {
-        subjects.push(Subject::Gateway {
-            program: gateway::find()?,
-            sink: Sink::start()?,
-        });
+        subjects.push(find_gateway()?);
     }
     if options.wants(Only::Stock) {
         match stock::find(options.stock.as_deref())? {
@@ -90,6 +115,23 @@ impl Subject {
             Self::Stock { program, sink } => stock::start(program, folder, &sink.url()),
             Self::Mosquitto { program } => mosquitto::start(program, folder),
         }
+    }
+
+    /// Starts it in a new folder under `parent`, measures it, and leaves nothing behind.
+    pub(crate) fn fresh<T>(
+        &self,
+        parent: &Path,
+        measure: impl FnOnce(&Server, SocketAddr) -> Result<T>,
+    ) -> Result<T> {
+        let folder =
+            TempDir::with_prefix_in("bench-", parent).context("cannot make a temporary folder")?;
+        let (server, address) = self.start(folder.path())?;
+        let measured = measure(&server, address).with_context(|| server.last_lines())?;
+        server.stop()?;
+        folder
+            .close()
+            .context("cannot remove the temporary folder")?;
+        Ok(measured)
     }
 
     /// What it keeps in `folder`, and the cloud that it forwards to.

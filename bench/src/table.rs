@@ -170,11 +170,30 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     })
 }
 
+/// Each of `ours` as a part of its fellow in `theirs`, and the same for people.
+pub(crate) fn quotients(ours: &[f64], theirs: &[f64]) -> (Vec<f64>, String) {
+    let pairs = ours.iter().zip(theirs);
+    let ratios: Vec<_> = pairs.map(|(ours, theirs)| ours / theirs).collect();
+    let each: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+    (ratios, each.join(", "))
+}
+
+/// A line of a table.
+pub(crate) fn row_of(cells: impl IntoIterator<Item: AsRef<str>>) -> String {
+    let mut line = "|".to_owned();
+    for cell in cells {
+        line += " ";
+        line += cell.as_ref();
+        line += " |";
+    }
+    line + "\n"
+}
+
 fn latency_ms(round: &Round, quantile: f64) -> f64 {
     round.outcome.latency_ns.value_at_quantile(quantile) as f64 / 1e6
 }
 
-fn decimals<const DIGITS: usize>(value: f64) -> String {
+pub(crate) fn decimals<const DIGITS: usize>(value: f64) -> String {
     format!("{value:.DIGITS$}")
 }
 
