@@ -25,7 +25,7 @@ use crate::http::{Server, UplinkHandle};
 use crate::ingest::{Committer, Health, Settings, SubmissionQueue};
 use crate::metrics::Metrics;
 use crate::rules::{Engine, RuleFault};
-use crate::store::{Reader, StoreError, Writer};
+use crate::store::{Reader, StoreError, Writer, sessions::BrokerState};
 use crate::tls;
 use crate::tls::{FileFault, TlsError};
 
@@ -113,7 +113,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     // Before the store is opened: an occupied port leaves nothing behind.
     let (listeners, addresses) = Listeners::open(&config).await?;
     let path = &config.store.path;
-    let writer = Writer::open(path).map_err(|source| StartError::Store {
+    let opened = Writer::open(path).and_then(|writer| {
+        let state = writer.broker_state()?;
+        Ok((writer, state))
+    });
+    let (writer, state) = opened.map_err(|source| StartError::Store {
         path: path.display().to_string(),
         source,
     })?;
@@ -128,7 +132,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         give_up: CancellationToken::new(),
         tasks: JoinSet::new(),
     };
-    running.spawn(config, checked, writer, listeners)?;
+    running.spawn(config, checked, writer, state, listeners)?;
     tracing::info!(transport = "mqtt", address = %addresses.mqtt, "listening");
     if let Some(address) = addresses.mqtts {
         tracing::info!(transport = "mqtts", %address, "listening");
@@ -202,22 +206,20 @@ impl Running {
         config: Config,
         checked: Checked,
         writer: Writer,
+        state: BrokerState,
         listeners: Listeners,
     ) -> Result<(), StartError> {
         let metrics = Arc::<Metrics>::default();
         let health = Arc::<Health>::default();
         let outbox_wake = Arc::<Notify>::default();
         let hub = Arc::new(Hub::new(&config.mqtt.limits, Arc::clone(&metrics)));
+        hub.restore(state);
         let (submissions, receiver) = SubmissionQueue::new();
-        let outlet = Arc::clone(&hub);
         let settings = Settings {
             gateway_id: Arc::clone(&config.gateway_id),
             group_commit: config.store.group_commit,
             max_devices: config.mqtt.limits.devices,
-            outlet: Box::new(move |message| {
-                // If it was not retained, that was counted: it was acknowledged for being on disk.
-                outlet.publish(message).ok();
-            }),
+            outlet: Box::new(Arc::clone(&hub)),
             outbox_wake: Arc::clone(&outbox_wake),
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),

@@ -3,16 +3,22 @@
 
 use mqtt_protocol_core::mqtt::{
     packet::{Packet, v3_1_1, v5_0},
-    result_code::{DisconnectReasonCode, PubackReasonCode, PubcompReasonCode, PubrecReasonCode},
+    result_code::{
+        DisconnectReasonCode, PubackReasonCode, PubcompReasonCode, PubrecReasonCode,
+        PubrelReasonCode,
+    },
 };
 
 use super::{
+    aliases::Alias,
     properties,
     protocol::{Protocol, to_wire},
-    queue::Delivery,
     session::AckReason,
 };
-use crate::domain::{message::Qos, timestamp::Timestamp};
+use crate::domain::{
+    message::{Delivery, Qos},
+    timestamp::Timestamp,
+};
 use crate::store::Committed;
 
 /// Why an acknowledgement may go out.
@@ -37,7 +43,6 @@ pub(super) enum Goodbye {
     ShuttingDown,
     KeepAliveTimeout,
     TopicNameInvalid,
-    ProtocolError,
     /// It may not stay since users or ACL were read anew.
     NotAuthorized,
 }
@@ -80,7 +85,7 @@ impl Protocol {
     }
 
     /// PUBCOMP (MQTT 5.0, section 3.7).
-    pub(super) fn pubcomp(&mut self, packet_id: u16, is_known: bool) {
+    pub(super) fn pubcomp(&mut self, packet_id: u16, is_known: bool, _leave: Leave) {
         if !self.is_v5() {
             let pubcomp = v3_1_1::Pubcomp::builder().packet_id(packet_id).build();
             return self.send(pubcomp.map(Packet::V3_1_1Pubcomp));
@@ -92,6 +97,21 @@ impl Protocol {
             builder.reason_code(PubcompReasonCode::PacketIdentifierNotFound)
         };
         self.send(builder.build().map(Packet::V5_0Pubcomp));
+    }
+
+    /// PUBREL (MQTT 5.0, section 3.6).
+    pub(super) fn pubrel(&mut self, packet_id: u16, is_known: bool, _leave: Leave) {
+        if !self.is_v5() {
+            let pubrel = v3_1_1::Pubrel::builder().packet_id(packet_id).build();
+            return self.send(pubrel.map(Packet::V3_1_1Pubrel));
+        }
+        let builder = v5_0::Pubrel::builder().packet_id(packet_id);
+        let builder = if is_known {
+            builder
+        } else {
+            builder.reason_code(PubrelReasonCode::PacketIdentifierNotFound)
+        };
+        self.send(builder.build().map(Packet::V5_0Pubrel));
     }
 
     /// PINGRESP.
@@ -107,28 +127,30 @@ impl Protocol {
     }
 
     /// DISCONNECT with its reason, to who can read it.
-    pub(super) fn say_goodbye(&mut self, goodbye: Goodbye) {
-        if !self.is_v5() {
-            return;
+    pub(super) fn say_goodbye(&mut self, reason: DisconnectReasonCode) {
+        if self.is_v5() {
+            let disconnect = v5_0::Disconnect::builder().reason_code(reason).build();
+            self.send(disconnect.map(Packet::V5_0Disconnect));
         }
-        let reason = match goodbye {
-            Goodbye::TakenOver => DisconnectReasonCode::SessionTakenOver,
-            Goodbye::ShuttingDown => DisconnectReasonCode::ServerShuttingDown,
-            Goodbye::KeepAliveTimeout => DisconnectReasonCode::KeepAliveTimeout,
-            Goodbye::TopicNameInvalid => DisconnectReasonCode::TopicNameInvalid,
-            Goodbye::ProtocolError => DisconnectReasonCode::ProtocolError,
-            Goodbye::NotAuthorized => DisconnectReasonCode::NotAuthorized,
-        };
-        let disconnect = v5_0::Disconnect::builder().reason_code(reason).build();
-        self.send(disconnect.map(Packet::V5_0Disconnect));
     }
 
-    /// PUBLISH to the client. `packet_id` is zero for QoS 0. Gives the number of bytes it wrote: none if the packet is
-    /// larger than the client takes, or its message has expired.
-    pub(super) fn publish(&mut self, delivery: &Delivery, packet_id: u16, now: Timestamp) -> usize {
+    /// PUBLISH to the client. `packet_id` is zero for QoS 0; `is_again`: it may have been sent before. Gives the number
+    /// of bytes it wrote: none if the packet is larger than the client takes, or its message has expired.
+    pub(super) fn publish(
+        &mut self,
+        delivery: &Delivery,
+        packet_id: u16,
+        is_again: bool,
+        now: Timestamp,
+    ) -> usize {
         let before = self.out.len();
         let message = &*delivery.message;
         let packet_id = (delivery.qos != Qos::AtMostOnce).then_some(packet_id);
+        let age = u32::try_from((now - message.received_at).as_secs()).unwrap_or(u32::MAX);
+        let expiry = match message.properties.as_ref().and_then(|p| p.message_expiry) {
+            Some(limit) if limit <= age => return 0,
+            limit => limit.map(|limit| limit - age),
+        };
         if !self.is_v5() {
             let built = v3_1_1::Publish::builder()
                 .topic_name(message.topic.as_str())
@@ -136,6 +158,7 @@ impl Protocol {
                     builder
                         .qos(to_wire(delivery.qos))
                         .retain(delivery.retain)
+                        .dup(is_again)
                         .packet_id(packet_id)
                         .payload(message.payload.as_slice())
                         .build()
@@ -143,25 +166,43 @@ impl Protocol {
             self.send(built.map(Packet::V3_1_1Publish));
             return self.out.len() - before;
         }
-        let age = u32::try_from((now - message.received_at).as_secs()).unwrap_or(u32::MAX);
-        let expiry = match message.properties.as_ref().and_then(|p| p.message_expiry) {
-            Some(limit) if limit <= age => return 0,
-            limit => limit.map(|limit| limit - age),
+        let alias = self.to_client.find(&message.topic);
+        let (topic, number) = match alias {
+            Alias::None => (message.topic.as_str(), None),
+            Alias::New(number) => (message.topic.as_str(), Some(number)),
+            Alias::Known(number) => ("", Some(number)),
         };
         let properties = message.properties.as_deref();
-        let built = properties::write(properties, expiry, &delivery.subscription_ids).and_then(
-            |properties| {
+        let built = properties::write(properties, expiry, &delivery.subscription_ids, number)
+            .and_then(|properties| {
                 v5_0::Publish::builder()
-                    .topic_name(message.topic.as_str())?
+                    .topic_name(topic)?
                     .qos(to_wire(delivery.qos))
                     .retain(delivery.retain)
+                    .dup(is_again)
                     .packet_id(packet_id)
                     .props(properties)
                     .payload(message.payload.as_slice())
                     .build()
-            },
-        );
+            });
         self.send(built.map(Packet::V5_0Publish));
-        self.out.len() - before
+        let written = self.out.len() - before;
+        if 0 < written {
+            self.to_client.wrote(&message.topic, alias);
+        }
+        written
+    }
+}
+
+impl Goodbye {
+    /// What MQTT 5 is told.
+    pub(super) fn reason(self) -> DisconnectReasonCode {
+        match self {
+            Self::TakenOver => DisconnectReasonCode::SessionTakenOver,
+            Self::ShuttingDown => DisconnectReasonCode::ServerShuttingDown,
+            Self::KeepAliveTimeout => DisconnectReasonCode::KeepAliveTimeout,
+            Self::TopicNameInvalid => DisconnectReasonCode::TopicNameInvalid,
+            Self::NotAuthorized => DisconnectReasonCode::NotAuthorized,
+        }
     }
 }

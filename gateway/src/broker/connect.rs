@@ -9,11 +9,13 @@ use mqtt_protocol_core::mqtt::{
 };
 
 use super::{
-    properties,
-    protocol::{Protocol, RECEIVE_MAXIMUM, Violation, from_wire},
+    acknowledge::Leave,
+    aliases, properties,
+    protocol::{Protocol, RECEIVE_MAXIMUM, from_wire},
+    violation::Violation,
 };
 use crate::domain::{
-    message::{Message, Payload, Properties, Qos},
+    message::{Message, Payload, Properties, Qos, Will},
     timestamp::Timestamp,
     topic::TopicName,
 };
@@ -27,19 +29,22 @@ pub(super) struct Connect {
     pub(super) keep_alive: u16,
     pub(super) user_name: Option<Box<str>>,
     pub(super) password: Option<Box<[u8]>>,
-    will: Option<Will>,
-    wants_session_expiry: bool,
+    will: Option<WantedWill>,
+    /// Seconds that its session is to be kept after the connection; `u32::MAX`: for ever.
+    session_expiry: u32,
     wants_authentication: bool,
     is_v5: bool,
 }
 
 #[derive(Debug)]
-struct Will {
+struct WantedWill {
     topic: Box<str>,
     payload: Payload,
     qos: Qos,
     retain: bool,
     properties: Option<Properties>,
+    /// Seconds.
+    delay: u32,
 }
 
 /// The client id that a client goes by.
@@ -53,8 +58,25 @@ pub(super) struct ClientId {
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) client_id: ClientId,
-    pub(super) will: Option<Message>,
-    wants_session_expiry: bool,
+    pub(super) is_clean: bool,
+    pub(super) will: Option<Will>,
+    /// Seconds.
+    pub(super) session_expiry: u32,
+    /// Seconds; zero for none.
+    pub(super) keep_alive: u16,
+}
+
+/// What a client is told that may stay.
+#[derive(Debug)]
+pub(super) struct Accepted<'c> {
+    pub(super) client_id: &'c ClientId,
+    pub(super) is_session_present: bool,
+    /// Seconds, if they are not what it asked for.
+    pub(super) session_expiry: Option<u32>,
+    /// Seconds, if they are not what it asked for.
+    pub(super) keep_alive: Option<u16>,
+    /// Bytes.
+    pub(super) max_packet: u32,
 }
 
 /// Why a client may not.
@@ -67,6 +89,10 @@ pub(super) enum Refusal {
     AuthenticationMethod,
     WillTopic,
     WillTooLarge,
+    /// There are too many sessions that outlive their connections.
+    TooManySessions,
+    /// Its session cannot be taken up yet.
+    Busy,
     /// Its address has as many as it may.
     TooManyConnections,
 }
@@ -82,7 +108,7 @@ impl Refusal {
     }
 }
 
-impl Will {
+impl WantedWill {
     /// Bytes of its payload and its properties.
     fn size(&self) -> usize {
         let properties = self.properties.as_ref().map_or(0, Properties::size);
@@ -92,12 +118,13 @@ impl Will {
 
 impl Connect {
     pub(super) fn from_v3(packet: &v3_1_1::Connect) -> Self {
-        let will = packet.will_topic().map(|topic| Will {
+        let will = packet.will_topic().map(|topic| WantedWill {
             topic: topic.into(),
             payload: packet.will_payload().unwrap_or_default().to_vec().into(),
             qos: from_wire(packet.will_qos()),
             retain: packet.will_retain(),
             properties: None,
+            delay: 0,
         });
         Self {
             client_id: packet.client_id().into(),
@@ -106,7 +133,8 @@ impl Connect {
             user_name: packet.user_name().map(Into::into),
             password: packet.password().map(Into::into),
             will,
-            wants_session_expiry: false,
+            // A session of 3.1.1 has no end of its own (section 3.1.2.4).
+            session_expiry: if packet.clean_session() { 0 } else { u32::MAX },
             wants_authentication: false,
             is_v5: false,
         }
@@ -114,17 +142,29 @@ impl Connect {
 
     pub(super) fn from_v5(packet: &v5_0::Connect) -> Result<Self, Violation> {
         let will_properties = properties::read(packet.will_props())?;
-        let will = packet.will_topic().map(|topic| Will {
+        let delay = packet
+            .will_props()
+            .iter()
+            .find_map(|property| match property {
+                Property::WillDelayInterval(p) => Some(p.val()),
+                _ => None,
+            });
+        let will = packet.will_topic().map(|topic| WantedWill {
             topic: topic.into(),
             payload: packet.will_payload().unwrap_or_default().to_vec().into(),
             qos: from_wire(packet.will_qos()),
             retain: packet.will_retain(),
             properties: will_properties,
+            delay: delay.unwrap_or(0),
+        });
+        let session_expiry = packet.props().iter().find_map(|property| match property {
+            Property::SessionExpiryInterval(p) => Some(p.val()),
+            _ => None,
         });
         let has = |wanted: fn(&Property) -> bool| packet.props().iter().any(wanted);
         let wants_authentication = has(|p| matches!(p, Property::AuthenticationMethod(_)));
         if !wants_authentication && has(|p| matches!(p, Property::AuthenticationData(_))) {
-            return Err(Violation("authentication data without a method"));
+            return Err(Violation::protocol("authentication data without a method"));
         }
         Ok(Self {
             client_id: packet.client_id().into(),
@@ -133,9 +173,7 @@ impl Connect {
             user_name: packet.user_name().map(Into::into),
             password: packet.password().map(Into::into),
             will,
-            wants_session_expiry: has(
-                |p| matches!(p, Property::SessionExpiryInterval(p) if p.val() != 0),
-            ),
+            session_expiry: session_expiry.unwrap_or(0),
             wants_authentication,
             is_v5: true,
         })
@@ -172,13 +210,13 @@ impl Connect {
         max_will: usize,
         check_topic: impl Fn(&TopicName) -> Result<(), Refusal>,
     ) -> Result<Admitted, Refusal> {
-        let message = |will: Will| {
+        let made = |will: WantedWill| {
             let topic = TopicName::new(&will.topic).map_err(|_| Refusal::WillTopic)?;
             check_topic(&topic)?;
             if max_will < will.size() {
                 return Err(Refusal::WillTooLarge);
             }
-            Ok(Message {
+            let message = Message {
                 topic,
                 payload: will.payload,
                 qos: will.qos,
@@ -186,12 +224,16 @@ impl Connect {
                 received_at: now,
                 publisher: Arc::clone(&client_id.text),
                 properties: will.properties.map(Arc::new),
-            })
+            };
+            let delay = will.delay;
+            Ok(Will { message, delay })
         };
         Ok(Admitted {
-            will: self.will.map(message).transpose()?,
+            will: self.will.map(made).transpose()?,
             client_id,
-            wants_session_expiry: self.wants_session_expiry,
+            is_clean: self.is_clean,
+            session_expiry: self.session_expiry,
+            keep_alive: self.keep_alive,
         })
     }
 }
@@ -206,31 +248,57 @@ impl fmt::Debug for Connect {
 }
 
 impl Protocol {
-    /// CONNACK of a client that may stay. Sessions end with their connection: MQTT 5 is told so.
-    pub(super) fn accept(&mut self, admitted: &Admitted) {
+    /// CONNACK of a client that may stay.
+    pub(super) fn accept(&mut self, accepted: &Accepted<'_>, _leave: Leave) {
+        let session_present = accepted.is_session_present;
         if !self.is_v5() {
             let connack = v3_1_1::Connack::builder()
-                .session_present(false)
+                .session_present(session_present)
                 .return_code(ConnectReturnCode::Accepted)
                 .build();
             return self.send(connack.map(Packet::V3_1_1Connack));
         }
         let mut properties: Vec<Property> = Vec::new();
         properties.extend(packet::ReceiveMaximum::new(RECEIVE_MAXIMUM).map(Into::into));
-        properties.extend(packet::SharedSubscriptionAvailable::new(0).map(Into::into));
-        if admitted.wants_session_expiry {
-            properties.extend(packet::SessionExpiryInterval::new(0).map(Into::into));
+        properties.extend(packet::TopicAliasMaximum::new(aliases::MAX_FROM_CLIENT).map(Into::into));
+        properties.extend(packet::MaximumPacketSize::new(accepted.max_packet).map(Into::into));
+        if let Some(seconds) = accepted.session_expiry {
+            properties.extend(packet::SessionExpiryInterval::new(seconds).map(Into::into));
         }
-        if admitted.client_id.is_assigned {
-            let assigned = packet::AssignedClientIdentifier::new(&*admitted.client_id.text);
+        if let Some(seconds) = accepted.keep_alive {
+            properties.extend(packet::ServerKeepAlive::new(seconds).map(Into::into));
+        }
+        if accepted.client_id.is_assigned {
+            let assigned = packet::AssignedClientIdentifier::new(&*accepted.client_id.text);
             properties.extend(assigned.map(Into::into));
         }
         let connack = v5_0::Connack::builder()
-            .session_present(false)
+            .session_present(session_present)
             .reason_code(ConnectReasonCode::Success)
             .props(properties)
             .build();
         self.send(connack.map(Packet::V5_0Connack));
+    }
+
+    /// CONNACK of a CONNECT that cannot be read: only MQTT 5 has words for it (section 3.1.4).
+    pub(super) fn refuse_violation(&mut self, violation: Violation) {
+        if self.is_v5() {
+            let connack = v5_0::Connack::builder()
+                .session_present(false)
+                .reason_code(violation.connect_reason())
+                .build();
+            self.send(connack.map(Packet::V5_0Connack));
+        }
+    }
+
+    /// CONNACK for a version that nobody speaks, as 3.1.1 writes it (section 3.1.2.2): who does not know that either
+    /// could read no other.
+    pub(super) fn refuse_version(&mut self) {
+        let connack = v3_1_1::Connack::builder()
+            .session_present(false)
+            .return_code(ConnectReturnCode::UnacceptableProtocolVersion)
+            .build();
+        self.send(connack.map(Packet::V3_1_1Connack));
     }
 
     /// CONNACK of a client that may not.
@@ -245,6 +313,8 @@ impl Protocol {
                 Refusal::AuthenticationMethod => ConnectReasonCode::BadAuthenticationMethod,
                 Refusal::WillTopic => ConnectReasonCode::TopicNameInvalid,
                 Refusal::WillTooLarge => ConnectReasonCode::PacketTooLarge,
+                Refusal::TooManySessions => ConnectReasonCode::QuotaExceeded,
+                Refusal::Busy => ConnectReasonCode::ServerBusy,
                 Refusal::TooManyConnections => ConnectReasonCode::QuotaExceeded,
             };
             let connack = v5_0::Connack::builder()
@@ -256,6 +326,7 @@ impl Protocol {
         let code = match refusal {
             Refusal::ClientId | Refusal::ClientIdTooLong => ConnectReturnCode::IdentifierRejected,
             Refusal::Credentials => ConnectReturnCode::BadUserNameOrPassword,
+            Refusal::TooManySessions | Refusal::Busy => ConnectReturnCode::ServerUnavailable,
             Refusal::TooManyConnections => ConnectReturnCode::ServerUnavailable,
             _ => ConnectReturnCode::NotAuthorized,
         };

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use prometheus::IntCounter;
 
-use super::{
-    hub::{Hub, NotRetained},
-    session::AckReason,
-};
+use super::{hub::Hub, session::AckReason};
 use crate::config::Ingest;
 use crate::domain::{
     message::Message,
@@ -49,8 +46,14 @@ impl Intake {
             && topic != "$SYS"
     }
 
-    /// Puts a reading or a status into the submission, and hands on any other message at once.
-    pub(super) fn take(&self, message: Message, submission: &mut Submission) -> AckReason {
+    /// Puts a message into the submission: a reading, a status, and any other that has to be stored first, or that
+    /// `is_behind` others of the same client. The rest is handed on at once.
+    pub(super) fn take(
+        &self,
+        message: Message,
+        is_behind: bool,
+        submission: &mut Submission,
+    ) -> AckReason {
         if !Self::may_publish(&message.topic) {
             return AckReason::NotAuthorized;
         }
@@ -66,11 +69,21 @@ impl Intake {
             self.take_readings(message, submission)
         } else if is_status {
             self.take_status(message, submission)
-        } else {
-            match self.hub.publish(message) {
-                Ok(()) => AckReason::Success,
-                Err(NotRetained) => AckReason::QuotaExceeded,
+        } else if !is_in_its_format(&message) {
+            AckReason::PayloadFormatInvalid
+        } else if is_behind || self.hub.must_store(&message) {
+            let is_refused =
+                message.retain && !message.is_clearing() && !self.hub.can_retain(&message);
+            submission.messages.push(message);
+            // It is delivered nevertheless.
+            if is_refused {
+                AckReason::QuotaExceeded
+            } else {
+                AckReason::Success
             }
+        } else {
+            self.hub.publish_now(message);
+            AckReason::Success
         }
     }
 
@@ -110,6 +123,12 @@ impl Intake {
             submission.messages.push(message);
         }
     }
+}
+
+/// A payload that says it is UTF-8 has to be (MQTT 5.0, section 3.3.2.3.2).
+fn is_in_its_format(message: &Message) -> bool {
+    let says_utf8 = message.properties.as_ref().and_then(|p| p.payload_is_utf8);
+    says_utf8 != Some(true) || std::str::from_utf8(message.payload.as_slice()).is_ok()
 }
 
 fn origin_of(message: &Message) -> Origin<'_> {

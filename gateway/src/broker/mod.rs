@@ -9,8 +9,10 @@
 
 mod acknowledge;
 mod addresses;
+mod aliases;
 mod connect;
 mod connection;
+mod expiry;
 mod framing;
 mod hub;
 mod intake;
@@ -25,8 +27,10 @@ mod subscribe;
 mod subscriptions;
 mod sys;
 mod turn;
+mod violation;
 mod wire;
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use prometheus::IntCounter;
@@ -60,6 +64,8 @@ struct Shared {
     access: Arc<Access>,
     /// Bytes.
     max_packet: u32,
+    /// Seconds.
+    max_keep_alive: Option<NonZeroU16>,
     limits: Limits,
     addresses: Arc<Addresses>,
 }
@@ -76,6 +82,20 @@ impl Shared {
         };
         self.metrics.limited(limit);
         true
+    }
+
+    /// The keep alive of a client that asks for so many seconds; zero is none.
+    fn keep_alive(&self, asked: u16) -> u16 {
+        match self.max_keep_alive.map(NonZeroU16::get) {
+            Some(most) if asked == 0 || most < asked => most,
+            _ => asked,
+        }
+    }
+
+    /// For how many seconds a session is kept whose client asks for so many.
+    fn session_expiry(&self, asked: u32) -> u32 {
+        let most = self.limits.session_expiry.as_secs();
+        asked.min(u32::try_from(most).unwrap_or(u32::MAX))
     }
 
     /// Counts an end for which a limit was the reason.
@@ -121,6 +141,7 @@ impl Broker {
             messages_out: counters("out"),
             access,
             max_packet: config.max_packet,
+            max_keep_alive: config.max_keep_alive,
             limits: config.limits,
             addresses: Arc::new(Addresses::new(config.limits.connections_per_address)),
             metrics,
@@ -144,15 +165,16 @@ impl Broker {
             listener::run(listener, door, shared, permits, stop.clone())
         };
         let sys = sys::run(Arc::clone(&self.shared), stop.clone());
+        let expiry = expiry::run(Arc::clone(&self.shared), stop.clone());
         let plain = run(plain, Door::Plain);
         match tls {
             None => {
-                tokio::join!(sys, plain);
+                tokio::join!(sys, expiry, plain);
             }
             Some((listener, server)) => {
                 let renewed = listener::renew(&server, &stop);
                 let tls = run(listener, Door::Tls(Arc::clone(&server)));
-                tokio::join!(sys, plain, tls, renewed);
+                tokio::join!(sys, expiry, plain, tls, renewed);
             }
         }
     }

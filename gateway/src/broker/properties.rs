@@ -5,7 +5,7 @@ use mqtt_protocol_core::mqtt::{
     result_code::MqttError,
 };
 
-use super::protocol::Violation;
+use super::violation::Violation;
 use crate::domain::message::Properties;
 
 /// The properties of a PUBLISH or of a will that travel to subscribers; `None` if there are none. Control characters in
@@ -17,11 +17,13 @@ pub(super) fn read(properties: &[Property]) -> Result<Option<Properties>, Violat
         match property {
             // Only the server tells these (MQTT 5.0, section 3.3.4).
             Property::SubscriptionIdentifier(_) => {
-                return Err(Violation("a subscription identifier from a client"));
+                return Err(Violation::protocol(
+                    "a subscription identifier from a client",
+                ));
             }
             // Section 3.3.2.3.5.
             Property::ResponseTopic(p) if p.val().contains(['+', '#']) => {
-                return Err(Violation("a wildcard in a response topic"));
+                return Err(Violation::protocol("a wildcard in a response topic"));
             }
             Property::PayloadFormatIndicator(p) => read.payload_is_utf8 = Some(p.val() == 1),
             Property::MessageExpiryInterval(p) => read.message_expiry = Some(p.val()),
@@ -43,7 +45,7 @@ pub(super) fn read(properties: &[Property]) -> Result<Option<Properties>, Violat
         .chain(pairs.flat_map(|(key, value)| [key, value]))
         .all(|text| !text.chars().any(char::is_control));
     if !is_clean {
-        return Err(Violation("a control character in a property"));
+        return Err(Violation::malformed("a control character in a property"));
     }
     Ok((read != Properties::default()).then_some(read))
 }
@@ -53,8 +55,12 @@ pub(super) fn write(
     properties: Option<&Properties>,
     expiry: Option<u32>,
     subscription_ids: &[u32],
+    alias: Option<u16>,
 ) -> Result<Vec<Property>, MqttError> {
     let mut written: Vec<Property> = Vec::new();
+    if let Some(alias) = alias {
+        written.push(packet::TopicAlias::new(alias)?.into());
+    }
     for id in subscription_ids {
         written.push(packet::SubscriptionIdentifier::new(*id)?.into());
     }

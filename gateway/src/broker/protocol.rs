@@ -1,22 +1,23 @@
 //! The wire of one connection, both versions behind one face: bytes in, packets out of them; answers in, bytes out.
-//! Sans I/O. Stands on `mqtt-protocol-core`; what that keeps of QoS 2 is not trusted (see `session`).
+//! Sans I/O. `mqtt-protocol-core` reads and writes the packets; what they mean for each other is kept here and in
+//! `session`, not by that library's own state machine.
 
 use std::sync::Arc;
 
 use mqtt_protocol_core::mqtt::{
-    Connection, Version,
     common::Cursor,
-    connection::{ConnectionOptions, Event},
-    packet::{GenericPacketTrait, Packet, Qos as WireQos, v3_1_1, v5_0},
-    result_code::{ConnectReturnCode, DisconnectReasonCode, MqttError, PubrecReasonCode},
-    role,
+    connection::{PacketBuildResult, PacketBuilder, PacketData, RawPacket},
+    packet::{GenericPacketTrait, Packet, Property, Qos as WireQos, v3_1_1, v5_0},
+    result_code::{DisconnectReasonCode, MqttError, PubrecReasonCode},
 };
 
 use super::{
+    aliases::{FromClient, ToClient},
     connect::Connect,
-    framing::Framing,
+    framing::{check_connect_flags, check_flags, level_of},
     properties,
     subscribe::{Subscribe, Unsubscribe},
+    violation::Violation,
 };
 use crate::domain::{
     message::{Payload, Properties, Qos},
@@ -31,17 +32,23 @@ pub(super) const RECEIVE_MAXIMUM: u16 = 1000;
 pub(super) enum Incoming {
     Connect(Box<Connect>),
     Publish(Publish),
-    /// A QoS 2 publish with an id whose exchange is open: its PUBREC is wanted again.
-    PublishAgain(u16),
     Pubrel(u16),
-    /// One of our own QoS 1 or 2 publishes is done with.
-    Delivered,
+    /// It is done with one of our publishes: PUBACK, PUBCOMP, or a PUBREC that refuses.
+    Done(u16),
+    /// PUBREC: it has one of our QoS 2 publishes.
+    Pubrec(u16),
     Subscribe(Subscribe),
     Unsubscribe(Unsubscribe),
     Ping,
-    Disconnect {
-        wants_will: bool,
-    },
+    Disconnect(Disconnect),
+}
+
+/// A DISCONNECT as it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Disconnect {
+    pub(super) wants_will: bool,
+    /// Seconds that its session is to be kept for, if that is to change.
+    pub(super) session_expiry: Option<u32>,
 }
 
 /// A PUBLISH as it came.
@@ -56,24 +63,23 @@ pub(super) struct Publish {
     pub(super) properties: Option<Arc<Properties>>,
 }
 
-/// The connection is to be closed; bytes that are still to be sent have been written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Violation(pub(super) &'static str);
-
-impl Violation {
-    const PACKET_TOO_LARGE: &'static str = "packet too large";
-
-    /// Whether a packet was longer than the gateway takes.
-    pub(super) fn is_packet_too_large(&self) -> bool {
-        self.0 == Self::PACKET_TOO_LARGE
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    Unknown,
+    V3,
+    V5,
 }
 
 /// The wire of one connection.
 pub(super) struct Protocol {
-    inner: Connection<role::Server>,
-    framing: Framing,
+    version: Version,
+    builder: PacketBuilder,
+    from_client: FromClient,
+    pub(super) to_client: ToClient,
+    /// Bytes of the longest packet that the client takes (MQTT 5: Maximum Packet Size).
+    max_packet_out: usize,
+    /// QoS 1 and 2 publishes that the client takes at once (MQTT 5: Receive Maximum).
+    pub(super) receive_maximum: u16,
     /// Bytes to send.
     pub(super) out: Vec<u8>,
 }
@@ -81,17 +87,20 @@ pub(super) struct Protocol {
 impl Protocol {
     /// A fresh connection that accepts packets of at most `max_packet` bytes.
     pub(super) fn new(max_packet: u32) -> Self {
-        let options = ConnectionOptions::new().maximum_packet_size_recv(max_packet);
         Self {
-            inner: Connection::with_options(Version::Undetermined, options),
-            framing: Framing::default(),
+            version: Version::Unknown,
+            builder: PacketBuilder::with_maximum_packet_size(max_packet),
+            from_client: FromClient::default(),
+            to_client: ToClient::default(),
+            max_packet_out: usize::MAX,
+            receive_maximum: u16::MAX,
             out: Vec::new(),
         }
     }
 
     /// Whether the client speaks MQTT 5.
     pub(super) fn is_v5(&self) -> bool {
-        self.inner.get_protocol_version() == Version::V5_0
+        self.version == Version::V5
     }
 
     /// Reads all whole packets out of `bytes`; the rest of a packet is kept until the next call.
@@ -100,152 +109,133 @@ impl Protocol {
         bytes: &[u8],
         into: &mut Vec<Incoming>,
     ) -> Result<(), Violation> {
-        let (sound, checked) = self.framing.check(bytes);
-        let mut cursor = Cursor::new(&bytes[..sound]);
-        while (cursor.position() as usize) < sound {
-            let mut is_closing = false;
-            for event in self.inner.recv(&mut cursor) {
-                match event {
-                    // What is wrong is said behind it.
-                    Event::RequestClose => is_closing = true,
-                    event => self.handle(event, into)?,
-                }
-            }
-            if is_closing {
-                return Err(Violation("protocol error"));
+        let mut cursor = Cursor::new(bytes);
+        loop {
+            match self.builder.feed(&mut cursor) {
+                PacketBuildResult::Complete(packet) => into.push(self.read(&packet)?),
+                PacketBuildResult::Incomplete => return Ok(()),
+                PacketBuildResult::Error(error) => return Err(error.into()),
             }
         }
-        checked
     }
 
-    fn handle(&mut self, event: Event, into: &mut Vec<Incoming>) -> Result<(), Violation> {
-        match event {
-            Event::NotifyPacketReceived(packet) => {
-                if let Some(incoming) = self.read(packet)? {
-                    into.push(incoming);
-                }
+    fn read(&mut self, raw: &RawPacket) -> Result<Incoming, Violation> {
+        match self.version {
+            Version::Unknown => self.read_first(raw),
+            Version::V3 => {
+                check_flags(raw.packet_type(), raw.flags())?;
+                read_v3(raw)
             }
-            Event::RequestSendPacket { packet, .. } => match packet {
-                Packet::V3_1_1Pubrec(p) => into.push(Incoming::PublishAgain(p.packet_id())),
-                Packet::V5_0Pubrec(p) => into.push(Incoming::PublishAgain(p.packet_id())),
-                // Its answer to a malformed CONNECT; there is no code that says so (MQTT 3.1.1, section 3.1.4).
-                Packet::V3_1_1Connack(p) if p.return_code() == ConnectReturnCode::NotAuthorized => {
-                }
-                other => self.out.append(&mut bytes_of(&other)),
-            },
-            Event::NotifyError(error) => {
-                if error == MqttError::UnsupportedProtocolVersion && self.out.is_empty() {
-                    // CONNACK of 3.1.1 with code 1, which all versions understand (MQTT 3.1.1, section 3.1.2.2).
-                    self.out.extend([0x20, 2, 0, 1]);
-                }
-                return Err(Violation(describe(error)));
+            Version::V5 => {
+                check_flags(raw.packet_type(), raw.flags())?;
+                self.read_v5(raw)
             }
-            Event::RequestClose
-            | Event::NotifyPacketIdReleased(_)
-            | Event::RequestTimerReset { .. }
-            | Event::RequestTimerCancel(_) => {}
         }
-        Ok(())
     }
 
-    fn read(&mut self, packet: Packet) -> Result<Option<Incoming>, Violation> {
-        Ok(Some(match packet {
-            Packet::V3_1_1Publish(p) => Incoming::Publish(Publish {
-                topic: TopicName::new(p.topic_name()),
-                payload: payload_of(p.payload()),
-                qos: from_wire(p.qos()),
-                retain: p.retain(),
-                packet_id: nonzero(p.packet_id(), p.qos())?,
-                properties: None,
-            }),
-            Packet::V5_0Publish(p) => Incoming::Publish(Publish {
-                topic: TopicName::new(p.topic_name()),
-                payload: payload_of(p.payload()),
-                qos: from_wire(p.qos()),
-                retain: p.retain(),
-                packet_id: nonzero(p.packet_id(), p.qos())?,
-                properties: properties::read(p.props())?.map(Arc::new),
-            }),
-            Packet::V3_1_1Connect(p) => Incoming::Connect(Box::new(Connect::from_v3(&p))),
-            Packet::V5_0Connect(p) => Incoming::Connect(Box::new(Connect::from_v5(&p)?)),
-            Packet::V3_1_1Subscribe(p) => Incoming::Subscribe(Subscribe::from_v3(&p)?),
-            Packet::V5_0Subscribe(p) => Incoming::Subscribe(Subscribe::from_v5(&p)?),
-            Packet::V3_1_1Unsubscribe(p) => Incoming::Unsubscribe(Unsubscribe::from_v3(&p)?),
-            Packet::V5_0Unsubscribe(p) => Incoming::Unsubscribe(Unsubscribe::from_v5(&p)?),
-            Packet::V3_1_1Puback(_) | Packet::V5_0Puback(_) => Incoming::Delivered,
-            Packet::V3_1_1Pubrec(p) => {
-                self.pubrel(p.packet_id());
-                return Ok(None);
+    fn read_first(&mut self, raw: &RawPacket) -> Result<Incoming, Violation> {
+        if raw.packet_type() != 1 {
+            return Err(Violation::protocol("the first packet is no CONNECT"));
+        }
+        check_flags(raw.packet_type(), raw.flags())?;
+        let body = raw.data_as_slice();
+        match level_of(body) {
+            Some(4) => self.version = Version::V3,
+            Some(5) => self.version = Version::V5,
+            _ => {
+                self.refuse_version();
+                return Err(Violation::protocol("unsupported protocol version"));
             }
-            Packet::V5_0Pubrec(p) => {
-                if p.reason_code()
-                    .is_some_and(|code| PubrecReasonCode::is_failure(&code))
-                {
-                    return Ok(Some(Incoming::Delivered));
+        }
+        check_connect_flags(body)?;
+        let connect = if self.is_v5() {
+            let packet = raw.parse_exact(v5_0::Connect::parse)?;
+            for property in packet.props() {
+                match property {
+                    Property::ReceiveMaximum(p) => self.receive_maximum = p.val(),
+                    Property::MaximumPacketSize(p) => self.max_packet_out = p.val() as usize,
+                    Property::TopicAliasMaximum(p) => self.to_client = ToClient::new(p.val()),
+                    _ => {}
                 }
-                self.pubrel(p.packet_id());
-                return Ok(None);
             }
-            Packet::V3_1_1Pubcomp(_) | Packet::V5_0Pubcomp(_) => Incoming::Delivered,
-            Packet::V3_1_1Pubrel(p) => Incoming::Pubrel(p.packet_id()),
-            Packet::V5_0Pubrel(p) => Incoming::Pubrel(p.packet_id()),
-            Packet::V3_1_1Pingreq(_) | Packet::V5_0Pingreq(_) => Incoming::Ping,
-            Packet::V3_1_1Disconnect(_) => Incoming::Disconnect { wants_will: false },
-            Packet::V5_0Disconnect(p) => Incoming::Disconnect {
-                // Only a normal end is without it (MQTT 5.0, section 3.1.2.5).
-                wants_will: !matches!(
-                    p.reason_code(),
-                    None | Some(DisconnectReasonCode::NormalDisconnection)
-                ),
-            },
-            Packet::V5_0Auth(_) => {
-                return Err(Violation("enhanced authentication was not agreed on"));
-            }
-            _ => return Err(Violation("a packet that only servers send")),
-        }))
-    }
-
-    fn pubrel(&mut self, packet_id: u16) {
-        if self.is_v5() {
-            let pubrel = v5_0::Pubrel::builder().packet_id(packet_id).build();
-            self.send(pubrel.map(Packet::V5_0Pubrel));
+            Connect::from_v5(&packet)?
         } else {
-            let pubrel = v3_1_1::Pubrel::builder().packet_id(packet_id).build();
-            self.send(pubrel.map(Packet::V3_1_1Pubrel));
-        }
+            Connect::from_v3(&raw.parse_exact(v3_1_1::Connect::parse)?)
+        };
+        Ok(Incoming::Connect(Box::new(connect)))
     }
 
-    /// Hands a packet to the state machine; what it lets through is written to `out`.
+    fn read_v5(&mut self, raw: &RawPacket) -> Result<Incoming, Violation> {
+        Ok(match raw.packet_type() {
+            3 => Incoming::Publish(self.read_publish(raw)?),
+            4 => Incoming::Done(raw.parse_exact(v5_0::Puback::parse)?.packet_id()),
+            5 => {
+                let packet = raw.parse_exact(v5_0::Pubrec::parse)?;
+                let refuses = |code: PubrecReasonCode| code.is_failure();
+                if packet.reason_code().is_some_and(refuses) {
+                    Incoming::Done(packet.packet_id())
+                } else {
+                    Incoming::Pubrec(packet.packet_id())
+                }
+            }
+            6 => Incoming::Pubrel(raw.parse_exact(v5_0::Pubrel::parse)?.packet_id()),
+            7 => Incoming::Done(raw.parse_exact(v5_0::Pubcomp::parse)?.packet_id()),
+            8 => {
+                let packet = raw.parse_exact(v5_0::Subscribe::parse)?;
+                Incoming::Subscribe(Subscribe::from_v5(&packet)?)
+            }
+            10 => {
+                let packet = raw.parse_exact(v5_0::Unsubscribe::parse)?;
+                Incoming::Unsubscribe(Unsubscribe::from_v5(&packet)?)
+            }
+            12 => {
+                raw.parse_exact(v5_0::Pingreq::parse)?;
+                Incoming::Ping
+            }
+            14 => Incoming::Disconnect(read_disconnect(&raw.parse_exact(v5_0::Disconnect::parse)?)),
+            other => return Err(out_of_place(other)),
+        })
+    }
+
+    fn read_publish(&mut self, raw: &RawPacket) -> Result<Publish, Violation> {
+        let PacketData::Publish(body) = &raw.data else {
+            return Err(Violation::malformed("malformed packet"));
+        };
+        let (p, _) = v5_0::Publish::parse(raw.flags(), Arc::clone(body))?;
+        let alias = p.props().iter().find_map(|property| match property {
+            Property::TopicAlias(p) => Some(p.val()),
+            _ => None,
+        });
+        let topic = match (p.topic_name(), alias) {
+            ("", None) => return Err(Violation::protocol("neither a topic nor its alias")),
+            ("", Some(alias)) => Ok(self.from_client.get(alias)?),
+            (text, alias) => {
+                let topic = TopicName::new(text);
+                if let (Ok(topic), Some(alias)) = (&topic, alias) {
+                    self.from_client.set(alias, topic.clone())?;
+                }
+                topic
+            }
+        };
+        Ok(Publish {
+            topic,
+            payload: payload_of(p.payload()),
+            qos: from_wire(p.qos()),
+            retain: p.retain(),
+            packet_id: nonzero(p.packet_id(), p.qos())?,
+            properties: properties::read(p.props())?.map(Arc::new),
+        })
+    }
+
+    /// Writes a packet to `out`; one that is longer than the client takes is left out (MQTT 5.0, section 3.1.2.11.4).
     pub(super) fn send(&mut self, packet: Result<Packet, MqttError>) {
         match packet {
-            Ok(packet) => {
-                for event in self.inner.send(packet) {
-                    match event {
-                        Event::RequestSendPacket { packet, .. } => {
-                            self.out.append(&mut bytes_of(&packet));
-                        }
-                        Event::NotifyError(error) => {
-                            tracing::debug!(error = describe(error), "packet not sent");
-                        }
-                        _ => {}
-                    }
-                }
+            Ok(packet) if packet.size() <= self.max_packet_out => {
+                self.out.append(&mut packet.to_continuous_buffer());
             }
-            Err(error) => tracing::debug!(error = describe(error), "packet cannot be made"),
+            Ok(_) => tracing::debug!("packet not sent: the client takes none that long"),
+            Err(error) => tracing::debug!(?error, "packet cannot be made"),
         }
-    }
-
-    /// A packet id for an own publish; `None` when the client takes no more at once.
-    pub(super) fn acquire_packet_id(&mut self) -> Option<u16> {
-        if self.inner.get_receive_maximum_vacancy_for_send() == Some(0) {
-            return None;
-        }
-        self.inner.acquire_packet_id().ok()
-    }
-
-    /// Gives back the id of a publish that was not sent.
-    pub(super) fn release_packet_id(&mut self, packet_id: u16) {
-        drop(self.inner.release_packet_id(packet_id));
     }
 }
 
@@ -255,8 +245,71 @@ impl std::fmt::Debug for Protocol {
     }
 }
 
-fn bytes_of(packet: &Packet) -> Vec<u8> {
-    packet.to_continuous_buffer()
+fn read_v3(raw: &RawPacket) -> Result<Incoming, Violation> {
+    Ok(match raw.packet_type() {
+        3 => {
+            let PacketData::Publish(body) = &raw.data else {
+                return Err(Violation::malformed("malformed packet"));
+            };
+            let (p, _) = v3_1_1::Publish::parse(raw.flags(), Arc::clone(body))?;
+            Incoming::Publish(Publish {
+                topic: TopicName::new(p.topic_name()),
+                payload: payload_of(p.payload()),
+                qos: from_wire(p.qos()),
+                retain: p.retain(),
+                packet_id: nonzero(p.packet_id(), p.qos())?,
+                properties: None,
+            })
+        }
+        4 => Incoming::Done(raw.parse_exact(v3_1_1::Puback::parse)?.packet_id()),
+        5 => Incoming::Pubrec(raw.parse_exact(v3_1_1::Pubrec::parse)?.packet_id()),
+        6 => Incoming::Pubrel(raw.parse_exact(v3_1_1::Pubrel::parse)?.packet_id()),
+        7 => Incoming::Done(raw.parse_exact(v3_1_1::Pubcomp::parse)?.packet_id()),
+        8 => {
+            let packet = raw.parse_exact(v3_1_1::Subscribe::parse)?;
+            Incoming::Subscribe(Subscribe::from_v3(&packet)?)
+        }
+        10 => {
+            let packet = raw.parse_exact(v3_1_1::Unsubscribe::parse)?;
+            Incoming::Unsubscribe(Unsubscribe::from_v3(&packet)?)
+        }
+        12 => {
+            raw.parse_exact(v3_1_1::Pingreq::parse)?;
+            Incoming::Ping
+        }
+        14 => {
+            raw.parse_exact(v3_1_1::Disconnect::parse)?;
+            Incoming::Disconnect(Disconnect {
+                wants_will: false,
+                session_expiry: None,
+            })
+        }
+        other => return Err(out_of_place(other)),
+    })
+}
+
+fn read_disconnect(packet: &v5_0::Disconnect) -> Disconnect {
+    let properties = packet.props().as_ref().into_iter().flatten();
+    Disconnect {
+        // Only a normal end is without it (MQTT 5.0, section 3.1.2.5).
+        wants_will: !matches!(
+            packet.reason_code(),
+            None | Some(DisconnectReasonCode::NormalDisconnection)
+        ),
+        session_expiry: properties.into_iter().find_map(|property| match property {
+            Property::SessionExpiryInterval(p) => Some(p.val()),
+            _ => None,
+        }),
+    }
+}
+
+fn out_of_place(packet_type: u8) -> Violation {
+    match packet_type {
+        0 => Violation::malformed("packet type 0"),
+        1 => Violation::protocol("a second CONNECT"),
+        15 => Violation::protocol("enhanced authentication was not agreed on"),
+        _ => Violation::protocol("a packet that only servers send"),
+    }
 }
 
 /// The payload stands at the end of the packet's bytes.
@@ -269,10 +322,10 @@ fn payload_of(payload: &mqtt_protocol_core::mqtt::ArcPayload) -> Payload {
 
 fn nonzero(packet_id: Option<u16>, qos: WireQos) -> Result<u16, Violation> {
     match packet_id {
-        Some(0) => Err(Violation("packet identifier 0")),
+        Some(0) => Err(Violation::protocol("packet identifier 0")),
         Some(id) => Ok(id),
         None if qos == WireQos::AtMostOnce => Ok(0),
-        None => Err(Violation("packet identifier missing")),
+        None => Err(Violation::malformed("packet identifier missing")),
     }
 }
 
@@ -289,18 +342,5 @@ pub(super) fn to_wire(qos: Qos) -> WireQos {
         Qos::AtMostOnce => WireQos::AtMostOnce,
         Qos::AtLeastOnce => WireQos::AtLeastOnce,
         Qos::ExactlyOnce => WireQos::ExactlyOnce,
-    }
-}
-
-fn describe(error: MqttError) -> &'static str {
-    match error {
-        MqttError::MalformedPacket => "malformed packet",
-        MqttError::ProtocolError => "protocol error",
-        MqttError::PacketTooLarge => Violation::PACKET_TOO_LARGE,
-        MqttError::UnsupportedProtocolVersion => "unsupported protocol version",
-        MqttError::ClientIdentifierNotValid => "client identifier not valid",
-        MqttError::ReceiveMaximumExceeded => "receive maximum exceeded",
-        MqttError::TopicAliasInvalid => "topic alias invalid",
-        _ => "protocol error",
     }
 }

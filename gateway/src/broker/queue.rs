@@ -1,123 +1,154 @@
-//! What waits for one subscriber. Bounded; policy: QoS 0 goes first (the newest is not taken, a queued one makes room for
-//! QoS 1 and 2), then the newest; each is counted. Putting in never waits.
+//! What is on its way to one session: what waits, and what its client has not acknowledged. Bounded; policy: QoS 0 goes
+//! first (the newest is not taken, a queued one makes room for QoS 1 and 2), then the newest; each is counted. Putting
+//! in never waits.
+//!
+//! Each QoS 1 and 2 delivery has a number, and its packet identifier follows from that: so a session that is read from
+//! the store sends again under the same identifiers.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+mod contents;
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::contents::Contents;
 use crate::config::Limits;
-use crate::domain::message::{Message, Qos};
+use crate::domain::message::{Delivery, Qos};
 use crate::metrics::Limit;
 
-/// A message on its way to one subscriber.
-#[derive(Clone, Debug)]
-pub(super) struct Delivery {
-    pub(super) message: Arc<Message>,
-    pub(super) qos: Qos,
-    pub(super) retain: bool,
-    pub(super) subscription_ids: Vec<u32>,
-}
-
-impl Delivery {
-    fn bytes(&self) -> usize {
-        self.message.size()
-    }
-}
-
-/// What found no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LeftOut {
-    /// How many messages, the new one included if it is one of them.
-    pub(super) count: u64,
-    /// What was full, at the last of them.
-    pub(super) limit: Limit,
-}
+pub(super) use self::contents::{LeftOut, Outgoing};
 
 /// The queue of one session.
 #[derive(Debug)]
 pub(super) struct Queue {
-    max_messages: usize,
-    max_bytes: usize,
-    waiting: Mutex<Waiting>,
+    contents: Mutex<Contents>,
     changed: Notify,
     is_taken_over: AtomicBool,
-    gone: CancellationToken,
     has_lost: AtomicBool,
+    /// Whether a client is there to take what comes.
+    is_connected: AtomicBool,
+    /// Replaced with each connection.
+    gone: Mutex<CancellationToken>,
+    stored: Option<Total>,
 }
 
-#[derive(Debug, Default)]
-struct Waiting {
-    deliveries: VecDeque<Delivery>,
-    bytes: usize,
-    /// How many of them have QoS 0.
-    unimportant: usize,
+/// What all sessions that outlive their connections have in memory together.
+#[derive(Clone, Debug)]
+pub(super) struct Total {
+    pub(super) bytes: Arc<AtomicUsize>,
+    pub(super) max_bytes: usize,
 }
+
+const NO_ROOM_IN_TOTAL: LeftOut = LeftOut {
+    count: 1,
+    limit: Limit::SessionsBytes,
+};
 
 impl Queue {
-    /// An empty queue.
-    pub(super) fn new(limits: &Limits) -> Self {
+    /// The queue of a session; `stored` if it outlives its connection.
+    pub(super) fn new(limits: &Limits, stored: Option<Total>) -> Self {
         Self {
-            max_messages: limits.queue_messages,
-            max_bytes: limits.queue_bytes,
-            waiting: Mutex::default(),
-            changed: Notify::default(),
+            contents: Mutex::new(Contents::new(limits)),
+            changed: Notify::new(),
             is_taken_over: AtomicBool::new(false),
-            gone: CancellationToken::new(),
             has_lost: AtomicBool::new(false),
+            is_connected: AtomicBool::new(true),
+            gone: Mutex::default(),
+            stored,
         }
     }
 
-    /// Puts a message in; gives what had to be left out for want of room.
+    /// Whether its session outlives the connection: then what is queued is stored first.
+    pub(super) fn is_stored(&self) -> bool {
+        self.stored.is_some()
+    }
+
+    /// Whether a client is there to take what comes.
+    pub(super) fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::Acquire)
+    }
+
+    /// Puts a message in; gives what had to be left out for want of room. What is of QoS 0 does not wait for a client
+    /// that is away.
     pub(super) fn push(&self, delivery: Delivery) -> Option<LeftOut> {
-        let mut waiting = self.lock();
-        let mut left_out = None;
-        let mut count = 0;
-        while let Some(limit) = self.full(&waiting, &delivery) {
-            let evicted = match delivery.qos {
-                Qos::AtMostOnce => None,
-                Qos::AtLeastOnce | Qos::ExactlyOnce => waiting.remove_unimportant(),
-            };
-            count += 1;
-            left_out = Some(LeftOut { count, limit });
-            if evicted.is_none() {
-                return left_out;
-            }
+        if delivery.qos == Qos::AtMostOnce && !self.is_connected() {
+            return None;
         }
-        waiting.bytes += delivery.bytes();
-        waiting.unimportant += usize::from(delivery.qos == Qos::AtMostOnce);
-        waiting.deliveries.push_back(delivery);
-        drop(waiting);
+        if !self.has_room_in_total(delivery.message.size()) {
+            return Some(NO_ROOM_IN_TOTAL);
+        }
+        let left_out = self.change(|contents| contents.push(delivery));
         self.changed.notify_one();
         left_out
     }
 
-    /// Takes the first message that `is_wanted`, if it stands at the front.
-    pub(super) fn pop(&self, is_wanted: impl Fn(&Delivery) -> bool) -> Option<Delivery> {
-        let mut waiting = self.lock();
-        if !waiting.deliveries.front().is_some_and(is_wanted) {
-            return None;
+    /// Gives a message its number, and keeps room for it until it is [pushed](Self::push_reserved); `None` if there is
+    /// none. Also gives what had to be left out.
+    pub(super) fn reserve(&self, delivery: &Delivery) -> (Option<u64>, Option<LeftOut>) {
+        if !self.has_room_in_total(delivery.message.size()) {
+            return (None, Some(NO_ROOM_IN_TOTAL));
         }
-        let delivery = waiting.deliveries.pop_front()?;
-        waiting.bytes -= delivery.bytes();
-        waiting.unimportant -= usize::from(delivery.qos == Qos::AtMostOnce);
-        Some(delivery)
+        self.change(|contents| contents.reserve(delivery))
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.lock().deliveries.len()
+    /// Puts in a message that has its number.
+    pub(super) fn push_reserved(&self, seq: u64, delivery: Delivery) {
+        self.lock().push_reserved(seq, delivery);
+        self.changed.notify_one();
+    }
+
+    /// Puts in what was read from the store.
+    pub(super) fn restore(&self, seq: u64, delivery: Delivery, was_sent: bool, is_received: bool) {
+        self.change(|contents| contents.restore(seq, delivery, was_sent, is_received));
+    }
+
+    /// What is to be sent next, if the client may have `window` of QoS 1 and 2 unacknowledged.
+    pub(super) fn next(&self, window: usize) -> Option<Outgoing> {
+        self.change(|contents| contents.next(window))
+    }
+
+    /// How many messages the client has not acknowledged.
+    pub(super) fn in_flight(&self) -> usize {
+        self.lock().in_flight()
+    }
+
+    /// The client is done with a message; gives its number, if there was one.
+    pub(super) fn done(&self, packet_id: u16) -> Option<u64> {
+        self.change(|contents| contents.done(packet_id))
+    }
+
+    /// The client has a QoS 2 message; gives its number, if there was one.
+    pub(super) fn received(&self, packet_id: u16) -> Option<u64> {
+        self.lock().received(packet_id)
+    }
+
+    /// The last number that may have been sent.
+    pub(super) fn sent_upto(&self) -> u64 {
+        self.lock().sent_upto()
+    }
+
+    /// Takes out all messages of QoS 1 and 2 that the client has not got for sure.
+    pub(super) fn take_undelivered(&self) -> Vec<Delivery> {
+        self.change(Contents::take_undelivered)
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     /// Waits until a message was put in or the session was taken over since the last wait.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// Has the connection look again, as if a message had been put in.
+    pub(super) fn nudge(&self) {
+        self.changed.notify_one();
     }
 
     /// True the first time it is asked.
@@ -131,119 +162,68 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Whether nothing waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.lock().deliveries.is_empty()
-    }
-
-    /// Has the connection look again, as if a message had been put in.
-    pub(super) fn nudge(&self) {
-        self.changed.notify_one();
-    }
-
-    /// Tells who took the client id that the last word of this session has been said.
-    pub(super) fn leave(&self) {
-        self.gone.cancel();
-    }
-
-    /// Waits for the last word of this session.
-    pub(super) async fn gone(&self) {
-        self.gone.cancelled().await;
-    }
-
     /// Whether another connection has taken the client id.
     pub(super) fn is_taken_over(&self) -> bool {
         self.is_taken_over.load(Ordering::Acquire)
     }
 
-    /// What keeps a message out. One always fits, however large it is.
-    fn full(&self, waiting: &Waiting, delivery: &Delivery) -> Option<Limit> {
-        let has_room_for_bytes = waiting.bytes + delivery.bytes() <= self.max_bytes;
-        if self.max_messages <= waiting.deliveries.len() {
-            Some(Limit::QueueMessages)
-        } else if has_room_for_bytes || waiting.deliveries.is_empty() {
-            None
-        } else {
-            Some(Limit::QueueBytes)
-        }
+    /// A connection takes the session up: what was on its way is sent again.
+    pub(super) fn resume(&self) {
+        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = CancellationToken::new();
+        self.is_taken_over.store(false, Ordering::Release);
+        self.is_connected.store(true, Ordering::Release);
+        self.lock().resume();
+        self.changed.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nobody takes what is put in until it is [resumed](Self::resume).
+    pub(super) fn park(&self) {
+        self.is_connected.store(false, Ordering::Release);
+        self.change(Contents::drop_unimportant);
+    }
+
+    /// Tells who took the client id that the last word of this connection has been said.
+    pub(super) fn leave(&self) {
+        self.gone().cancel();
+    }
+
+    /// Cancelled with the last word of the present connection.
+    pub(super) fn gone(&self) -> CancellationToken {
+        self.gone
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn has_room_in_total(&self, bytes: usize) -> bool {
+        self.stored.as_ref().is_none_or(|total| {
+            let used = total.bytes.load(Ordering::Relaxed);
+            used == 0 || used + bytes <= total.max_bytes
+        })
+    }
+
+    fn change<T>(&self, act: impl FnOnce(&mut Contents) -> T) -> T {
+        let mut contents = self.lock();
+        let before = contents.bytes();
+        let outcome = act(&mut contents);
+        let after = contents.bytes();
+        if let Some(total) = &self.stored {
+            total.bytes.fetch_add(after, Ordering::Relaxed);
+            total.bytes.fetch_sub(before, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
-    fn remove_unimportant(&mut self) -> Option<Delivery> {
-        if self.unimportant == 0 {
-            return None;
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if let Some(total) = &self.stored {
+            let bytes = self.lock().bytes();
+            total.bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
-        let is_unimportant = |queued: &Delivery| queued.qos == Qos::AtMostOnce;
-        let at = self.deliveries.iter().position(is_unimportant)?;
-        let removed = self.deliveries.remove(at)?;
-        self.unimportant -= 1;
-        self.bytes -= removed.bytes();
-        Some(removed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{timestamp::Timestamp, topic::TopicName};
-
-    fn delivery(qos: Qos, payload: &str) -> Delivery {
-        let message = Message {
-            topic: TopicName::new("t").unwrap(),
-            payload: payload.as_bytes().to_vec().into(),
-            qos,
-            retain: false,
-            received_at: Timestamp::MIN,
-            publisher: "".into(),
-            properties: None,
-        };
-        Delivery {
-            message: Arc::new(message),
-            qos,
-            retain: false,
-            subscription_ids: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_full_queue_loses_qos_0_first() {
-        let limits = Limits::default();
-        let queue = Queue::new(&limits);
-        let one = LeftOut {
-            count: 1,
-            limit: Limit::QueueMessages,
-        };
-        for _ in 1..limits.queue_messages {
-            assert_eq!(queue.push(delivery(Qos::AtLeastOnce, "a")), None);
-        }
-        let check = |qos, payload, expected| {
-            assert_eq!(queue.push(delivery(qos, payload)), expected, "{payload}");
-        };
-        check(Qos::AtMostOnce, "queued", None);
-        check(Qos::AtMostOnce, "not taken", Some(one));
-        check(Qos::ExactlyOnce, "takes its place", Some(one));
-        check(Qos::AtLeastOnce, "not taken either", Some(one));
-        let waiting = queue.lock();
-        let last = waiting.deliveries.back().unwrap();
-        assert_eq!(last.message.payload.as_slice(), b"takes its place");
-        drop(waiting);
-        assert_eq!(queue.len(), limits.queue_messages);
-    }
-
-    #[test]
-    fn bytes_are_bounded_but_one_message_always_fits() {
-        let limits = Limits::default();
-        let queue = Queue::new(&limits);
-        let large = "x".repeat(limits.queue_bytes);
-        assert_eq!(queue.push(delivery(Qos::AtLeastOnce, &large)), None);
-        let left_out = queue.push(delivery(Qos::AtLeastOnce, "y")).unwrap();
-        assert_eq!((left_out.count, left_out.limit), (1, Limit::QueueBytes));
-        assert!(queue.pop(|_| true).is_some());
-        assert_eq!(queue.push(delivery(Qos::AtLeastOnce, "y")), None);
     }
 }

@@ -37,25 +37,33 @@ impl RetainedMessages {
         }
     }
 
-    /// Keeps a message in the place of its topic's former one, or lets go of that if the payload is empty; an error if
-    /// there is no room. The former one is gone then too: it says what is no longer so.
-    pub(super) fn keep(&mut self, message: &Arc<Message>) -> Result<(), Limit> {
-        if let Some(former) = self.messages.remove(&message.topic) {
-            self.bytes -= former.size();
-        }
-        if message.payload.as_slice().is_empty() {
-            return Ok(());
-        }
-        if self.max_messages <= self.messages.len() {
+    /// Whether there is room for a message, in the place of its topic's former one if there is one.
+    pub(super) fn check_room(&self, message: &Message) -> Result<(), Limit> {
+        let former = self.messages.get(&message.topic);
+        if former.is_none() && self.max_messages <= self.messages.len() {
             return Err(Limit::RetainedMessages);
         }
-        if self.max_bytes < self.bytes + message.size() {
+        let freed = former.map_or(0, |former| former.size());
+        if self.max_bytes < self.bytes - freed + message.size() {
             return Err(Limit::RetainedBytes);
         }
+        Ok(())
+    }
+
+    /// Keeps a message in the place of its topic's former one. Whether there is room is for the caller to
+    /// [ask](Self::check_room).
+    pub(super) fn keep(&mut self, message: &Arc<Message>) {
+        self.forget(&message.topic);
         self.bytes += message.size();
         self.messages
             .insert(message.topic.clone(), Arc::clone(message));
-        Ok(())
+    }
+
+    /// Lets go of a topic's message.
+    pub(super) fn forget(&mut self, topic: &TopicName) {
+        if let Some(former) = self.messages.remove(topic) {
+            self.bytes -= former.size();
+        }
     }
 
     /// How many topics have one.

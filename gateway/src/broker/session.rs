@@ -1,10 +1,11 @@
-//! What a client and the gateway owe each other: acknowledgements in both directions. Pure: no IO, no clock.
+//! What a client's publishes are owed. Pure: no IO, no clock.
 //!
 //! Of a QoS 2 exchange the session keeps where it stands: pending (its commit is awaited), then committed (PUBREC has
 //! gone out), then forgotten (PUBREL came). A publish that is sent again meanwhile is the same publish.
 
 use std::collections::HashMap;
 
+use super::protocol::RECEIVE_MAXIMUM;
 use crate::domain::message::Qos;
 
 /// What an acknowledgement says (to MQTT 5; to 3.1.1 each is a plain one).
@@ -30,6 +31,16 @@ enum Exchange {
     Committed,
 }
 
+/// What to do about a QoS 2 publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    New,
+    /// The same is awaiting its commit; that will be its answer.
+    Pending,
+    /// The same is on disk: PUBREC is wanted again.
+    Committed,
+}
+
 /// What to do about a PUBREL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Release {
@@ -42,49 +53,57 @@ pub(super) enum Release {
 }
 
 /// The state of one session.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Session {
     exchanges: HashMap<u16, Exchange>,
-    in_flight: usize,
-    max_in_flight: usize,
+    /// QoS 1 publishes whose acknowledgement is owed.
+    unacknowledged: usize,
 }
 
 impl Session {
-    /// A fresh one. The client may have `max_in_flight` of our QoS 1 and 2 publishes unacknowledged; MQTT 5 clients may
-    /// ask for fewer.
-    pub(super) fn new(max_in_flight: usize) -> Self {
+    /// With QoS 2 exchanges that were read from the store.
+    pub(super) fn restore(exchanges: Vec<u16>) -> Self {
+        let committed = exchanges.into_iter().map(|id| (id, Exchange::Committed));
         Self {
-            exchanges: HashMap::new(),
-            in_flight: 0,
-            max_in_flight,
+            exchanges: committed.collect(),
+            unacknowledged: 0,
         }
     }
 
-    /// Takes note of a QoS 2 publish; false if it is one that is already under way.
-    pub(super) fn open_exchange(&mut self, packet_id: u16) -> bool {
-        let is_new = !self.exchanges.contains_key(&packet_id);
-        if is_new {
-            self.exchanges.insert(packet_id, Exchange::Pending);
+    /// Takes note of a QoS 1 publish.
+    pub(super) fn open_acknowledgement(&mut self) {
+        self.unacknowledged += 1;
+    }
+
+    /// Takes note of a QoS 2 publish.
+    pub(super) fn open_exchange(&mut self, packet_id: u16) -> Opening {
+        match self.exchanges.get(&packet_id) {
+            Some(Exchange::Pending) => Opening::Pending,
+            Some(Exchange::Committed) => Opening::Committed,
+            None => {
+                self.exchanges.insert(packet_id, Exchange::Pending);
+                Opening::New
+            }
         }
-        is_new
+    }
+
+    /// Whether the client has more on its way than it was told that it may (MQTT 5: Receive Maximum).
+    pub(super) fn is_beyond_receive_maximum(&self) -> bool {
+        usize::from(RECEIVE_MAXIMUM) < self.exchanges.len() + self.unacknowledged
     }
 
     /// To be called as an acknowledgement goes out.
     pub(super) fn acknowledged(&mut self, ack: Ack) {
-        if ack.qos != Qos::ExactlyOnce {
-            return;
+        match ack.qos {
+            Qos::AtMostOnce => {}
+            Qos::AtLeastOnce => self.unacknowledged = self.unacknowledged.saturating_sub(1),
+            Qos::ExactlyOnce if ack.reason == AckReason::Success => {
+                self.exchanges.insert(ack.packet_id, Exchange::Committed);
+            }
+            Qos::ExactlyOnce => {
+                self.exchanges.remove(&ack.packet_id);
+            }
         }
-        if ack.reason == AckReason::Success {
-            self.exchanges.insert(ack.packet_id, Exchange::Committed);
-        } else {
-            self.exchanges.remove(&ack.packet_id);
-        }
-    }
-
-    /// Whether a publish that came again may be answered at once: only if it is committed. A pending one is answered
-    /// by its receipt.
-    pub(super) fn is_committed(&self, packet_id: u16) -> bool {
-        self.exchanges.get(&packet_id) == Some(&Exchange::Committed)
     }
 
     /// What a PUBREL ends.
@@ -99,19 +118,16 @@ impl Session {
         }
     }
 
-    /// Whether another QoS 1 or 2 publish may go to the client.
-    pub(super) fn has_room_in_flight(&self) -> bool {
-        self.in_flight < self.max_in_flight
-    }
-
-    /// A QoS 1 or 2 publish went to the client.
-    pub(super) fn sent(&mut self) {
-        self.in_flight += 1;
-    }
-
-    /// The client is done with one.
-    pub(super) fn delivered(&mut self) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+    /// The connection has ended. `lost` never came to the committer: it is as if the client had not sent it. What is
+    /// pending beside it will be on disk before the session can be taken up again.
+    pub(super) fn park(&mut self, lost: impl Iterator<Item = u16>) {
+        self.unacknowledged = 0;
+        for packet_id in lost {
+            self.exchanges.remove(&packet_id);
+        }
+        for exchange in self.exchanges.values_mut() {
+            *exchange = Exchange::Committed;
+        }
     }
 }
 
@@ -129,43 +145,55 @@ mod tests {
 
     #[test]
     fn a_publish_sent_again_while_pending_is_not_answered_before_its_commit() {
-        let mut session = Session::new(2);
-        assert!(session.open_exchange(7));
-        assert!(!session.open_exchange(7));
-        assert!(!session.is_committed(7));
+        let mut session = Session::default();
+        assert_eq!(session.open_exchange(7), Opening::New);
+        assert_eq!(session.open_exchange(7), Opening::Pending);
         session.acknowledged(ack(7, AckReason::Success));
-        assert!(session.is_committed(7));
-        assert!(!session.open_exchange(7));
+        assert_eq!(session.open_exchange(7), Opening::Committed);
     }
 
     #[test]
     fn an_id_may_be_used_again_after_its_release() {
-        let mut session = Session::new(2);
+        let mut session = Session::default();
         session.open_exchange(7);
         session.acknowledged(ack(7, AckReason::Success));
         assert_eq!(session.release(7), Release::Complete);
         assert_eq!(session.release(7), Release::Unknown);
-        assert!(session.open_exchange(7));
+        assert_eq!(session.open_exchange(7), Opening::New);
         assert_eq!(session.release(7), Release::TooEarly);
     }
 
     #[test]
     fn a_refusal_ends_the_exchange() {
-        let mut session = Session::new(2);
+        let mut session = Session::default();
         session.open_exchange(7);
         session.acknowledged(ack(7, AckReason::PayloadFormatInvalid));
-        assert!(session.open_exchange(7));
+        assert_eq!(session.open_exchange(7), Opening::New);
     }
 
     #[test]
-    fn what_is_in_flight_is_bounded() {
-        let mut session = Session::new(2);
-        for _ in 0..2 {
-            assert!(session.has_room_in_flight());
-            session.sent();
+    fn what_a_client_has_on_its_way_is_counted_until_its_last_word() {
+        let mut session = Session::default();
+        for id in 1..RECEIVE_MAXIMUM {
+            session.open_exchange(id);
         }
-        assert!(!session.has_room_in_flight());
-        session.delivered();
-        assert!(session.has_room_in_flight());
+        session.open_acknowledgement();
+        assert!(!session.is_beyond_receive_maximum());
+        session.open_exchange(RECEIVE_MAXIMUM);
+        assert!(session.is_beyond_receive_maximum());
+        session.acknowledged(ack(1, AckReason::Success));
+        assert!(session.is_beyond_receive_maximum());
+        session.release(1);
+        assert!(!session.is_beyond_receive_maximum());
+    }
+
+    #[test]
+    fn after_the_connection_what_was_handed_over_counts_as_committed() {
+        let mut session = Session::default();
+        session.open_exchange(1);
+        session.open_exchange(2);
+        session.park([2].into_iter());
+        assert_eq!(session.open_exchange(1), Opening::Committed);
+        assert_eq!(session.open_exchange(2), Opening::New);
     }
 }

@@ -5,10 +5,13 @@ use mqtt_protocol_core::mqtt::{
     result_code::{SubackReasonCode, SubackReturnCode, UnsubackReasonCode},
 };
 
-use super::protocol::{Protocol, Violation, from_wire};
+use super::acknowledge::Leave;
+use super::protocol::{Protocol, from_wire};
+use super::violation::Violation;
 use crate::domain::{
     message::Qos,
-    topic::{TopicError, TopicFilter},
+    subscription::{Interest, SubscriptionOptions},
+    topic::TopicError,
 };
 
 /// A SUBSCRIBE packet.
@@ -21,19 +24,9 @@ pub(super) struct Subscribe {
 /// One wanted subscription.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) filter: Result<TopicFilter, TopicError>,
+    pub(super) interest: Result<Interest, TopicError>,
     pub(super) options: SubscriptionOptions,
     pub(super) retained: Retained,
-    pub(super) is_shared: bool,
-}
-
-/// How messages of a subscription are delivered (MQTT 5.0, section 3.8.3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SubscriptionOptions {
-    pub(super) qos: Qos,
-    pub(super) no_local: bool,
-    pub(super) retain_as_published: bool,
-    pub(super) id: Option<u32>,
 }
 
 /// Whether retained messages are sent at the time of subscribing.
@@ -48,7 +41,7 @@ pub(super) enum Retained {
 #[derive(Debug)]
 pub(super) struct Unsubscribe {
     pub(super) packet_id: u16,
-    pub(super) filters: Vec<Result<TopicFilter, TopicError>>,
+    pub(super) interests: Vec<Result<Interest, TopicError>>,
 }
 
 /// The answer to one entry of a SUBSCRIBE.
@@ -56,7 +49,6 @@ pub(super) struct Unsubscribe {
 pub(super) enum Granted {
     Yes(Qos),
     FilterInvalid,
-    SharedNotSupported,
     QuotaExceeded,
     NotAuthorized,
 }
@@ -94,8 +86,13 @@ impl Subscribe {
 impl Entry {
     fn new(entry: &SubEntry, id: Option<u32>) -> Result<Self, Violation> {
         let options = entry.sub_opts();
+        let interest = interest_of(entry.topic_filter())?;
+        // MQTT 5.0, section 3.8.3.1.
+        if options.nl() && interest.as_ref().is_ok_and(|of| of.group.is_some()) {
+            return Err(Violation::protocol("no local on a shared subscription"));
+        }
         Ok(Self {
-            filter: filter_of(entry.topic_filter())?,
+            interest,
             options: SubscriptionOptions {
                 qos: from_wire(options.qos()),
                 no_local: options.nl(),
@@ -107,50 +104,48 @@ impl Entry {
                 RetainHandling::SendRetainedIfNotExists => Retained::SendIfNew,
                 RetainHandling::DoNotSendRetained => Retained::Keep,
             },
-            is_shared: entry.topic_filter().starts_with("$share/"),
         })
     }
 }
 
 /// A malformed filter is refused alone; one with a control character is a malformed packet, as a topic is. U+0000 has to
 /// be one (MQTT 5.0, section 1.5.4).
-fn filter_of(text: &str) -> Result<Result<TopicFilter, TopicError>, Violation> {
-    match TopicFilter::new(text) {
-        Err(TopicError::ControlCharacter) => {
-            Err(Violation("a control character in a topic filter"))
-        }
-        filter => Ok(filter),
+fn interest_of(text: &str) -> Result<Result<Interest, TopicError>, Violation> {
+    match Interest::new(text) {
+        Err(TopicError::ControlCharacter) => Err(Violation::malformed(
+            "a control character in a topic filter",
+        )),
+        interest => Ok(interest),
     }
 }
 
 impl Unsubscribe {
     pub(super) fn from_v3(packet: &v3_1_1::Unsubscribe) -> Result<Self, Violation> {
-        let filters = packet.entries().iter().map(|text| filter_of(text));
+        let interests = packet.entries().iter().map(|text| interest_of(text));
         Ok(Self {
             packet_id: packet.packet_id(),
-            filters: filters.collect::<Result<_, _>>()?,
+            interests: interests.collect::<Result<_, _>>()?,
         })
     }
 
     pub(super) fn from_v5(packet: &v5_0::Unsubscribe) -> Result<Self, Violation> {
-        let filters = packet.entries().iter().map(|text| filter_of(text));
+        let interests = packet.entries().iter().map(|text| interest_of(text));
         Ok(Self {
             packet_id: packet.packet_id(),
-            filters: filters.collect::<Result<_, _>>()?,
+            interests: interests.collect::<Result<_, _>>()?,
         })
     }
 }
 
 impl Protocol {
     /// SUBACK, with an answer for each entry in their order.
-    pub(super) fn suback(&mut self, packet_id: u16, granted: &[Granted]) {
+    pub(super) fn suback(&mut self, packet_id: u16, granted: &[Granted], _leave: Leave) {
         if self.is_v5() {
             let codes = granted.iter().map(|granted| match granted {
                 Granted::Yes(Qos::AtMostOnce) => SubackReasonCode::GrantedQos0,
                 Granted::Yes(Qos::AtLeastOnce) => SubackReasonCode::GrantedQos1,
                 Granted::Yes(Qos::ExactlyOnce) => SubackReasonCode::GrantedQos2,
                 Granted::FilterInvalid => SubackReasonCode::TopicFilterInvalid,
-                Granted::SharedNotSupported => SubackReasonCode::SharedSubscriptionsNotSupported,
                 Granted::QuotaExceeded => SubackReasonCode::QuotaExceeded,
                 Granted::NotAuthorized => SubackReasonCode::NotAuthorized,
             });
@@ -174,7 +169,7 @@ impl Protocol {
     }
 
     /// UNSUBACK, with an answer for each entry in their order (which only MQTT 5 hears).
-    pub(super) fn unsuback(&mut self, packet_id: u16, removed: &[Removed]) {
+    pub(super) fn unsuback(&mut self, packet_id: u16, removed: &[Removed], _leave: Leave) {
         if self.is_v5() {
             let codes = removed.iter().map(|removed| match removed {
                 Removed::Yes => UnsubackReasonCode::Success,

@@ -63,6 +63,5 @@ fn publish(shared: &Shared, name: &str, value: String) {
         publisher: "".into(),
         properties: None,
     };
-    // If it was not retained, that was counted.
-    shared.hub.publish(message).ok();
+    shared.hub.publish_own(message);
 }

@@ -11,7 +11,8 @@ use tokio::time;
 
 use super::acknowledge::Goodbye;
 use super::connect::Connect;
-use super::protocol::{Incoming, Protocol, Violation};
+use super::protocol::{Disconnect, Incoming, Protocol};
+use super::violation::Violation;
 
 /// A client that is told goodbye has so long to take it.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ pub(super) const MAX_SEND_BYTES: usize = 64 << 10;
 pub(super) enum End {
     /// Its will is not wanted unless it says so.
     #[error("the client disconnected")]
-    Disconnected { wants_will: bool },
+    Disconnected(Disconnect),
     #[error("the socket closed or failed")]
     Lost,
     #[error(transparent)]
@@ -101,7 +102,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
         }
         match incoming.remove(0) {
             Incoming::Connect(connect) => Ok(connect),
-            _ => Err(Violation("the first packet is no CONNECT").into()),
+            _ => Err(Violation::protocol("the first packet is no CONNECT").into()),
         }
     }
 

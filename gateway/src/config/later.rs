@@ -31,7 +31,6 @@ const LATER: &[Later] = &[
     later("", "rules_file", Off::Text("")),
     later("", "uplink", Off::EmptyList),
     later("mqtt", "websocket_listen", Off::Text("")),
-    later("mqtt", "max_keep_alive", Off::Text("")),
     later("mqtt", "allowed_origins", Off::EmptyList),
     // A section is known by its last name: this is `[mqtt.tls]`.
     later("tls", "websocket_listen", Off::Text("")),

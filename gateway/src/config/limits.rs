@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, ops::RangeInclusive, time::Duration};
 
 use crate::config::kinds::{duration, size, whole};
+use crate::config::quantity::LONGEST;
 use crate::config::section::Section;
 use crate::config::value::Value;
 use crate::domain::topic;
@@ -29,12 +30,18 @@ pub struct Limits {
     pub publish_rate: Option<NonZeroUsize>,
     /// Subscriptions of one session. Default: 1,000.
     pub subscriptions: usize,
-    /// Messages that may wait for one session. Default: 1,000.
+    /// Messages that may wait for one session, beside those unacknowledged. Default: 1,000.
     pub queue_messages: usize,
     /// Memory that they may take. Default: 4 MiB.
     pub queue_bytes: usize,
     /// QoS 1 and 2 messages that one session may have unacknowledged. Default: 64.
     pub in_flight: usize,
+    /// Sessions that outlive their connections. Default: 10,000.
+    pub sessions: usize,
+    /// Memory that what waits for all of these may take. Default: 64 MiB.
+    pub sessions_bytes: usize,
+    /// The longest that a session is kept after its connection. Default: 30 days.
+    pub session_expiry: Duration,
     /// Topics with a retained message. Default: 100,000.
     pub retained_messages: usize,
     /// Memory that these may take. Default: 64 MiB.
@@ -57,6 +64,9 @@ impl Default for Limits {
             queue_messages: 1000,
             queue_bytes: 4 << 20,
             in_flight: 64,
+            sessions: 10_000,
+            sessions_bytes: 64 << 20,
+            session_expiry: Duration::from_secs(30 * 24 * 3600),
             retained_messages: 100_000,
             retained_bytes: 64 << 20,
             devices: 100_000,
@@ -96,6 +106,12 @@ impl Limits {
                 &bytes(1 << 10..=1 << 30),
             ),
             in_flight: read("in_flight", default.in_flight, &whole(1..=65_535)),
+            sessions: read("sessions", default.sessions, &million),
+            sessions_bytes: read(
+                "sessions_bytes",
+                default.sessions_bytes,
+                &bytes(1 << 10..=2 << 30),
+            ),
             retained_messages: read(
                 "retained_messages",
                 default.retained_messages,
@@ -113,6 +129,13 @@ impl Limits {
                 &whole(0..=1_000_000),
             )),
             publish_rate: NonZeroUsize::new(read("publish_rate", 0, &whole(0..=1_000_000))),
+            session_expiry: section
+                .setting(
+                    "session_expiry",
+                    default.session_expiry,
+                    duration(Duration::from_secs(1)..=LONGEST),
+                )
+                .value,
             connect_timeout: section
                 .setting(
                     "connect_timeout",

@@ -2,14 +2,17 @@
 
 use std::{
     net::SocketAddr,
+    num::NonZeroU16,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use crate::config::kinds::{path, size, whole};
+use crate::config::kinds::{duration, path, size, whole};
 use crate::config::limits::Limits;
 use crate::config::listener::{self, Absent, Anonymous};
 use crate::config::section::Section;
 use crate::config::tls::Tls;
+use crate::config::value::Value;
 
 /// The greatest remaining length of an MQTT packet (MQTT 5.0, section 1.5.5).
 const PROTOCOL_MAX_PACKET: u32 = 268_435_455;
@@ -23,6 +26,8 @@ pub struct Mqtt {
     pub max_connections: usize,
     /// Bytes of the longest packet; a client that sends a longer one is disconnected. Default: 256 KiB.
     pub max_packet: u32,
+    /// Seconds; longer keep alives are cut. Default: none.
+    pub max_keep_alive: Option<NonZeroU16>,
     /// Who may connect without a password. Beyond loopback the check wants users or `Always`. Default: `Loopback`.
     pub anonymous: Anonymous,
     /// Who may come with a password, and who may do what. Default: neither file.
@@ -57,6 +62,7 @@ impl Mqtt {
         let max_packet =
             section.setting("max_packet", 256 * 1024, size(1024..=PROTOCOL_MAX_PACKET));
         let limits = Limits::read(section.section_or_empty("limits"));
+        let max_keep_alive = section.setting("max_keep_alive", None, keep_alive);
         let may_anybody_come = !may_be_empty || anonymous == Anonymous::Always;
         let tls = section
             .section("tls")
@@ -66,6 +72,7 @@ impl Mqtt {
             listen,
             max_connections: max_connections.value,
             max_packet: max_packet.value,
+            max_keep_alive: max_keep_alive.value,
             anonymous,
             access_files: AccessFiles {
                 users: users.value,
@@ -75,4 +82,14 @@ impl Mqtt {
             tls,
         }
     }
+}
+
+/// The protocol counts keep alives in seconds, up to 65,535 (MQTT 5.0, section 3.1.2.10).
+fn keep_alive(value: &Value) -> Result<Option<NonZeroU16>, String> {
+    if matches!(value, Value::Text(text) | Value::Raw(text) if text.is_empty()) {
+        return Ok(None);
+    }
+    let range = Duration::from_secs(1)..=Duration::from_secs(u16::MAX.into());
+    let seconds = duration(range)(value)?.as_secs();
+    Ok(u16::try_from(seconds).ok().and_then(NonZeroU16::new))
 }

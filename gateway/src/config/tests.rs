@@ -94,6 +94,7 @@ fn the_defaults_are_those_of_the_contract() {
             listen: "127.0.0.1:1883".parse().unwrap(),
             max_connections: 10_000,
             max_packet: 262_144,
+            max_keep_alive: None,
             anonymous: Anonymous::Loopback,
             access_files: AccessFiles::default(),
             limits: Limits::default(),

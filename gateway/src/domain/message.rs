@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::domain::{timestamp::Timestamp, topic::TopicName};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{subscription::Interest, timestamp::Timestamp, topic::TopicName};
 
 /// Quality of service (MQTT 5.0, section 4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,6 +12,18 @@ pub enum Qos {
     AtMostOnce,
     AtLeastOnce,
     ExactlyOnce,
+}
+
+impl Qos {
+    /// The QoS of this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::AtMostOnce),
+            1 => Some(Self::AtLeastOnce),
+            2 => Some(Self::ExactlyOnce),
+            _ => None,
+        }
+    }
 }
 
 /// A payload: a range of the bytes it arrived in, shared without a copy.
@@ -86,8 +100,29 @@ impl Message {
     }
 }
 
+/// What is published for a client that is gone (MQTT 5.0, section 3.1.2.5).
+#[derive(Clone, Debug)]
+pub struct Will {
+    pub message: Message,
+    /// Seconds after the connection's end; its session's end comes first.
+    pub delay: u32,
+}
+
+/// A message on its way to one subscriber.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub message: Arc<Message>,
+    /// The lower of the message's and the subscription's.
+    pub qos: Qos,
+    pub retain: bool,
+    pub subscription_ids: Vec<u32>,
+    /// The shared subscription for which this client was chosen, if it was.
+    pub shared: Option<Arc<Interest>>,
+}
+
 /// The properties of an MQTT 5 PUBLISH that travel from publisher to subscriber (MQTT 5.0, section 3.3.2.3).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Properties {
     pub payload_is_utf8: Option<bool>,
     /// Seconds.

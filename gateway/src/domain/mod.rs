@@ -6,6 +6,7 @@ pub mod reading;
 pub mod rule;
 pub mod sensor;
 pub mod status;
+pub mod subscription;
 pub mod timestamp;
 pub mod topic;
 pub mod uplink;

@@ -46,6 +46,9 @@ pub enum TopicError {
     MisplacedPlus,
     #[error("has `#` elsewhere than alone in the last level")]
     MisplacedHash,
+    /// MQTT 5.0, section 4.8.2.
+    #[error("has no group without wildcards and a filter after `$share/`")]
+    ShareName,
 }
 
 impl TopicName {

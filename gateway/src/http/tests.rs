@@ -24,7 +24,8 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::config::Config;
-use crate::ingest::{Committer, Settings, SubmissionReceiver};
+use crate::domain::message::Message;
+use crate::ingest::{Committer, Outlet, Routed, Settings, SubmissionReceiver};
 use crate::rules::Engine;
 use crate::store::{StoreError, Writer};
 
@@ -120,6 +121,17 @@ impl House {
     }
 }
 
+/// Nobody wants any message.
+struct Nobody;
+
+impl Outlet for Nobody {
+    fn route(&self, _: &Arc<Message>) -> Routed {
+        Routed::default()
+    }
+
+    fn publish(&self, _: Arc<Message>, _: Routed) {}
+}
+
 impl Works {
     fn start(self, house: &House) -> thread::JoinHandle<Result<(), StoreError>> {
         let rules = Config::load(None, std::iter::empty()).unwrap().rules;
@@ -127,7 +139,7 @@ impl Works {
             gateway_id: "edge-1".into(),
             group_commit: Duration::ZERO,
             max_devices: 100,
-            outlet: Box::new(drop),
+            outlet: Box::new(Nobody),
             outbox_wake: Arc::default(),
             metrics: Arc::clone(&house.shared.metrics),
             health: Arc::clone(&house.shared.health),

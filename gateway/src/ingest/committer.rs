@@ -22,7 +22,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Health, OutboxRequest, Refused, Submission, SubmissionReceiver, submission::Work};
+use super::{
+    Health, OutboxRequest, Outlet, Refused, Routed, Submission, SubmissionReceiver,
+    submission::Work,
+};
 use crate::domain::{
     alert::{Alert, AlertState},
     message::{Message, Qos},
@@ -44,9 +47,6 @@ const MAX_GROUP_ROWS: usize = 8192;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// Takes messages and alerts once they are on disk.
-type Outlet = Box<dyn Fn(Message) + Send>;
-
 /// What the committer needs beside the store.
 pub struct Settings {
     pub gateway_id: Arc<str>,
@@ -54,7 +54,7 @@ pub struct Settings {
     pub group_commit: Duration,
     /// Devices whose status is stored.
     pub max_devices: usize,
-    pub outlet: Outlet,
+    pub outlet: Box<dyn Outlet>,
     /// Woken when something came into the outbox.
     pub outbox_wake: Arc<Notify>,
     pub metrics: Arc<Metrics>,
@@ -78,6 +78,10 @@ pub struct Committer {
 struct Pending {
     group: Group,
     submissions: Vec<Submission>,
+    /// For subscribers, with what is stored of each.
+    messages: Vec<(Arc<Message>, Routed)>,
+    /// The same of the alerts; they come behind the messages.
+    alerts: Vec<(Arc<Message>, Routed)>,
     recorded: Vec<(Vec<Batch>, oneshot::Sender<Vec<Batch>>)>,
     confirmed: Vec<oneshot::Sender<Committed>>,
 }
@@ -155,13 +159,20 @@ impl Committer {
                     return submission.complete(Err(Refused::TooManyDevices));
                 }
                 for reading in submission.readings.drain(..) {
-                    self.rule(reading, &mut pending.group);
+                    self.rule(reading, pending);
                 }
                 for (label, reject) in submission.rejects.drain(..) {
                     self.reject(label, reject, &mut pending.group);
                 }
                 for status in submission.statuses.drain(..) {
                     self.store_status(status, &mut pending.group);
+                }
+                for change in submission.changes.drain(..) {
+                    pending.group.push_session(change);
+                }
+                for message in submission.messages.drain(..) {
+                    let routed = self.route(message, &mut pending.group);
+                    pending.messages.push(routed);
                 }
                 pending.submissions.push(submission);
             }
@@ -194,7 +205,7 @@ impl Committer {
     }
 
     /// Applies the rules to a reading and puts it, with what follows from it, into the group.
-    fn rule(&mut self, reading: Reading, group: &mut Group) {
+    fn rule(&mut self, reading: Reading, pending: &mut Pending) {
         let outcome = self.engine.evaluate(&reading);
         for (rule, reason) in outcome.failures {
             if self.failed_rules.insert(Arc::clone(&rule)) {
@@ -211,20 +222,23 @@ impl Committer {
         });
         match self
             .writer
-            .add_reading(group, reading, tags, outcome.forward)
+            .add_reading(&mut pending.group, reading, tags, outcome.forward)
         {
             Ok(_) => {
                 for rule in outcome.alerts {
-                    self.raise(rule, group);
+                    self.raise(rule, pending);
                 }
             }
-            Err(reading) => self.reject("sensors", overflow::too_many_sensors(reading), group),
+            Err(reading) => {
+                let reject = overflow::too_many_sensors(reading);
+                self.reject("sensors", reject, &mut pending.group);
+            }
         }
     }
 
-    fn raise(&mut self, rule: Arc<str>, group: &mut Group) {
+    fn raise(&mut self, rule: Arc<str>, pending: &mut Pending) {
         let gateway_id = Arc::clone(&self.settings.gateway_id);
-        self.writer.add_alert(group, |new, alert_id| {
+        self.writer.add_alert(&mut pending.group, |new, alert_id| {
             let reading = &new.reading;
             let attributes = reading.attributes.as_json().to_owned();
             Alert {
@@ -240,6 +254,21 @@ impl Committer {
                 attributes: RawValue::from_string(attributes).unwrap_or_default(),
             }
         });
+        let newest = pending.group.alerts().next_back();
+        if let Some(message) = newest.and_then(alert_message) {
+            let routed = self.route(message, &mut pending.group);
+            pending.alerts.push(routed);
+        }
+    }
+
+    /// Puts what has to be stored of a message into the group.
+    fn route(&self, message: Message, group: &mut Group) -> (Arc<Message>, Routed) {
+        let message = Arc::new(message);
+        let routed = self.settings.outlet.route(&message);
+        for change in routed.changes(&message) {
+            group.push_session(change);
+        }
+        (message, routed)
     }
 
     fn store_status(&mut self, status: DeviceStatus, group: &mut Group) {
@@ -314,8 +343,16 @@ impl Committer {
         self.runtime.block_on(wait).ok();
     }
 
-    /// Tells everybody that the group is on disk.
+    /// Tells everybody that the group is on disk. Who has an acknowledgement finds the message where it belongs.
     fn finish(&mut self, mut pending: Pending, committed: Committed) {
+        let metrics = &self.settings.metrics;
+        for alert in pending.group.alerts() {
+            let labels = [&*alert.rule, alert.state.as_str()];
+            metrics.alerts.with_label_values(&labels).inc();
+        }
+        for (message, routed) in pending.messages.into_iter().chain(pending.alerts) {
+            self.settings.outlet.publish(message, routed);
+        }
         for submission in &mut pending.submissions {
             submission.complete(Ok(committed));
         }
@@ -325,24 +362,10 @@ impl Committer {
         for done in pending.confirmed {
             done.send(committed).ok();
         }
-        let metrics = &self.settings.metrics;
         let stored = pending.group.reading_count() as u64;
         metrics.readings_committed.inc_by(stored);
         if 0 < pending.group.forwarded_count() {
             self.settings.outbox_wake.notify_one();
-        }
-        for submission in pending.submissions {
-            submission
-                .messages
-                .into_iter()
-                .for_each(&self.settings.outlet);
-        }
-        for alert in pending.group.alerts() {
-            let labels = [&*alert.rule, alert.state.as_str()];
-            metrics.alerts.with_label_values(&labels).inc();
-            if let Some(message) = alert_message(alert) {
-                (self.settings.outlet)(message);
-            }
         }
     }
 }

@@ -5,10 +5,12 @@
 mod committer;
 pub mod decode;
 mod health;
+mod outlet;
 mod submission;
 
 pub use committer::{Committer, Settings};
 pub use health::Health;
+pub use outlet::{Outlet, Retention, Routed};
 pub use submission::{
     OutboxRequest, Place, Receipt, Refused, Stopped, Submission, SubmissionQueue,
     SubmissionReceiver,

@@ -10,7 +10,7 @@ use crate::domain::{
     status::DeviceStatus,
 };
 use crate::metrics::Metrics;
-use crate::store::{Committed, NewReject, outbox::Batch};
+use crate::store::{Committed, NewReject, outbox::Batch, sessions::Change};
 
 /// Submissions that may wait for the committer. While so many do, sockets are not read.
 const CAPACITY: usize = 1024;
@@ -27,6 +27,8 @@ pub struct Submission {
     /// Each with the label of its reason.
     pub rejects: Vec<(&'static str, NewReject)>,
     pub messages: Vec<Message>,
+    /// Of what the broker owes; written in their order.
+    pub changes: Vec<Change>,
     /// All of it or nothing: what cannot be stored refuses the whole, and nothing goes to the rejects.
     pub is_indivisible: bool,
     receipt: Option<oneshot::Sender<Result<Committed, Refused>>>,
@@ -46,12 +48,21 @@ pub enum Refused {
 }
 
 impl Submission {
+    /// Changes of what the broker owes, and nothing else.
+    pub fn of_changes(changes: Vec<Change>) -> Self {
+        Self {
+            changes,
+            ..Self::default()
+        }
+    }
+
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.readings.is_empty()
             && self.statuses.is_empty()
             && self.rejects.is_empty()
             && self.messages.is_empty()
+            && self.changes.is_empty()
     }
 
     /// Asks for the proof that it is on disk.
@@ -73,8 +84,9 @@ impl Submission {
             .iter()
             .map(|(_, reject)| size_of::<NewReject>() + reject.payload.len() + reject.reason.len());
         let messages = self.messages.iter().map(Message::size);
-        let statuses = self.statuses.len() * size_of::<DeviceStatus>();
-        let bytes = readings.chain(rejects).chain(messages).sum::<usize>() + statuses;
+        let plain = self.statuses.len() * size_of::<DeviceStatus>()
+            + self.changes.len() * size_of::<Change>();
+        let bytes = readings.chain(rejects).chain(messages).sum::<usize>() + plain;
         u32::try_from(bytes.div_ceil(1024)).map_or(ROOM_KIB, |kib| kib.clamp(1, ROOM_KIB))
     }
 

@@ -11,7 +11,10 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 
 /// Forward only: the file's `user_version` counts how many of them it has.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_init.sql"),
+    include_str!("migrations/0002_sessions.sql"),
+];
 
 /// How long a statement waits for another process that holds a lock, such as an SQLite shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! A group: all that one transaction writes. Plain data with its ids already given, so that writing it a second
 //! time after a failure writes the same.
 
-use super::outbox;
+use super::{outbox, sessions};
 use crate::domain::{
     alert::Alert,
     reading::{Reading, ReadingId},
@@ -19,6 +19,7 @@ pub struct Group {
     pub(super) rejects: Vec<(i64, NewReject)>,
     pub(super) statuses: Vec<DeviceStatus>,
     pub(super) outbox: Vec<outbox::Change>,
+    pub(super) sessions: Vec<sessions::Change>,
 }
 
 /// A reading with its id and what the rules made of it.
@@ -57,6 +58,12 @@ impl Group {
             + self.rejects.len()
             + self.statuses.len()
             + self.outbox.len()
+            + self.sessions.len()
+    }
+
+    /// Whether it writes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.row_count() == 0
     }
 
     /// How many readings it has.
@@ -74,8 +81,13 @@ impl Group {
         self.outbox.push(change);
     }
 
+    /// Adds a change of what the broker owes.
+    pub fn push_session(&mut self, change: sessions::Change) {
+        self.sessions.push(change);
+    }
+
     /// The alerts, in the order of their ids.
-    pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
+    pub fn alerts(&self) -> impl DoubleEndedIterator<Item = &Alert> {
         self.alerts.iter().map(|(_, alert)| alert)
     }
 }

@@ -12,6 +12,7 @@ mod group;
 pub mod outbox;
 mod reader;
 mod sensors;
+pub mod sessions;
 mod writer;
 
 pub use group::{Group, NewReading, NewReject};

@@ -22,6 +22,7 @@ use super::{
     group::NewSensor,
     outbox,
     sensors::{self, Index},
+    sessions::{self, BrokerState},
 };
 use crate::domain::{
     alert::Alert,
@@ -106,6 +107,11 @@ impl Writer {
         )
     }
 
+    /// What is owed to clients that are away.
+    pub fn broker_state(&self) -> Result<BrokerState, StoreError> {
+        sessions::load(&self.connection)
+    }
+
     /// Whether the sensors of all these readings can be held.
     pub fn has_room_for(&self, readings: &[Reading]) -> bool {
         let ids = readings.iter().map(|reading| &reading.sensor_id);
@@ -186,6 +192,10 @@ impl Writer {
     /// Writes the group in one transaction and returns when it is on disk. After an error the same group may be
     /// given again, and only it, until it succeeds.
     pub fn commit(&mut self, group: &Group) -> Result<Committed, StoreError> {
+        if group.is_empty() && !self.is_doubtful && self.unsaved_readings < SAVE_SENSORS_EVERY {
+            // All before it is on disk.
+            return Ok(Committed(()));
+        }
         let number = self.given.group + 1;
         let is_written = self.is_doubtful && self.reopen()? == number;
         if !is_written {
@@ -240,6 +250,9 @@ impl Writer {
         write_statuses(&transaction, group)?;
         for change in &group.outbox {
             pending -= outbox::write(&transaction, change)? as i64;
+        }
+        for change in &group.sessions {
+            sessions::write(&transaction, change)?;
         }
         if is_saving {
             self.sensors.save(&transaction)?;

@@ -7,10 +7,11 @@ use tokio::time::Instant;
 
 use super::Connection;
 use crate::broker::acknowledge::{Goodbye, Leave};
-use crate::broker::protocol::{Incoming, Publish, Violation};
-use crate::broker::session::{Ack, AckReason, Release};
-use crate::broker::subscribe::{Granted, Subscribe, Unsubscribe};
-use crate::broker::turn::Turn;
+use crate::broker::protocol::{Disconnect, Incoming, Publish};
+use crate::broker::session::{Ack, AckReason, Opening, Release};
+use crate::broker::subscribe::{Entry, Granted, Subscribe, Unsubscribe};
+use crate::broker::turn::{Answer, Turn};
+use crate::broker::violation::Violation;
 use crate::broker::wire::End;
 use crate::clock;
 use crate::domain::message::{Message, Qos};
@@ -18,6 +19,7 @@ use crate::domain::topic::{TopicFilter, TopicName};
 use crate::ingest::{Refused, Submission};
 use crate::metrics::Limit;
 use crate::store::Committed;
+use crate::store::sessions::Change;
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Acts on what one read brought, as one turn, as far as the client's rate allows; the rest stays in `incoming`.
@@ -33,13 +35,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let acted = incoming
             .drain(..count)
             .try_for_each(|packet| self.act(packet, &mut turn));
+        let is_binding = turn.is_binding();
         let (submission, owed) = turn.finish();
-        let is_owed = owed.is_some();
         self.owed.extend(owed);
         match submission {
-            Some(submission) => self.hand_over(submission, is_owed),
+            Some(submission) => self.hand_over(submission, is_binding),
             None => self.settle_free(),
         }
+        self.hand_over_changes();
         acted
     }
 
@@ -74,74 +77,148 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
-    /// Policy of the queue: what is owed an answer waits for room, what is all of QoS 0 is dropped and counted.
-    fn hand_over(&mut self, submission: Submission, is_owed: bool) {
+    /// Policy of the queue: what is owed an answer, or changes what is stored of the session, waits for room; what is all
+    /// of QoS 0 is dropped and counted.
+    pub(super) fn hand_over(&mut self, submission: Submission, is_binding: bool) {
+        let has_messages = !submission.messages.is_empty();
         let Err(refused) = self.shared.submissions.try_submit(submission) else {
             return;
         };
-        if is_owed {
+        if is_binding {
             let queue = self.shared.submissions.clone();
             self.unsent = Some(Box::pin(async move { queue.submit(*refused).await }));
-        } else {
-            self.shared.count_lost(&refused, "overload");
+            return;
+        }
+        self.shared.count_lost(&refused, "overload");
+        if has_messages {
+            self.owed.pop_back();
         }
     }
 
     fn act(&mut self, packet: Incoming, turn: &mut Turn) -> Result<(), End> {
-        let protocol = &mut self.wire.protocol;
         match packet {
             Incoming::Publish(publish) => return self.publish(publish, turn),
-            Incoming::PublishAgain(packet_id) => {
-                if self.session.is_committed(packet_id) {
-                    protocol.pubrec(packet_id, AckReason::Success, Leave::NothingStored);
-                }
+            Incoming::Pubrel(packet_id) => return self.release(packet_id, turn),
+            Incoming::Done(packet_id) => self.delivered(packet_id),
+            Incoming::Pubrec(packet_id) => self.received(packet_id, turn),
+            Incoming::Subscribe(subscribe) => return self.subscribe(&subscribe, turn),
+            Incoming::Unsubscribe(unsubscribe) => return self.unsubscribe(unsubscribe, turn),
+            Incoming::Ping => {
+                // Who is answered has what came before.
+                self.deliver();
+                self.wire.protocol.pingresp();
             }
-            Incoming::Pubrel(packet_id) => match self.session.release(packet_id) {
-                Release::Complete => protocol.pubcomp(packet_id, true),
-                Release::Unknown => protocol.pubcomp(packet_id, false),
-                Release::TooEarly => return Err(End::Said(Goodbye::ProtocolError)),
-            },
-            Incoming::Delivered => self.session.delivered(),
-            Incoming::Subscribe(subscribe) => return self.subscribe(subscribe),
-            Incoming::Unsubscribe(unsubscribe) => return self.unsubscribe(unsubscribe),
-            Incoming::Ping => protocol.pingresp(),
-            Incoming::Disconnect { wants_will } => return Err(End::Disconnected { wants_will }),
-            Incoming::Connect(_) => return Err(Violation("a second CONNECT").into()),
+            Incoming::Disconnect(disconnect) => return Err(self.disconnect(disconnect)),
+            Incoming::Connect(_) => return Err(Violation::protocol("a second CONNECT").into()),
         }
         Ok(())
     }
 
-    fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), End> {
+    /// Answers at once if nothing of it is stored, else behind what is stored in this turn.
+    fn answer(&mut self, answer: Answer, turn: &mut Turn) {
+        if self.member.is_stored() {
+            turn.answers.push(answer);
+        } else {
+            let (session, protocol) = (&mut self.member.exchanges, &mut self.wire.protocol);
+            answer.send(Leave::NothingStored, session, protocol);
+        }
+    }
+
+    /// PUBREL: the client may use the identifier for another publish once this is on disk.
+    fn release(&mut self, packet_id: u16, turn: &mut Turn) -> Result<(), End> {
+        match self.member.exchanges.release(packet_id) {
+            Release::TooEarly => {
+                return Err(Violation::protocol("PUBREL before its PUBREC").into());
+            }
+            Release::Unknown => {
+                let protocol = &mut self.wire.protocol;
+                protocol.pubcomp(packet_id, false, Leave::NothingStored);
+            }
+            Release::Complete => {
+                if self.member.is_stored() {
+                    let session = self.member.session;
+                    let change = Change::CloseExchange { session, packet_id };
+                    turn.submission.changes.push(change);
+                }
+                self.answer(Answer::Pubcomp(packet_id), turn);
+            }
+        }
+        Ok(())
+    }
+
+    /// PUBREC: once it is on disk that the client has the message, PUBREL goes out.
+    fn received(&mut self, packet_id: u16, turn: &mut Turn) {
+        let Some(seq) = self.member.queue.received(packet_id) else {
+            let protocol = &mut self.wire.protocol;
+            return protocol.pubrel(packet_id, false, Leave::NothingStored);
+        };
+        if self.member.is_stored() {
+            let session = self.member.session;
+            let change = Change::Received { session, seq };
+            turn.submission.changes.push(change);
+        }
+        self.answer(Answer::Pubrel(packet_id), turn);
+    }
+
+    fn subscribe(&mut self, subscribe: &Subscribe, turn: &mut Turn) -> Result<(), End> {
         check_filters(subscribe.packet_id, subscribe.entries.len())?;
         let mut granted = Vec::with_capacity(subscribe.entries.len());
-        for entry in subscribe.entries {
-            let text = entry.filter.as_ref().map(TopicFilter::as_str);
-            if self.shared.is_beyond(text.map_err(|error| *error)) {
-                granted.push(Granted::FilterInvalid);
-                continue;
+        for entry in &subscribe.entries {
+            let outcome = self.subscribe_one(entry);
+            if let (Granted::Yes(_), Ok(interest)) = (outcome, &entry.interest)
+                && self.member.is_stored()
+            {
+                turn.submission.changes.push(Change::Subscribe {
+                    session: self.member.session,
+                    interest: interest.clone(),
+                    options: entry.options,
+                });
             }
-            let is_allowed = entry
-                .filter
-                .as_ref()
-                .is_ok_and(|filter| self.rights.grants().may_subscribe(filter));
-            granted.push(if is_allowed || entry.filter.is_err() {
-                self.shared.hub.subscribe(&mut self.member, entry)
-            } else {
-                Granted::NotAuthorized
-            });
+            granted.push(outcome);
         }
-        self.wire.protocol.suback(subscribe.packet_id, &granted);
+        self.answer(Answer::Suback(subscribe.packet_id, granted), turn);
         Ok(())
     }
 
-    fn unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), End> {
-        check_filters(unsubscribe.packet_id, unsubscribe.filters.len())?;
-        let mut removed = Vec::with_capacity(unsubscribe.filters.len());
-        for filter in unsubscribe.filters {
-            removed.push(self.shared.hub.unsubscribe(&mut self.member, filter));
+    fn subscribe_one(&mut self, entry: &Entry) -> Granted {
+        let filter = entry.interest.as_ref().map(|interest| &interest.filter);
+        let text = filter.map(TopicFilter::as_str);
+        if self.shared.is_beyond(text.map_err(|error| *error)) {
+            return Granted::FilterInvalid;
         }
-        self.wire.protocol.unsuback(unsubscribe.packet_id, &removed);
+        match filter {
+            Ok(filter) if !self.rights.grants().may_subscribe(filter) => Granted::NotAuthorized,
+            _ => self.shared.hub.subscribe(&mut self.member, entry),
+        }
+    }
+
+    fn unsubscribe(&mut self, unsubscribe: Unsubscribe, turn: &mut Turn) -> Result<(), End> {
+        check_filters(unsubscribe.packet_id, unsubscribe.interests.len())?;
+        let mut removed = Vec::with_capacity(unsubscribe.interests.len());
+        for interest in unsubscribe.interests {
+            removed.push(self.shared.hub.unsubscribe(&mut self.member, &interest));
+            if let Ok(interest) = interest
+                && self.member.is_stored()
+            {
+                let session = self.member.session;
+                let change = Change::Unsubscribe { session, interest };
+                turn.submission.changes.push(change);
+            }
+        }
+        self.answer(Answer::Unsuback(unsubscribe.packet_id, removed), turn);
         Ok(())
+    }
+
+    fn disconnect(&mut self, disconnect: Disconnect) -> End {
+        if let Some(seconds) = disconnect.session_expiry {
+            // MQTT 5.0, section 3.14.2.2.2.
+            if self.member.expiry == 0 && seconds != 0 {
+                return Violation::protocol("DISCONNECT asks for a session that CONNECT did not")
+                    .into();
+            }
+            self.member.expiry = self.shared.session_expiry(seconds);
+        }
+        End::Disconnected(disconnect)
     }
 
     fn publish(&mut self, publish: Publish, turn: &mut Turn) -> Result<(), End> {
@@ -152,40 +229,78 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let Ok(topic) = publish.topic else {
             return Err(End::Said(Goodbye::TopicNameInvalid));
         };
-        self.shared.messages_in[publish.qos as usize].inc();
-        if publish.qos == Qos::ExactlyOnce && !self.session.open_exchange(publish.packet_id) {
+        let (packet_id, qos) = (publish.packet_id, publish.qos);
+        self.shared.messages_in[qos as usize].inc();
+        if self.is_known(packet_id, qos)? {
             return Ok(());
         }
         let message = Message {
             topic: topic.clone(),
             payload: publish.payload,
-            qos: publish.qos,
+            qos,
             retain: publish.retain,
             received_at: clock::now(),
             publisher: Arc::clone(&self.member.client_id),
             properties: publish.properties,
         };
+        let is_stored_exchange = qos == Qos::ExactlyOnce && self.member.is_stored();
+        let is_behind =
+            is_stored_exchange || !self.owed.is_empty() || !turn.submission.messages.is_empty();
         let reason = if self.rights.grants().may_publish(&topic) {
-            self.shared.intake.take(message, &mut turn.submission)
+            let submission = &mut turn.submission;
+            self.shared.intake.take(message, is_behind, submission)
         } else {
             AckReason::NotAuthorized
         };
         if reason == AckReason::NotAuthorized {
             self.note_refused(&topic);
         }
-        if publish.qos != Qos::AtMostOnce {
-            turn.acks.push(Ack {
-                packet_id: publish.packet_id,
-                qos: publish.qos,
-                // MQTT 3.1.1 has no reasons: what it is told is success, and the exchange goes on as after one.
-                reason: if self.wire.protocol.is_v5() {
-                    reason
-                } else {
-                    AckReason::Success
-                },
-            });
+        if qos == Qos::AtMostOnce {
+            return Ok(());
         }
+        // MQTT 3.1.1 has no reasons: what it is told is success, and the exchange goes on as after one.
+        let reason = if self.wire.protocol.is_v5() {
+            reason
+        } else {
+            AckReason::Success
+        };
+        if is_stored_exchange && reason == AckReason::Success {
+            let session = self.member.session;
+            let change = Change::OpenExchange { session, packet_id };
+            turn.submission.changes.push(change);
+        }
+        turn.answers.push(Answer::Ack(Ack {
+            packet_id,
+            qos,
+            reason,
+        }));
         Ok(())
+    }
+
+    /// Takes note of a publish that is to be acknowledged; true if it is one that came before.
+    fn is_known(&mut self, packet_id: u16, qos: Qos) -> Result<bool, End> {
+        let exchanges = &mut self.member.exchanges;
+        let opening = match qos {
+            Qos::AtMostOnce => return Ok(false),
+            Qos::AtLeastOnce => {
+                exchanges.open_acknowledgement();
+                Opening::New
+            }
+            Qos::ExactlyOnce => exchanges.open_exchange(packet_id),
+        };
+        let protocol = &mut self.wire.protocol;
+        match opening {
+            Opening::Pending => return Ok(true),
+            Opening::Committed => {
+                protocol.pubrec(packet_id, AckReason::Success, Leave::NothingStored);
+                return Ok(true);
+            }
+            Opening::New => {}
+        }
+        if protocol.is_v5() && exchanges.is_beyond_receive_maximum() {
+            return Err(Violation::receive_maximum().into());
+        }
+        Ok(false)
     }
 
     /// Counts a publish that was refused, and says it once for each topic.
@@ -203,7 +318,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     pub(super) fn settle(&mut self, committed: Result<Committed, Refused>) -> Result<(), End> {
         let committed = committed.map_err(|_| End::Said(Goodbye::ShuttingDown))?;
         if let Some(owed) = self.owed.pop_front() {
-            owed.acknowledge(committed.into(), &mut self.session, &mut self.wire.protocol);
+            let session = &mut self.member.exchanges;
+            owed.answer(committed.into(), session, &mut self.wire.protocol);
         }
         self.settle_free();
         Ok(())
@@ -212,8 +328,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     fn settle_free(&mut self) {
         while self.owed.front().is_some_and(|owed| !owed.is_waiting()) {
             if let Some(owed) = self.owed.pop_front() {
-                let leave = Leave::NothingStored;
-                owed.acknowledge(leave, &mut self.session, &mut self.wire.protocol);
+                let session = &mut self.member.exchanges;
+                owed.answer(Leave::NothingStored, session, &mut self.wire.protocol);
             }
         }
     }
@@ -224,8 +340,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 fn check_filters(packet_id: u16, count: usize) -> Result<(), End> {
     const MAX_FILTERS: usize = 1000;
     match (packet_id, count) {
-        (0, _) => Err(Violation("packet identifier 0").into()),
+        (0, _) => Err(Violation::protocol("packet identifier 0").into()),
         (_, 1..=MAX_FILTERS) => Ok(()),
-        _ => Err(Violation("no filter, or more than 1000 in one packet").into()),
+        _ => Err(Violation::protocol("no filter, or more than 1000 in one packet").into()),
     }
 }

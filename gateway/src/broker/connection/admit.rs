@@ -1,6 +1,5 @@
 //! Whether a client may stay: its password, its client id, its will.
 
-use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,21 +7,25 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{self, Instant};
 
+use super::close::publish_will;
 use super::rights::Rights;
-use super::{Caller, Connection, Counted};
+use super::{Caller, Connection};
 use crate::access::{Access, Denied, Identity, failed_login_delay};
 use crate::broker::Shared;
-use crate::broker::connect::{Admitted, Connect, Refusal};
+use crate::broker::acknowledge::Leave;
+use crate::broker::connect::{Accepted, Admitted, Connect, Refusal};
+use crate::broker::hub::{Arrival, Joined, Newcomer};
 use crate::broker::intake::Intake;
-use crate::broker::rate::Rate;
-use crate::broker::session::Session;
 use crate::broker::wire::Wire;
 use crate::clock;
-use crate::domain::message::Message;
+use crate::domain::message::Will;
 use crate::domain::topic::TopicName;
+use crate::ingest::Submission;
 
-/// Who takes over a client id waits so long for the last word of the former connection.
+/// Who takes over a client id waits so long for the last word of the former connection, and so long if there is a
+/// session to be taken up.
 const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(2);
+const SESSION_TAKEOVER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Greets a client that may stay, with its will, and sends away one that may not.
 pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
@@ -30,52 +33,107 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     connect: Connect,
     caller: Caller,
     shared: Arc<Shared>,
-) -> Option<(Connection<R, W>, Option<Message>)> {
+) -> Option<(Connection<R, W>, Option<Will>)> {
     let (peer, keep_alive) = (caller.address, connect.keep_alive);
-    let (admitted, rights) = match judge(connect, caller, &shared).await {
-        Ok(judged) => judged,
-        Err(refusal) => {
-            if let Some(limit) = refusal.limit() {
-                shared.metrics.limited(limit);
+    let refusal = match judge(connect, caller, &shared).await {
+        Ok((admitted, rights)) => match take_place(&admitted, &rights, &shared).await {
+            Ok((arrival, leave)) => {
+                let keep_alive = shared.keep_alive(keep_alive);
+                greet(&mut wire, &admitted, &arrival, keep_alive, &shared, leave);
+                if wire.protocol.out.is_empty() {
+                    tracing::info!(%peer, "client refused: its Maximum Packet Size leaves no room for CONNACK");
+                    return None;
+                }
+                tracing::debug!(%peer, client_id = &*arrival.member.client_id, "client connected");
+                let connection = Connection::new(wire, shared, arrival.member, rights, keep_alive);
+                return Some((connection, admitted.will));
             }
-            tracing::info!(%peer, ?refusal, "client refused");
-            wire.protocol.refuse(refusal);
-            wire.flush_and_close().await;
-            return None;
+            Err(refusal) => refusal,
+        },
+        Err(refusal) => refusal,
+    };
+    if let Some(limit) = refusal.limit() {
+        shared.metrics.limited(limit);
+    }
+    tracing::info!(%peer, ?refusal, "client refused");
+    wire.protocol.refuse(refusal);
+    wire.flush_and_close().await;
+    None
+}
+
+fn greet<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    wire: &mut Wire<R, W>,
+    admitted: &Admitted,
+    arrival: &Arrival,
+    keep_alive: u16,
+    shared: &Shared,
+    leave: Leave,
+) {
+    let expiry = arrival.member.expiry;
+    let accepted = Accepted {
+        client_id: &admitted.client_id,
+        is_session_present: arrival.is_present,
+        session_expiry: (expiry != admitted.session_expiry).then_some(expiry),
+        keep_alive: (keep_alive != admitted.keep_alive).then_some(keep_alive),
+        max_packet: shared.max_packet,
+    };
+    wire.protocol.accept(&accepted, leave);
+}
+
+/// Takes the client's place in the hub, and has what is to be stored of that on disk.
+async fn take_place(
+    admitted: &Admitted,
+    rights: &Rights,
+    shared: &Shared,
+) -> Result<(Arrival, Leave), Refusal> {
+    let newcomer = Newcomer {
+        client_id: Arc::clone(&admitted.client_id.text),
+        user: rights.user(),
+        is_clean: admitted.is_clean,
+        expiry: shared.session_expiry(admitted.session_expiry),
+        will: admitted.will.clone(),
+    };
+    let mut arrival = join(&newcomer, shared).await?;
+    if let Some(will) = arrival.last_will.take() {
+        publish_will(shared, &newcomer.client_id, will).await;
+    }
+    if arrival.changes.is_empty() {
+        return Ok((arrival, Leave::NothingStored));
+    }
+    let mut submission = Submission::of_changes(std::mem::take(&mut arrival.changes));
+    let mut receipt = submission.receipt();
+    let handed_over = shared.submissions.submit(submission).await;
+    handed_over.map_err(|_| Refusal::Busy)?;
+    let committed = receipt.committed().await.map_err(|_| Refusal::Busy)?;
+    Ok((arrival, committed.into()))
+}
+
+/// A connection that has the client id is told to go, and its last word waited for: its will is about the past, and must
+/// not come after what the newcomer says. One that is stuck loses its place, unless its session is to be taken up.
+async fn join(newcomer: &Newcomer, shared: &Shared) -> Result<Arrival, Refusal> {
+    let started = Instant::now();
+    let mut is_forced = false;
+    loop {
+        let former = match shared.hub.join(newcomer, is_forced) {
+            Joined::In(arrival) => return Ok(*arrival),
+            Joined::TooMany => return Err(Refusal::TooManySessions),
+            Joined::Occupied(former) => former,
+        };
+        let gone = former.gone();
+        former.take_over();
+        let patience = if former.is_stored() {
+            SESSION_TAKEOVER_TIMEOUT
+        } else {
+            TAKEOVER_TIMEOUT
+        };
+        let gone = time::timeout_at(started + patience, gone.cancelled()).await;
+        if gone.is_err() {
+            if former.is_stored() {
+                return Err(Refusal::Busy);
+            }
+            is_forced = true;
         }
-    };
-    let client_id = Arc::clone(&admitted.client_id.text);
-    let (member, former) = shared.hub.join(Arc::clone(&client_id));
-    if let Some(former) = former {
-        // Its will is about the past: it must not come after what the newcomer says. A former connection that is stuck
-        // is not waited for longer.
-        time::timeout(TAKEOVER_TIMEOUT, former.gone()).await.ok();
     }
-    wire.protocol.accept(&admitted);
-    if wire.protocol.out.is_empty() {
-        tracing::info!(%peer, "client refused: its Maximum Packet Size leaves no room for CONNACK");
-        return None;
-    }
-    tracing::debug!(%peer, %client_id, "client connected");
-    let publish_rate = shared.limits.publish_rate;
-    let rate = publish_rate.map(|rate| Rate::new(rate, Instant::now()));
-    let connection = Connection {
-        _counted: Counted::new(&shared),
-        member,
-        rights,
-        wire,
-        session: Session::new(shared.limits.in_flight),
-        shared,
-        owed: VecDeque::new(),
-        unsent: None,
-        rate,
-        held_until: None,
-        // MQTT 5.0, section 3.1.2.10: one and a half times the keep alive.
-        keep_alive: Duration::from_millis(u64::from(keep_alive) * 1500),
-        last_packet: Instant::now(),
-        warned_of: HashSet::new(),
-    };
-    Some((connection, admitted.will))
 }
 
 /// The password is checked first, so that nobody without one learns what else would be wrong.

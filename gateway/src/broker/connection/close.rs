@@ -11,8 +11,9 @@ use crate::broker::Shared;
 use crate::broker::acknowledge::Goodbye;
 use crate::broker::wire::End;
 use crate::clock;
-use crate::domain::message::Message;
+use crate::domain::message::{Message, Will};
 use crate::ingest::Submission;
+use crate::store::sessions::Change;
 
 /// What is left of a client that is gone waits so long for room at the committer: none of it was acknowledged, and
 /// clients that come again and again while nothing can be committed must not pile up.
@@ -20,42 +21,96 @@ const LAST_WORD_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Publishes the will where it is due, and says goodbye.
-    pub(super) async fn close(mut self, end: End, will: Option<Message>) {
+    pub(super) async fn close(mut self, end: End, will: Option<Will>) {
         let client_id = Arc::clone(&self.member.client_id);
         self.shared.note_end(&end);
         tracing::debug!(%client_id, %end, "client gone");
-        self.shared.hub.leave(&mut self.member);
-        if let Some(unsent) = self.unsent.take()
-            && time::timeout(LAST_WORD_TIMEOUT, unsent).await.is_err()
-        {
-            tracing::debug!(%client_id, "its last publishes found no room; they were not acknowledged");
+        let will = will.filter(|_| is_will_due(&end));
+        let outlives = self.member.is_stored() && 0 < self.member.expiry;
+        if !outlives {
+            self.shared.hub.leave(&mut self.member, None);
         }
-        let is_due = match end {
-            End::Disconnected { wants_will } => wants_will,
-            End::Said(Goodbye::ShuttingDown) => false,
-            End::Lost | End::Violated(_) | End::Said(_) => true,
+        self.hand_over_the_rest().await;
+        let (due, later) = match will {
+            Some(will) if outlives && 0 < will.delay => (None, Some(will)),
+            will => (will, None),
         };
-        if let Some(will) = will.filter(|_| is_due) {
-            publish_will(&self.shared, &client_id, will).await;
+        if let Some(will) = due {
+            publish_will(&self.shared, &client_id, will.message).await;
         }
+        if self.member.is_stored() {
+            self.note_left(later.is_some()).await;
+        }
+        self.shared.hub.leave(&mut self.member, later);
         self.member.queue.leave();
-        if let End::Said(goodbye) = &end {
-            self.wire.protocol.say_goodbye(*goodbye);
+        match &end {
+            End::Said(goodbye) => self.wire.protocol.say_goodbye(goodbye.reason()),
+            End::Violated(violation) => self.wire.protocol.say_goodbye(violation.reason()),
+            End::Disconnected(_) | End::Lost => {}
         }
         if !matches!(end, End::Lost) {
             self.wire.flush_and_close().await;
         }
     }
+
+    /// Waits until the committer has what the client sent last; what it does not get, the client did not send.
+    async fn hand_over_the_rest(&mut self) {
+        let mut lost = None;
+        if let Some(unsent) = self.unsent.take()
+            && time::timeout(LAST_WORD_TIMEOUT, unsent).await.is_err()
+        {
+            tracing::debug!(
+                client_id = &*self.member.client_id,
+                "its last publishes found no room; they were not acknowledged"
+            );
+            lost = self.owed.pop_back();
+        }
+        let lost = lost.iter().flat_map(|owed| owed.exchanges());
+        self.member.exchanges.park(lost);
+    }
+
+    /// Has the end of the connection written down, with what else nobody waits for.
+    async fn note_left(&mut self, has_will: bool) {
+        let session = self.member.session;
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.push(match self.member.expiry {
+            0 => Change::End { session },
+            expiry => Change::Left {
+                session,
+                at: clock::now(),
+                expiry,
+                sent_upto: self.member.queue.sent_upto(),
+                has_will,
+            },
+        });
+        let submission = Submission::of_changes(changes);
+        let submit = self.shared.submissions.submit(submission);
+        if !matches!(time::timeout(LAST_WORD_TIMEOUT, submit).await, Ok(Ok(()))) {
+            tracing::debug!(
+                session,
+                "the end of its connection could not be written down"
+            );
+        }
+    }
 }
 
-async fn publish_will(shared: &Shared, client_id: &str, will: Message) {
+fn is_will_due(end: &End) -> bool {
+    match end {
+        End::Disconnected(disconnect) => disconnect.wants_will,
+        End::Said(Goodbye::ShuttingDown) => false,
+        End::Lost | End::Violated(_) | End::Said(_) => true,
+    }
+}
+
+/// Publishes a will now.
+pub(in crate::broker) async fn publish_will(shared: &Shared, client_id: &str, will: Message) {
     let mut submission = Submission::default();
     let received_at = clock::now();
     let will = Message {
         received_at,
         ..will
     };
-    shared.intake.take(will, &mut submission);
+    shared.intake.take(will, false, &mut submission);
     if submission.is_empty() {
         return;
     }

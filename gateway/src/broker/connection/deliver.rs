@@ -3,71 +3,102 @@
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Connection;
-use crate::broker::queue::Delivery;
+use crate::broker::acknowledge::Leave;
+use crate::broker::queue::Outgoing;
 use crate::broker::wire::MAX_SEND_BYTES;
 use crate::clock;
-use crate::domain::message::Qos;
+use crate::domain::message::{Delivery, Qos};
 use crate::domain::timestamp::Timestamp;
+use crate::ingest::Submission;
 use crate::metrics::Limit;
+use crate::store::sessions::Change;
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Moves messages from the queue to the send buffer, as far as there is room for them; then retained ones.
     pub(super) fn deliver(&mut self) {
         let now = clock::now();
         self.deliver_queued(now);
-        if !self.member.queue.is_empty() {
-            return;
+        if self.member.queue.is_empty() {
+            let (is_more, stored) = self.shared.hub.send_retained(&mut self.member);
+            self.changes.extend(stored.into_iter().map(Change::Queue));
+            self.deliver_queued(now);
+            if is_more {
+                // The rest comes in another turn, so that nobody has to wait for it.
+                self.member.queue.nudge();
+            }
         }
-        let is_more = self.shared.hub.send_retained(&mut self.member);
-        self.deliver_queued(now);
-        if is_more {
-            // The rest comes in another turn, so that nobody has to wait for it.
-            self.member.queue.nudge();
-        }
+        self.hand_over_changes();
     }
 
     fn deliver_queued(&mut self, now: Timestamp) {
+        let receive_maximum = usize::from(self.wire.protocol.receive_maximum);
+        let window = self.shared.limits.in_flight.min(receive_maximum);
         while self.wire.protocol.out.len() < MAX_SEND_BYTES {
-            let may_be_acknowledged = self.session.has_room_in_flight();
-            let packet_id = may_be_acknowledged
-                .then(|| self.wire.protocol.acquire_packet_id())
-                .flatten();
-            let is_possible = |qos| qos == Qos::AtMostOnce || packet_id.is_some();
-            let delivery = self.member.queue.pop(|waiting| is_possible(waiting.qos));
-            let is_used = delivery
-                .as_ref()
-                .is_some_and(|delivery| self.send(delivery, packet_id.unwrap_or(0), now));
-            match packet_id {
-                Some(_) if is_used => self.note_sent(),
-                Some(unused) => self.wire.protocol.release_packet_id(unused),
-                None => {}
-            }
-            if delivery.is_none() {
-                break;
+            match self.member.queue.next(window) {
+                None => break,
+                // It is sent again: that it is wanted was on disk before this connection was accepted.
+                Some(Outgoing::Pubrel(packet_id)) => {
+                    self.wire
+                        .protocol
+                        .pubrel(packet_id, true, Leave::NothingStored);
+                }
+                Some(Outgoing::Publish {
+                    delivery,
+                    packet_id,
+                    is_again,
+                }) => {
+                    let is_sent = self.send(&delivery, packet_id, is_again, now);
+                    if !is_sent && delivery.qos != Qos::AtMostOnce {
+                        self.delivered(packet_id);
+                    } else if self.member.queue.in_flight() == self.shared.limits.in_flight {
+                        self.shared.metrics.limited(Limit::InFlight);
+                    }
+                }
             }
         }
     }
 
-    fn note_sent(&mut self) {
-        self.session.sent();
-        if !self.session.has_room_in_flight() {
-            self.shared.metrics.limited(Limit::InFlight);
+    /// The client is done with a message, or will never get it.
+    pub(super) fn delivered(&mut self, packet_id: u16) {
+        let seq = self.member.queue.done(packet_id);
+        if let Some(seq) = seq.filter(|_| self.member.is_stored()) {
+            self.changes.push(Change::Done {
+                session: self.member.session,
+                seq,
+            });
         }
     }
 
-    /// Sends one message; true if it now waits for its acknowledgement under `packet_id`.
-    fn send(&mut self, delivery: &Delivery, packet_id: u16, now: Timestamp) -> bool {
+    /// Has the committer write what nobody waits for.
+    pub(super) fn hand_over_changes(&mut self) {
+        if self.changes.is_empty() || self.unsent.is_some() {
+            return;
+        }
+        let submission = Submission::of_changes(std::mem::take(&mut self.changes));
+        self.hand_over(submission, true);
+    }
+
+    /// Sends one message, unless the client may not have it, takes none that long, or it has expired.
+    fn send(
+        &mut self,
+        delivery: &Delivery,
+        packet_id: u16,
+        is_again: bool,
+        now: Timestamp,
+    ) -> bool {
+        let dropped = |reason| {
+            let dropped = &self.shared.metrics.mqtt_dropped;
+            dropped.with_label_values(&[reason]).inc();
+            false
+        };
         if !self.rights.grants().may_receive(&delivery.message.topic) {
-            let dropped = &self.shared.metrics.mqtt_dropped;
-            dropped.with_label_values(&["not_authorized"]).inc();
-            return false;
+            return dropped("not_authorized");
         }
-        if self.wire.protocol.publish(delivery, packet_id, now) == 0 {
-            let dropped = &self.shared.metrics.mqtt_dropped;
-            dropped.with_label_values(&["not_sendable"]).inc();
-            return false;
+        let protocol = &mut self.wire.protocol;
+        if protocol.publish(delivery, packet_id, is_again, now) == 0 {
+            return dropped("not_sendable");
         }
         self.shared.messages_out[delivery.qos as usize].inc();
-        delivery.qos != Qos::AtMostOnce
+        true
     }
 }

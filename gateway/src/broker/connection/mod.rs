@@ -18,13 +18,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::close::publish_will;
 use self::rights::Rights;
 use super::Shared;
 use super::acknowledge::Goodbye;
 use super::hub::Member;
 use super::protocol::{Incoming, RECEIVE_MAXIMUM};
 use super::rate::Rate;
-use super::session::Session;
 use super::turn::Owed;
 use super::wire::{self, End, MAX_SEND_BYTES, Wire};
 use crate::access::Identity;
@@ -32,6 +32,7 @@ use crate::domain::topic::TopicName;
 use crate::ingest::{Refused, Stopped};
 use crate::metrics::Limit;
 use crate::store::Committed;
+use crate::store::sessions::Change;
 
 /// Reads whose answer may be owed at once.
 const MAX_TURNS: usize = RECEIVE_MAXIMUM as usize;
@@ -68,6 +69,9 @@ pub(super) async fn serve<R, W>(
         Ok(Ok(connect)) => connect,
         Ok(Err(end)) => {
             shared.note_end(&end);
+            if let End::Violated(violation) = &end {
+                wire.protocol.refuse_violation(*violation);
+            }
             tracing::debug!(%peer, %end, "no connection was made");
             return wire.flush_and_close().await;
         }
@@ -94,7 +98,8 @@ struct Connection<R, W> {
     shared: Arc<Shared>,
     member: Member,
     rights: Rights,
-    session: Session,
+    /// What is to be stored of the session and nobody waits for.
+    changes: Vec<Change>,
     /// Turns whose answer is owed, in their order.
     owed: VecDeque<Owed>,
     /// What waits for room at the committer.
@@ -128,6 +133,33 @@ impl Drop for Counted {
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    /// `keep_alive`: seconds; zero for none.
+    fn new(
+        wire: Wire<R, W>,
+        shared: Arc<Shared>,
+        member: Member,
+        rights: Rights,
+        keep_alive: u16,
+    ) -> Self {
+        let rate = shared.limits.publish_rate;
+        Self {
+            _counted: Counted::new(&shared),
+            member,
+            rights,
+            wire,
+            changes: Vec::new(),
+            owed: VecDeque::new(),
+            unsent: None,
+            rate: rate.map(|rate| Rate::new(rate, Instant::now())),
+            held_until: None,
+            // MQTT 5.0, section 3.1.2.10: one and a half times the keep alive.
+            keep_alive: Duration::from_millis(u64::from(keep_alive) * 1500),
+            last_packet: Instant::now(),
+            warned_of: HashSet::new(),
+            shared,
+        }
+    }
+
     /// Ends for what was wrong behind packets that have all been acted upon.
     fn end_if_due(&mut self) -> Result<(), End> {
         match self.wire.deferred.take() {
@@ -172,6 +204,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 committed = next_commit(&mut self.owed) => self.settle(committed)?,
                 handed_over = next_handover(&mut self.unsent) => {
                     self.unsent = None;
+                    self.hand_over_changes();
                     handed_over.map_err(|_| End::Said(Goodbye::ShuttingDown))?;
                 }
                 count = self.wire.reader.read(&mut self.wire.buffer), if may_act && !is_held => {

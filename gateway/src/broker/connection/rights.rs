@@ -32,6 +32,11 @@ impl Rights {
         &self.grants
     }
 
+    /// Whose session it is.
+    pub(super) fn user(&self) -> Option<Arc<str>> {
+        self.identity.name().map(Into::into)
+    }
+
     /// Whether users or ACL were read anew.
     pub(super) fn have_changed(&self) -> bool {
         self.changes.has_changed().unwrap_or(false)

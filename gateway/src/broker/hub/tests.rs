@@ -1,12 +1,58 @@
 use super::*;
+use crate::broker::queue::Outgoing;
+use crate::broker::subscribe::{Entry, Granted, Removed, Retained};
+use crate::clock;
+use crate::domain::message::Will;
+use crate::domain::subscription::SubscriptionOptions;
 use crate::domain::topic::TopicName;
+use crate::store::sessions::{BrokerState, Change, StoredSession};
 
 fn hub() -> Arc<Hub> {
     Arc::new(Hub::new(&Limits::default(), Arc::default()))
 }
 
+fn newcomer(client_id: &str) -> Newcomer {
+    Newcomer {
+        client_id: client_id.into(),
+        user: None,
+        is_clean: true,
+        expiry: 0,
+        will: None,
+    }
+}
+
+fn arrive(hub: &Arc<Hub>, newcomer: &Newcomer) -> Arrival {
+    match hub.join(newcomer, false) {
+        Joined::In(arrival) => *arrival,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn join(hub: &Arc<Hub>, client_id: &str) -> Member {
-    hub.join(client_id.into()).0
+    arrive(hub, &newcomer(client_id)).member
+}
+
+/// A session that outlives its connection.
+fn stay(hub: &Arc<Hub>, client_id: &str) -> Arrival {
+    let newcomer = Newcomer {
+        is_clean: false,
+        expiry: 60,
+        ..newcomer(client_id)
+    };
+    arrive(hub, &newcomer)
+}
+
+/// As the committer does it.
+fn publish(hub: &Arc<Hub>, message: Message) -> Routed {
+    let message = Arc::new(message);
+    let routed = hub.route(&message);
+    let copy = Routed {
+        retention: routed.retention,
+        queued: routed.queued.clone(),
+        chosen: routed.chosen.clone(),
+    };
+    Outlet::publish(hub, message, routed);
+    copy
 }
 
 fn message(topic: &str, qos: Qos, retain: bool, payload: &str) -> Message {
@@ -23,7 +69,7 @@ fn message(topic: &str, qos: Qos, retain: bool, payload: &str) -> Message {
 
 fn entry(filter: &str, qos: Qos) -> Entry {
     Entry {
-        filter: TopicFilter::new(filter),
+        interest: Interest::new(filter),
         options: SubscriptionOptions {
             qos,
             no_local: false,
@@ -31,7 +77,6 @@ fn entry(filter: &str, qos: Qos) -> Entry {
             id: None,
         },
         retained: Retained::Send,
-        is_shared: false,
     }
 }
 
@@ -39,7 +84,7 @@ fn entry(filter: &str, qos: Qos) -> Entry {
 fn drain_all(hub: &Hub, member: &mut Member) -> Vec<(String, Qos, bool, Vec<u32>)> {
     let mut all = drain(member);
     loop {
-        let is_more = hub.send_retained(member);
+        let (is_more, _) = hub.send_retained(member);
         all.extend(drain(member));
         if !is_more {
             return all;
@@ -48,11 +93,29 @@ fn drain_all(hub: &Hub, member: &mut Member) -> Vec<(String, Qos, bool, Vec<u32>
 }
 
 fn drain(member: &Member) -> Vec<(String, Qos, bool, Vec<u32>)> {
-    std::iter::from_fn(|| member.queue.pop(|_| true))
-        .map(|d| {
-            let payload = String::from_utf8_lossy(d.message.payload.as_slice()).into_owned();
-            (payload, d.qos, d.retain, d.subscription_ids)
-        })
+    let mut all = Vec::new();
+    while let Some(outgoing) = member.queue.next(1) {
+        let Outgoing::Publish {
+            delivery: d,
+            packet_id,
+            ..
+        } = outgoing
+        else {
+            panic!("nothing was received");
+        };
+        let payload = String::from_utf8_lossy(d.message.payload.as_slice()).into_owned();
+        all.push((payload, d.qos, d.retain, d.subscription_ids));
+        if d.qos != Qos::AtMostOnce {
+            member.queue.done(packet_id).unwrap();
+        }
+    }
+    all
+}
+
+fn payloads(member: &Member) -> Vec<String> {
+    drain(member)
+        .into_iter()
+        .map(|(payload, ..)| payload)
         .collect()
 }
 
@@ -65,15 +128,14 @@ fn overlapping_subscriptions_get_one_copy_with_the_best_qos() {
     let mut second = entry("a/b", Qos::AtLeastOnce);
     second.options.id = Some(2);
     assert_eq!(
-        hub.subscribe(&mut member, first),
+        hub.subscribe(&mut member, &first),
         Granted::Yes(Qos::AtMostOnce)
     );
     assert_eq!(
-        hub.subscribe(&mut member, second),
+        hub.subscribe(&mut member, &second),
         Granted::Yes(Qos::AtLeastOnce)
     );
-    hub.publish(message("a/b", Qos::ExactlyOnce, false, "x"))
-        .unwrap();
+    publish(&hub, message("a/b", Qos::ExactlyOnce, false, "x"));
     let mut delivered = drain(&member);
     delivered[0].3.sort_unstable();
     assert_eq!(
@@ -86,9 +148,9 @@ fn overlapping_subscriptions_get_one_copy_with_the_best_qos() {
 fn qos_is_the_lesser_of_publish_and_subscription() {
     let hub = hub();
     let mut member = join(&hub, "c");
-    hub.subscribe(&mut member, entry("t", Qos::ExactlyOnce));
+    hub.subscribe(&mut member, &entry("t", Qos::ExactlyOnce));
     for qos in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
-        hub.publish(message("t", qos, false, "")).unwrap();
+        publish(&hub, message("t", qos, false, ""));
         assert_eq!(drain(&member)[0].1, qos);
     }
 }
@@ -96,29 +158,26 @@ fn qos_is_the_lesser_of_publish_and_subscription() {
 #[test]
 fn retained_messages_reach_newcomers_until_they_are_cleared() {
     let hub = hub();
-    hub.publish(message("t/1", Qos::AtLeastOnce, true, "old"))
-        .unwrap();
-    hub.publish(message("t/1", Qos::AtLeastOnce, true, "new"))
-        .unwrap();
+    publish(&hub, message("t/1", Qos::AtLeastOnce, true, "old"));
+    publish(&hub, message("t/1", Qos::AtLeastOnce, true, "new"));
     let mut member = join(&hub, "c");
     let new = [("new".to_owned(), Qos::AtLeastOnce, true, vec![])];
     for filter in ["t/+", "t/1", "t/#", "#", "t/1/#", "+/1"] {
-        hub.subscribe(&mut member, entry(filter, Qos::AtLeastOnce));
+        hub.subscribe(&mut member, &entry(filter, Qos::AtLeastOnce));
         assert_eq!(drain_all(&hub, &mut member), new, "{filter}");
     }
     let mut again = entry("t/+", Qos::AtLeastOnce);
     again.retained = Retained::SendIfNew;
-    hub.subscribe(&mut member, again);
+    hub.subscribe(&mut member, &again);
     assert_eq!(drain_all(&hub, &mut member), []);
-    hub.publish(message("t/1", Qos::AtLeastOnce, true, ""))
-        .unwrap();
+    publish(&hub, message("t/1", Qos::AtLeastOnce, true, ""));
     let clearing = drain_all(&hub, &mut member);
     assert_eq!(
         clearing.len(),
         1,
         "the clearing message itself is delivered"
     );
-    hub.subscribe(&mut member, entry("t/+", Qos::AtLeastOnce));
+    hub.subscribe(&mut member, &entry("t/+", Qos::AtLeastOnce));
     assert_eq!(drain_all(&hub, &mut member), []);
 }
 
@@ -126,14 +185,18 @@ fn retained_messages_reach_newcomers_until_they_are_cleared() {
 fn more_retained_messages_than_a_queue_holds_all_arrive_once() {
     let hub = hub();
     for number in 0..3000 {
-        hub.publish(message(&format!("a/{number}"), Qos::AtLeastOnce, true, "x"))
-            .unwrap();
-        hub.publish(message(&format!("b/{number}"), Qos::AtLeastOnce, true, "x"))
-            .unwrap();
+        publish(
+            &hub,
+            message(&format!("a/{number}"), Qos::AtLeastOnce, true, "x"),
+        );
+        publish(
+            &hub,
+            message(&format!("b/{number}"), Qos::AtLeastOnce, true, "x"),
+        );
     }
     let mut member = join(&hub, "c");
     for filter in ["a/+", "a/+", "+/7"] {
-        hub.subscribe(&mut member, entry(filter, Qos::AtLeastOnce));
+        hub.subscribe(&mut member, &entry(filter, Qos::AtLeastOnce));
     }
     assert_eq!(drain_all(&hub, &mut member).len(), 3002);
 }
@@ -144,41 +207,48 @@ fn no_local_keeps_a_clients_own_messages_from_it() {
     let mut member = join(&hub, "publisher");
     let mut own = entry("t", Qos::AtMostOnce);
     own.options.no_local = true;
-    hub.subscribe(&mut member, own);
-    hub.publish(message("t", Qos::AtMostOnce, false, "x"))
-        .unwrap();
+    hub.subscribe(&mut member, &own);
+    publish(&hub, message("t", Qos::AtMostOnce, false, "x"));
     assert_eq!(drain(&member), []);
 }
 
 #[test]
-fn a_takeover_leaves_the_newcomer_in_its_place() {
+fn a_takeover_waits_for_the_former_connection_or_is_forced() {
     let hub = hub();
-    let mut old = join(&hub, "c");
-    let new = join(&hub, "c");
-    assert!(old.queue.is_taken_over());
-    hub.leave(&mut old);
-    let third = join(&hub, "c");
-    assert!(new.queue.is_taken_over() && !third.queue.is_taken_over());
+    let old = join(&hub, "c");
+    let Joined::Occupied(queue) = hub.join(&newcomer("c"), false) else {
+        panic!("the place is taken");
+    };
+    assert!(Arc::ptr_eq(&queue, &old.queue));
+    let Joined::In(new) = hub.join(&newcomer("c"), true) else {
+        panic!("it is forced");
+    };
+    drop(old);
+    assert!(matches!(
+        hub.join(&newcomer("c"), false),
+        Joined::Occupied(_)
+    ));
+    drop(new);
+    join(&hub, "c");
 }
 
 #[test]
 fn who_left_or_unsubscribed_gets_nothing() {
     let hub = hub();
     let mut member = join(&hub, "c");
-    hub.subscribe(&mut member, entry("a", Qos::AtMostOnce));
-    hub.subscribe(&mut member, entry("b", Qos::AtMostOnce));
+    hub.subscribe(&mut member, &entry("a", Qos::AtMostOnce));
+    hub.subscribe(&mut member, &entry("b", Qos::AtMostOnce));
     assert_eq!(
-        hub.unsubscribe(&mut member, TopicFilter::new("a")),
+        hub.unsubscribe(&mut member, &Interest::new("a")),
         Removed::Yes
     );
     assert_eq!(
-        hub.unsubscribe(&mut member, TopicFilter::new("a")),
+        hub.unsubscribe(&mut member, &Interest::new("a")),
         Removed::NoneExisted
     );
-    hub.leave(&mut member);
+    hub.leave(&mut member, None);
     assert!(!hub.has_subscribers());
-    hub.publish(message("b", Qos::AtMostOnce, false, ""))
-        .unwrap();
+    publish(&hub, message("b", Qos::AtMostOnce, false, ""));
     assert_eq!(drain(&member), []);
 }
 
@@ -187,10 +257,207 @@ fn subscriptions_of_a_session_are_bounded() {
     let hub = hub();
     let mut member = join(&hub, "c");
     for number in 0..Limits::default().subscriptions {
-        hub.subscribe(&mut member, entry(&format!("t/{number}"), Qos::AtMostOnce));
+        hub.subscribe(&mut member, &entry(&format!("t/{number}"), Qos::AtMostOnce));
     }
-    let refused = hub.subscribe(&mut member, entry("one/more", Qos::AtMostOnce));
+    let refused = hub.subscribe(&mut member, &entry("one/more", Qos::AtMostOnce));
     assert_eq!(refused, Granted::QuotaExceeded);
-    let again = hub.subscribe(&mut member, entry("t/0", Qos::AtLeastOnce));
+    let again = hub.subscribe(&mut member, &entry("t/0", Qos::AtLeastOnce));
     assert_eq!(again, Granted::Yes(Qos::AtLeastOnce));
+}
+
+#[test]
+fn a_session_that_outlives_its_connection_is_taken_up_with_what_it_missed() {
+    let hub = hub();
+    let Arrival {
+        mut member,
+        is_present,
+        changes,
+        ..
+    } = stay(&hub, "c");
+    assert!(!is_present && matches!(changes[..], [Change::Open { .. }]));
+    hub.subscribe(&mut member, &entry("t", Qos::AtLeastOnce));
+    drop(member);
+    assert!(hub.must_store(&message("t", Qos::AtLeastOnce, false, "")));
+    assert!(!hub.must_store(&message("t", Qos::AtMostOnce, false, "")));
+    assert!(!hub.must_store(&message("u", Qos::AtLeastOnce, false, "")));
+    let routed = publish(&hub, message("t", Qos::AtLeastOnce, false, "missed"));
+    assert_eq!(routed.queued.len(), 1);
+    publish(&hub, message("t", Qos::AtMostOnce, false, "of QoS 0"));
+    let again = stay(&hub, "c");
+    assert!(again.is_present);
+    assert_eq!(payloads(&again.member), ["missed"]);
+    drop(again);
+    let clean = arrive(&hub, &newcomer("c"));
+    assert!(!clean.is_present && matches!(clean.changes[..], [Change::End { .. }]));
+    assert!(!hub.has_subscribers());
+    assert_eq!(hub.stored_count(), 0);
+}
+
+#[test]
+fn a_session_is_its_users_own() {
+    let hub = hub();
+    drop(stay(&hub, "c"));
+    let other = Newcomer {
+        user: Some("eve".into()),
+        is_clean: false,
+        ..newcomer("c")
+    };
+    assert!(!arrive(&hub, &other).is_present);
+}
+
+#[test]
+fn what_was_stored_is_taken_up_after_a_restart() {
+    let hub = hub();
+    let delivery = |payload| Delivery {
+        message: Arc::new(message("t", Qos::ExactlyOnce, false, payload)),
+        qos: Qos::ExactlyOnce,
+        retain: false,
+        subscription_ids: vec![],
+        shared: None,
+    };
+    let options = entry("t", Qos::ExactlyOnce).options;
+    hub.restore(BrokerState {
+        sessions: vec![StoredSession {
+            session: 41,
+            client_id: "c".into(),
+            user: None,
+            expiry: 60,
+            left_at: Some(clock::now()),
+            sent_upto: 2,
+            will: None,
+            subscriptions: vec![(Interest::new("t").unwrap(), options)],
+            queued: vec![
+                (1, true, delivery("received")),
+                (2, false, delivery("sent")),
+                (3, false, delivery("waiting")),
+            ],
+            exchanges: vec![9],
+        }],
+        retained: vec![message("r", Qos::AtLeastOnce, true, "kept")],
+    });
+    assert_eq!((hub.retained_count(), hub.subscription_count()), (1, 1));
+    let Arrival {
+        member, is_present, ..
+    } = stay(&hub, "c");
+    assert!(is_present && member.session == 41);
+    let sent: Vec<_> = std::iter::from_fn(|| member.queue.next(10)).collect();
+    assert!(
+        matches!(
+            sent[..],
+            [
+                Outgoing::Pubrel(2),
+                Outgoing::Publish {
+                    packet_id: 3,
+                    is_again: true,
+                    ..
+                },
+                Outgoing::Publish {
+                    packet_id: 4,
+                    is_again: false,
+                    ..
+                },
+            ]
+        ),
+        "{sent:?}"
+    );
+    assert_eq!(join(&hub, "other").session, 42);
+}
+
+#[test]
+fn a_session_ends_when_its_time_is_over_and_its_will_with_it() {
+    let hub = hub();
+    let stored = |client_id: &str, waited: u64, will_delay| StoredSession {
+        session: 1,
+        client_id: client_id.into(),
+        user: None,
+        expiry: 60,
+        left_at: Some(crate::domain::timestamp::Timestamp::from_millis(
+            clock::now().millis() - waited as i64 * 1000,
+        )),
+        sent_upto: 0,
+        will: Some(Will {
+            message: message("w", Qos::AtLeastOnce, false, client_id),
+            delay: will_delay,
+        }),
+        subscriptions: vec![],
+        queued: vec![],
+        exchanges: vec![],
+    };
+    let mut state = BrokerState::default();
+    for (at, (client_id, waited, delay)) in
+        [("over", 61, 1000), ("waits", 10, 1000), ("due", 10, 5)]
+            .into_iter()
+            .enumerate()
+    {
+        state.sessions.push(StoredSession {
+            session: at as i64,
+            ..stored(client_id, waited, delay)
+        });
+    }
+    hub.restore(state);
+    let (changes, wills) = hub.expire();
+    let mut wills: Vec<_> = wills
+        .iter()
+        .map(|will| String::from_utf8_lossy(will.payload.as_slice()).into_owned())
+        .collect();
+    wills.sort_unstable();
+    assert_eq!(wills, ["due", "over"]);
+    assert_eq!(changes.len(), 3, "{changes:?}");
+    assert!(!stay(&hub, "over").is_present);
+    assert!(stay(&hub, "waits").is_present);
+    assert!(stay(&hub, "due").is_present);
+}
+
+#[test]
+fn a_group_gets_each_message_once_whether_its_members_are_stored_or_not() {
+    let hub = hub();
+    let mut plain = join(&hub, "plain");
+    let mut stored = stay(&hub, "stored").member;
+    let shared = entry("$share/g/t", Qos::AtLeastOnce);
+    hub.subscribe(&mut plain, &shared);
+    hub.subscribe(&mut stored, &shared);
+    let mut rows = 0;
+    for number in 0..10 {
+        let sent = message("t", Qos::AtLeastOnce, false, &number.to_string());
+        rows += publish(&hub, sent).queued.len();
+    }
+    let (of_plain, of_stored) = (payloads(&plain), payloads(&stored));
+    assert_eq!((of_plain.len(), of_stored.len(), rows), (5, 5, 5));
+    drop(plain);
+    drop(stored);
+    publish(&hub, message("t", Qos::AtLeastOnce, false, "late"));
+    assert_eq!(payloads(&stay(&hub, "stored").member), ["late"]);
+}
+
+#[test]
+fn what_a_member_of_a_group_left_behind_goes_to_another() {
+    let hub = hub();
+    let shared = entry("$share/g/t", Qos::AtLeastOnce);
+    let mut first = join(&hub, "first");
+    hub.subscribe(&mut first, &shared);
+    for payload in ["a", "b"] {
+        publish(&hub, message("t", Qos::AtLeastOnce, false, payload));
+    }
+    assert!(first.queue.next(1).is_some());
+    let mut second = join(&hub, "second");
+    hub.subscribe(&mut second, &shared);
+    drop(first);
+    assert_eq!(payloads(&second), ["a", "b"]);
+}
+
+#[test]
+fn sessions_that_outlive_their_connections_are_bounded() {
+    let limits = Limits {
+        sessions: 1,
+        ..Limits::default()
+    };
+    let hub = Arc::new(Hub::new(&limits, Arc::default()));
+    drop(stay(&hub, "c"));
+    let another = Newcomer {
+        expiry: 60,
+        ..newcomer("another")
+    };
+    assert!(matches!(hub.join(&another, false), Joined::TooMany));
+    assert!(stay(&hub, "c").is_present);
+    join(&hub, "plain");
 }
