@@ -11,6 +11,7 @@ mod mqtt;
 mod ordering;
 mod overload;
 mod rules;
+mod sessions;
 mod shutdown;
 mod support;
 mod tidy;

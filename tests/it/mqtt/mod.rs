@@ -9,6 +9,7 @@ mod publish_rate;
 mod quality;
 mod readings;
 mod retained;
+mod shared;
 mod subscriptions;
 mod sys;
 mod wills;

@@ -170,18 +170,6 @@ fn a_message_names_the_subscriptions_it_comes_for() {
 }
 
 #[test]
-fn shared_subscriptions_are_refused() {
-    serve(|gateway| {
-        for version in BOTH {
-            let refused = if version == V5 { 0x9E } else { 0x80 };
-            let mut client = Raw::connect(gateway, version, "client");
-            assert_eq!(client.subscribe("$share/group/a", 1), refused);
-            client.publish(Publish::new("a", "1").qos(1, 0));
-            assert_eq!(client.messages(), []);
-        }
-    });
-}
-#[test]
 fn a_filter_with_a_null_character_closes_the_connection() {
     serve(|gateway| {
         for version in BOTH {

@@ -248,15 +248,14 @@ pub(crate) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The properties of a CONNACK of MQTT 5, and before them its reason.
-pub(crate) fn read_connack(version: u8, frame: &Frame) -> (u8, Vec<Property>) {
+/// A CONNACK: whether the session is present, the reason, and the properties of MQTT 5.
+pub(crate) fn read_connack(version: u8, frame: &Frame) -> (bool, u8, Vec<Property>) {
     assert_eq!(frame.kind(), CONNACK, "{frame:?}");
-    assert_eq!(frame.body[0], 0, "session present: {frame:?}");
     let mut reader = Reader(&frame.body[2..]);
     let properties = if version == V5 {
         reader.properties()
     } else {
         Vec::new()
     };
-    (frame.body[1], properties)
+    (frame.body[0] == 1, frame.body[1], properties)
 }

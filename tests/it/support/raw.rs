@@ -71,15 +71,33 @@ impl Raw {
     #[track_caller]
     pub(crate) fn let_in(mut self, connect: &Connect<'_>) -> Self {
         self.send(&connect.bytes());
-        let (reason, granted) = self.connack();
-        assert_eq!(reason, 0, "{connect:?}");
+        let (is_present, reason, granted) = self.connack_with_session();
+        assert_eq!((is_present, reason), (false, 0), "{connect:?}");
         self.granted = granted;
         self
     }
 
-    /// Waits for the CONNACK: its reason and properties. Session present is always 0.
+    /// A client that is let in and finds its session.
+    #[track_caller]
+    pub(crate) fn resume(gateway: &Gateway<'_>, connect: &Connect<'_>) -> Self {
+        let mut client = Self::open(gateway, connect.version);
+        client.send(&connect.bytes());
+        let (is_present, reason, granted) = client.connack_with_session();
+        assert_eq!((is_present, reason), (true, 0), "{connect:?}");
+        client.granted = granted;
+        client
+    }
+
+    /// Waits for the CONNACK: its reason and properties.
     #[track_caller]
     pub(crate) fn connack(&mut self) -> (u8, Vec<Property>) {
+        let (is_present, reason, granted) = self.connack_with_session();
+        assert!(!is_present);
+        (reason, granted)
+    }
+
+    #[track_caller]
+    fn connack_with_session(&mut self) -> (bool, u8, Vec<Property>) {
         let frame = self.receive().expect("closed without a CONNACK");
         frames::read_connack(self.version, &frame)
     }

@@ -1,0 +1,142 @@
+//! When a session ends, who may take it up, and how many there may be.
+
+use super::{expiry, keeper, leave, serve, wait_until};
+use crate::support::Site;
+use crate::support::call::metric;
+use crate::support::frames::{Connect, Publish, V5, V311, packet};
+use crate::support::properties::SESSION_EXPIRY;
+use crate::support::raw::{Raw, refusal};
+
+#[test]
+fn a_session_ends_when_its_time_is_over() {
+    let site = Site::new();
+    let gateway = site.start();
+    let brief = Connect {
+        is_clean: false,
+        ..Connect::new(V5, "brief").with(expiry(1))
+    };
+    let mut client = Raw::connect_with(&gateway, &brief);
+    client.subscribe("a", 1);
+    leave(client);
+    wait_until("the session is gone", || {
+        site.sql::<i64>("SELECT count(*) FROM session") == 0
+    });
+    assert_eq!(site.sql::<i64>("SELECT count(*) FROM subscription"), 0);
+    leave(Raw::connect_with(&gateway, &brief));
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn goodbye_may_change_how_long_a_session_is_kept() {
+    serve(|gateway| {
+        let goodbye = |seconds: u32| {
+            let mut body = vec![0, 5, SESSION_EXPIRY];
+            body.extend(seconds.to_be_bytes());
+            packet(0xE0, &body)
+        };
+        let connect = keeper(V5, "keeper");
+        let mut client = Raw::connect_with(gateway, &connect);
+        client.send(&goodbye(60));
+        assert_eq!(client.rest(), []);
+        let mut client = Raw::resume(gateway, &connect);
+        client.send(&goodbye(0));
+        assert_eq!(client.rest(), []);
+        leave(Raw::connect_with(gateway, &connect));
+        let mut client = Raw::connect(gateway, V5, "plain");
+        client.send(&goodbye(60));
+        client.is_dismissed(0x82);
+    });
+}
+
+#[test]
+fn a_client_is_told_how_long_its_session_is_kept() {
+    let site = Site::new().environment("EDGE_GATEWAY_MQTT__LIMITS__SESSION_EXPIRY", "1h");
+    let gateway = site.start();
+    for asked in [3601, u32::MAX] {
+        let connect = Connect::new(V5, "c").with(expiry(asked));
+        let client = Raw::connect_with(&gateway, &connect);
+        assert!(
+            client.granted.contains(&expiry(3600)),
+            "{:?}",
+            client.granted
+        );
+    }
+    let client = Raw::connect_with(&gateway, &Connect::new(V5, "c").with(expiry(3600)));
+    let is_told = client.granted.iter().any(|p| p.id() == SESSION_EXPIRY);
+    assert!(!is_told, "it is as it asked: {:?}", client.granted);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn nobody_takes_up_another_users_session() {
+    let site = Site::new();
+    let gateway = site.start();
+    let mut client = Raw::connect_with(&gateway, &keeper(V5, "keeper"));
+    client.subscribe("a", 1);
+    leave(client);
+    assert_eq!(gateway.stop().code(), Some(0));
+    site.change("UPDATE session SET user = 'ann'");
+    let gateway = site.start();
+    let mut client = Raw::connect_with(&gateway, &keeper(V5, "keeper"));
+    client.publish(Publish::new("a", "1").qos(1, 0));
+    assert_eq!(client.messages(), []);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn sessions_that_are_kept_are_so_many_and_no_more() {
+    let site = Site::new().environment("EDGE_GATEWAY_MQTT__LIMITS__SESSIONS", "2");
+    let gateway = site.start();
+    for name in ["one", "two"] {
+        leave(Raw::connect_with(&gateway, &keeper(V5, name)));
+    }
+    for (version, reason) in [(V311, 3), (V5, 0x97)] {
+        let mut client = Raw::open(&gateway, version);
+        client.send(&keeper(version, "three").bytes());
+        assert_eq!(client.rest(), [refusal(version, reason)]);
+        leave(Raw::connect(&gateway, version, "three"));
+    }
+    let limited = metric(&gateway, "gateway_mqtt_limited_total{limit=\"sessions\"}");
+    assert_eq!(limited, 2.0);
+    leave(Raw::resume(&gateway, &keeper(V5, "one")));
+    leave(Raw::connect(&gateway, V5, "two"));
+    leave(Raw::connect_with(&gateway, &keeper(V311, "three")));
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn what_waits_for_sessions_is_bounded_for_each_and_for_all() {
+    let site = Site::new()
+        .environment("EDGE_GATEWAY_MQTT__LIMITS__QUEUE_MESSAGES", "3")
+        .environment("EDGE_GATEWAY_MQTT__LIMITS__SESSIONS_BYTES", "20KiB")
+        .allow(&["subscriber is too slow"]);
+    let gateway = site.start();
+    for name in ["one", "two"] {
+        let mut client = Raw::connect_with(&gateway, &keeper(V5, name));
+        client.subscribe(name, 1);
+        leave(client);
+    }
+    let mut publisher = Raw::connect(&gateway, V5, "publisher");
+    for number in 0..5 {
+        publisher.publish(Publish::new("one", number.to_string()).qos(1, 0));
+    }
+    for _ in 0..3 {
+        publisher.publish(Publish::new("two", vec![b'x'; 9000]).qos(1, 0));
+    }
+    let limited = |key: &str| {
+        let name = format!("gateway_mqtt_limited_total{{limit=\"{key}\"}}");
+        metric(&gateway, &name)
+    };
+    assert_eq!(
+        (limited("queue_messages"), limited("sessions_bytes")),
+        (2.0, 1.0)
+    );
+    let mut one = Raw::resume(&gateway, &keeper(V5, "one"));
+    let texts: Vec<String> = one.messages().iter().map(|m| m.text().to_owned()).collect();
+    assert_eq!(texts, ["0", "1", "2"]);
+    assert_eq!(
+        Raw::resume(&gateway, &keeper(V5, "two")).messages().len(),
+        2
+    );
+    assert_eq!(gateway.stop().code(), Some(0));
+}
