@@ -58,14 +58,18 @@ readings = ["sensors/#", "étage/+"]
 [store]
 path = "$work/gateway.db"
 TOML
-env -u RUST_LOG "$binary" --config "$work/gateway.toml" --log-format json 2>"$work/log" &
-gateway=$!
 # address TRANSPORT
 address() { sed -n "s/.*\"transport\":\"$1\",\"address\":\"\([^\"]*\)\".*/\1/p" "$work/log"; }
 is_listening() { [ -n "$(address mqtt)" ] && [ -n "$(address http)" ]; }
-eventually is_listening || { cat "$work/log"; exit 1; }
-mqtt_port="$(address mqtt)" && mqtt_port="${mqtt_port##*:}"
-url="http://$(address http)"
+# Also again, after the gateway was killed.
+start() {
+    env -u RUST_LOG "$binary" --config "$work/gateway.toml" --log-format json 2>"$work/log" &
+    gateway=$!
+    eventually is_listening || { cat "$work/log"; exit 1; }
+    mqtt_port="$(address mqtt)" && mqtt_port="${mqtt_port##*:}"
+    url="http://$(address http)"
+}
+start
 
 pub() { mosquitto_pub -h 127.0.0.1 -p "$mqtt_port" "$@"; }
 # Line by line, so that it can be seen when the subscription stands.
@@ -162,6 +166,29 @@ check_contains "mosquitto -V 5: alerts/ is not for clients" "Not authorized" \
 
 check_contains "mosquitto -V 31: too old, and told so" "unacceptable protocol version" \
     "$(pub -V 31 -t plain/a -m x 2>&1 || true)"
+
+# Sessions outlive the connection and the gateway.
+keep=([311]='-c' [5]='-c -x 3600')
+for version in 311 5; do
+    # shellcheck disable=SC2086
+    mosquitto_sub -h 127.0.0.1 -p "$mqtt_port" -V "$version" ${keep[$version]} -i "keeper-$version" -q 2 \
+        -t "missed/$version" -E
+    for qos in 0 1 2; do pub -V "$version" -q "$qos" -t "missed/$version" -m "m$qos"; done
+    pub -V "$version" -q 1 -r -t "retained/$version" -m "still here"
+done
+cp "$work/log" "$work/log.killed"
+kill -9 "$gateway" && wait "$gateway" 2>/dev/null || true
+start
+for version in 311 5; do
+    # shellcheck disable=SC2086
+    listen 2 -V "$version" ${keep[$version]} -i "keeper-$version" -q 2 -t "missed/$version"
+    heard
+    check "mosquitto -V $version: what came while it was away, over a SIGKILL" \
+        "missed/$version m1 q1 r0 missed/$version m2 q2 r0" "$(echo $found)"
+    listen 1 -V "$version" -t "retained/$version"
+    heard
+    check "mosquitto -V $version: a retained message, over a SIGKILL" "retained/$version still here q0 r1" "$found"
+done
 
 # paho VERSION: prints a line for each thing that worked.
 paho() {
@@ -261,7 +288,7 @@ gateway=
 check "the gateway stops with 0" 0 "$code"
 # One publish to alerts/ was refused on purpose.
 check "nothing unexpected in its log" '' \
-    "$(grep -E '"level":"(WARN|ERROR)"' "$work/log" | grep -v 'publish refused' || true)"
+    "$(grep -hE '"level":"(WARN|ERROR)"' "$work/log" "$work/log.killed" | grep -v 'publish refused' || true)"
 
 printf '%s passed, %s failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]
