@@ -1,6 +1,6 @@
-//! The MQTT broker: versions 3.1.1 and 5 on one port, and on another over TLS.
+//! The MQTT broker: versions 3.1.1 and 5 on one port, and on others over TLS, over WebSocket, and over both.
 //!
-//! `listener` accepts, `connection` moves bytes, `protocol` (with `connect`, `subscribe`, `acknowledge` and
+//! `listener` accepts, `websocket` takes the packets out of its frames, `connection` moves bytes, `protocol` (with `connect`, `subscribe`, `acknowledge` and
 //! `properties`) reads and writes packets, `session` keeps what is owed, `intake` tells readings from other messages,
 //! `hub` (with `subscriptions`, `retained` and `queue`) brings messages to their subscribers, `sys` says how it goes.
 //!
@@ -23,6 +23,7 @@ mod subscribe;
 mod subscriptions;
 mod sys;
 mod turn;
+mod websocket;
 mod wire;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use crate::tls::Server;
 pub use hub::Hub;
 use intake::Intake;
 use listener::Door;
+use websocket::Pages;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -66,10 +68,18 @@ impl Shared {
     }
 }
 
+/// The sockets on which clients come, either with TLS or without.
+#[derive(Debug)]
+pub struct Sockets {
+    pub mqtt: TcpListener,
+    pub websocket: Option<TcpListener>,
+}
+
 /// The broker, ready to run.
 #[derive(Debug)]
 pub struct Broker {
     shared: Arc<Shared>,
+    pages: Arc<Pages>,
     max_connections: usize,
 }
 
@@ -98,6 +108,7 @@ impl Broker {
         };
         Self {
             shared: Arc::new(shared),
+            pages: Arc::new(Pages::new(config)),
             max_connections: config.max_connections,
         }
     }
@@ -105,8 +116,8 @@ impl Broker {
     /// Serves clients until `stop`; returns when all of them are gone.
     pub async fn run(
         self,
-        plain: TcpListener,
-        tls: Option<(TcpListener, Arc<Server>)>,
+        plain: Sockets,
+        tls: Option<(Sockets, Arc<Server>)>,
         stop: CancellationToken,
     ) {
         let permits = Arc::new(Semaphore::new(self.max_connections));
@@ -114,15 +125,26 @@ impl Broker {
             let (shared, permits) = (Arc::clone(&self.shared), Arc::clone(&permits));
             listener::run(listener, door, shared, permits, stop.clone())
         };
+        let serve = async |sockets: Sockets, tls: Option<Arc<Server>>| {
+            let door = Door { tls, pages: None };
+            let pages = Some(Arc::clone(&self.pages));
+            let mqtt = run(sockets.mqtt, door.clone());
+            match sockets.websocket {
+                None => mqtt.await,
+                Some(websocket) => {
+                    tokio::join!(mqtt, run(websocket, Door { pages, ..door }));
+                }
+            }
+        };
         let sys = sys::run(Arc::clone(&self.shared), stop.clone());
-        let plain = run(plain, Door::Plain);
+        let plain = serve(plain, None);
         match tls {
             None => {
                 tokio::join!(sys, plain);
             }
-            Some((listener, server)) => {
+            Some((sockets, server)) => {
                 let renewed = listener::renew(&server, &stop);
-                let tls = run(listener, Door::Tls(Arc::clone(&server)));
+                let tls = serve(sockets, Some(Arc::clone(&server)));
                 tokio::join!(sys, plain, tls, renewed);
             }
         }
