@@ -95,11 +95,12 @@ where
     };
     // An error says that the client closed first: the answer to that goes out with the next read.
     socket.close(Some(frame)).await.ok();
-    if fault.is_some() {
-        // What comes now can be anything.
-        upgrade::discard(socket.get_mut()).await.ok();
-    } else {
+    if fault.is_none() {
         while let Some(Ok(_)) = socket.next().await {}
     }
-    socket.get_mut().shutdown().await.ok();
+    let stream = socket.get_mut();
+    if stream.shutdown().await.is_ok() && fault.is_some() {
+        // What comes now can be anything.
+        upgrade::discard(stream).await.ok();
+    }
 }
