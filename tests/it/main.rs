@@ -16,3 +16,4 @@ mod support;
 mod tidy;
 mod tls;
 mod users;
+mod websocket;
