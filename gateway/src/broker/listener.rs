@@ -20,8 +20,8 @@ use crate::tls::Server;
 
 /// After a failed accept (no file handles left, say) nobody is accepted for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// A client has so long to shake hands.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client has so long to shake hands, with TLS and again for its WebSocket.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often is looked whether a certificate was replaced.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(30);
 

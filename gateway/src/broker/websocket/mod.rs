@@ -21,12 +21,11 @@ use self::stream::{Binary, Half};
 use self::upgrade::Failure;
 use super::Shared;
 use super::connection::{self, Caller};
+use super::listener::HANDSHAKE_TIMEOUT;
 use crate::access::OwnNames;
 use crate::config::Mqtt;
 use crate::domain::origin::Origin;
 
-/// A client has so long to ask for its WebSocket.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that is told goodbye has so long to take and to answer it.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
