@@ -185,11 +185,11 @@ fn a_client_that_reads_late_gets_everything_and_asking_meanwhile_costs_nothing()
     let payload = |number: u8| vec![b'a' + number; 100_000];
     let mut reader = open_plain(&gateway);
     send(&mut reader, &Connect::new(V311, "reader").bytes());
+    receive(&mut reader);
     send(
         &mut reader,
         &frames::subscribe(V311, 1, &[("pictures/#", 0)], &[]),
     );
-    receive(&mut reader);
     receive(&mut reader);
     let mut writer = Raw::connect(&gateway, V5, "writer");
     for number in 0..20 {
