@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The gateway and real clients: mosquitto_pub and mosquitto_sub, paho-mqtt, curl, sqlite3. `.ci/install` gets them.
+# The gateway and real clients: mosquitto_pub and mosquitto_sub, paho-mqtt, MQTT.js, curl, sqlite3. `.ci/install` gets them.
 # Prints a line for each check and exits with 1 if any failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --quiet --locked -p edge-gateway
 binary="${CARGO_TARGET_DIR:-target}/debug/edge-gateway"
 python="${XDG_CACHE_HOME:-$HOME/.cache}/edge-gateway-clients/bin/python"
+mqtt_module="${XDG_CACHE_HOME:-$HOME/.cache}/edge-gateway-clients-node/node_modules/mqtt"
 
 work="$(mktemp -d)"
 gateway=
@@ -47,10 +48,17 @@ eventually() {
     return 1
 }
 
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=clients \
+    -addext subjectAltName=IP:127.0.0.1 -keyout "$work/server.key" -out "$work/server.crt" 2>"$work/openssl" ||
+    { cat "$work/openssl"; exit 1; }
 cat >"$work/gateway.toml" <<TOML
 gateway_id = "clients"
 [mqtt]
 listen = "127.0.0.1:0"
+websocket_listen = "127.0.0.1:0"
+[mqtt.tls]
+listen = "127.0.0.1:0"
+websocket_listen = "127.0.0.1:0"
 [http]
 listen = "127.0.0.1:0"
 [ingest]
@@ -259,6 +267,77 @@ for version in 311 5; do
     check "paho $version" "subscribe,QoS 0,QoS 1,QoS 2,300 in flight,will,goodbye" "$found$(cat "$work/paho")"
 done
 check "paho: all readings are stored" 600 "$(sql "SELECT count(*) FROM readings WHERE sensor_id = 'bulk'")"
+
+# mqtt_js URL VERSION: prints a line for each thing that worked.
+mqtt_js() {
+    timeout 60 node - "$mqtt_module" "$1" "$2" "$work/server.crt" <<'NODE'
+const [module, url, version, ca] = process.argv.slice(2);
+const mqtt = require(module);
+const assert = require("node:assert");
+const protocolVersion = version === "5" ? 5 : 4;
+const open = (name) =>
+    mqtt.connectAsync(url, {
+        clientId: `${name}-${version}`,
+        protocolVersion,
+        ca: require("node:fs").readFileSync(ca),
+        reconnectPeriod: 0,
+        connectTimeout: 20000,
+    });
+
+async function main() {
+    const subscriber = await open("js-subscriber");
+    const messages = [];
+    let heard = () => {};
+    subscriber.on("message", (topic, payload, packet) => heard(messages.push({ topic, payload, packet })));
+    const next = async () => {
+        while (!messages.length) await new Promise((resolve) => (heard = resolve));
+        return messages.shift();
+    };
+    const granted = await subscriber.subscribeAsync(["js/#", "sensors/js"], { qos: 2 });
+    assert.deepStrictEqual(granted.map((one) => one.qos), [2, 2]);
+    console.log("subscribe");
+    const publisher = await open("js-publisher");
+    for (const qos of [0, 1, 2]) {
+        for (const topic of ["js/a", "sensors/js"]) {
+            const properties = protocolVersion === 5 ? { userProperties: { unit: "°C" } } : undefined;
+            await publisher.publishAsync(topic, `${20 + qos}`, { qos, properties });
+            const got = await next();
+            assert.deepStrictEqual([got.topic, `${got.payload}`, got.packet.qos], [topic, `${20 + qos}`, qos]);
+            if (properties) assert.strictEqual(got.packet.properties.userProperties.unit, "°C");
+        }
+        console.log(`QoS ${qos}`);
+    }
+    const picture = Buffer.alloc(200000, "x");
+    await publisher.publishAsync("js/picture", picture, { qos: 1 });
+    assert.ok(picture.equals((await next()).payload));
+    console.log("200 kB");
+    const many = [];
+    for (let n = 0; n < 300; n++) many.push(publisher.publishAsync("sensors/js-bulk", `${n}`, { qos: 2 }));
+    await Promise.all(many);
+    console.log("300 in flight");
+    await publisher.endAsync();
+    await subscriber.endAsync();
+    console.log("goodbye");
+}
+main().catch((error) => {
+    console.log(error);
+    process.exit(1);
+});
+NODE
+}
+for transport in ws wss; do
+    for version in 311 5; do
+        found="$(mqtt_js "$transport://$(address "$transport")/mqtt" "$version" 2>"$work/js" | paste -sd, || true)"
+        check "MQTT.js $version over $transport" \
+            "subscribe,QoS 0,QoS 1,QoS 2,200 kB,300 in flight,goodbye" "$found$(cat "$work/js")"
+    done
+done
+check "MQTT.js: all readings are stored" 1200 \
+    "$(sql "SELECT count(*) FROM readings WHERE sensor_id = 'js-bulk'")"
+check "curl: a page from elsewhere may not open a WebSocket" 403 \
+    "$(curl -sS -o /dev/null -w '%{http_code}' -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+        -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' \
+        -H 'Sec-WebSocket-Protocol: mqtt' -H 'Origin: https://elsewhere.example' "http://$(address ws)/mqtt")"
 
 json=(-H 'content-type: application/json')
 check "curl: POST /data" '{"status":"success","message":"Data received!"} 201' \

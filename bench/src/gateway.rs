@@ -59,7 +59,8 @@ fn configuration(folder: &Path, cloud_url: &str) -> String {
     let store = Value::from(folder.join(STORE).to_string_lossy());
     let url = Value::from(cloud_url);
     format!(
-        "gateway_id = \"bench\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
+        "gateway_id = \"bench\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\nwebsocket_listen = \"\"\n\
+         [http]\nlisten = \"127.0.0.1:0\"\n\
          [store]\npath = {store}\n[cloud]\nurl = {url}\n"
     )
 }

@@ -78,7 +78,7 @@ mod tests {
             Some((Transport::Http, "[::1]:80")),
         );
         check(
-            r#"{"message":"listening","transport":"websocket","address":"127.0.0.1:8083"}"#,
+            r#"{"message":"listening","transport":"ws","address":"127.0.0.1:8083"}"#,
             None,
         );
         check(

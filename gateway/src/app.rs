@@ -133,11 +133,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tasks: JoinSet::new(),
     };
     running.spawn(config, checked, writer, state, listeners)?;
-    tracing::info!(transport = "mqtt", address = %addresses.mqtt, "listening");
-    if let Some(address) = addresses.mqtts {
-        tracing::info!(transport = "mqtts", %address, "listening");
-    }
-    tracing::info!(transport = "http", address = %addresses.http, "listening");
+    addresses.log();
     Ok(running)
 }
 

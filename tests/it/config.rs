@@ -87,7 +87,6 @@ fn a_file_that_is_no_toml_or_is_not_there_is_refused() {
 fn keys_of_later_versions_are_refused_as_not_yet() {
     for (section, line) in [
         ("", "rules_file = \"data/rules.toml\""),
-        ("[mqtt]", "websocket_listen = \"127.0.0.1:8083\""),
         ("[http.tls]", "listen = \"0.0.0.0:8443\""),
         ("[http]", "token_file = \"tokens\""),
         ("[store]", "keep = \"30d\""),
@@ -117,6 +116,8 @@ fn a_door_open_to_the_network_needs_the_operators_word() {
             }
             let allowed = check(&format!("{open}anonymous = \"always\"\n"));
             assert_eq!(allowed.code, Some(0), "{allowed:?}");
+            let websocket = check(&format!("[mqtt]\nwebsocket_listen = {address:?}\n"));
+            websocket.is_refused(64, &["mqtt.websocket_listen", address, "mqtt.users_file"]);
         }
     }
 }
@@ -266,6 +267,10 @@ fn a_port_in_use_ends_with_70_and_names_the_address() {
     let address = taken.local_addr().unwrap().to_string();
     for (variable, key) in [
         ("EDGE_GATEWAY_MQTT__LISTEN", "mqtt.listen"),
+        (
+            "EDGE_GATEWAY_MQTT__WEBSOCKET_LISTEN",
+            "mqtt.websocket_listen",
+        ),
         ("EDGE_GATEWAY_HTTP__LISTEN", "http.listen"),
     ] {
         let site = Site::new();

@@ -17,3 +17,4 @@ mod support;
 mod tidy;
 mod tls;
 mod users;
+mod websocket;

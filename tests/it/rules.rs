@@ -278,7 +278,7 @@ fn a_rule_that_cannot_work_is_refused_with_its_name_and_place() {
     ] {
         let site = with_condition(when);
         let config = site.config();
-        let place = format!("{}:15: ", config.display());
+        let place = format!("{}:16: ", config.display());
         for command in [&["check"][..], &["run"], &[]] {
             let ended = run_with(&config, command);
             ended.is_refused(64, &[&place, reason]);
@@ -302,7 +302,7 @@ fn a_huge_condition_is_refused_and_a_deep_one_crashes_nothing() {
     let huge = vec!["value > 1"; 1600].join(" || ");
     let site = with_condition(&huge);
     for command in [&["check"][..], &["run"]] {
-        run_with(&site.config(), command).is_refused(64, &["gateway.toml:15: ", "1024"]);
+        run_with(&site.config(), command).is_refused(64, &["gateway.toml:16: ", "1024"]);
     }
     let deep = [
         format!("{}value > 1{}", "(".repeat(500), ")".repeat(500)),

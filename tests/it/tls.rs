@@ -2,96 +2,22 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
-};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use rustls::version::{TLS12, TLS13};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
-};
-use serde_json::Value;
+use rcgen::{ExtendedKeyUsagePurpose, KeyPair};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
+use crate::support::authority::{Authority, TLS13, VERSIONS};
 use crate::support::frames::{Connect, Publish, V5, V311};
 use crate::support::program::run_with;
 use crate::support::raw::Raw;
 use crate::support::{Gateway, LIMIT, Site, signal};
 
 const SECTION: &str = "[mqtt.tls]\nlisten = \"127.0.0.1:0\"\n";
-const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
-
-/// Somebody whose signature is trusted.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-/// A certificate and its key.
-type Signed = (CertificateDer<'static>, KeyPair);
-
-impl Authority {
-    fn new() -> Self {
-        let mut parameters = CertificateParams::default();
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        let key = KeyPair::generate().unwrap();
-        Self(CertifiedIssuer::self_signed(parameters, key).unwrap())
-    }
-
-    fn sign(&self, common_name: Option<&str>, purpose: ExtendedKeyUsagePurpose) -> Signed {
-        let mut parameters = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        let subject = &mut parameters.distinguished_name;
-        subject.remove(DnType::CommonName);
-        if let Some(name) = common_name {
-            subject.push(DnType::CommonName, name);
-        }
-        parameters.extended_key_usages = vec![purpose];
-        let key = KeyPair::generate().unwrap();
-        let certificate = parameters.signed_by(&key, &self.0).unwrap();
-        (certificate.der().clone(), key)
-    }
-
-    fn sign_client(&self, common_name: Option<&str>) -> Signed {
-        self.sign(common_name, ExtendedKeyUsagePurpose::ClientAuth)
-    }
-
-    /// Gives the gateway of `site` a new certificate, and its clients' authority.
-    fn equip(&self, site: &Site) -> CertificateDer<'static> {
-        let mut parameters = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let key = KeyPair::generate().unwrap();
-        let certificate = parameters.signed_by(&key, &self.0).unwrap();
-        fs::write(site.path("server.crt"), certificate.pem()).unwrap();
-        fs::write(site.path("server.key"), key.serialize_pem()).unwrap();
-        fs::write(site.path("ca.pem"), self.0.pem()).unwrap();
-        certificate.der().clone()
-    }
-
-    /// A client that trusts this authority and speaks only `version`.
-    fn client(
-        &self,
-        version: &'static SupportedProtocolVersion,
-        own: Option<&Signed>,
-    ) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .with_root_certificates(roots);
-        Arc::new(match own {
-            None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-                let chain = vec![certificate.clone()];
-                builder.with_client_auth_cert(chain, key.into()).unwrap()
-            }
-        })
-    }
-}
 
 fn site(authority: &Authority, keys: &str) -> Site {
     let site = Site::with(&format!("{SECTION}{keys}"));
@@ -99,18 +25,8 @@ fn site(authority: &Authority, keys: &str) -> Site {
     site
 }
 
-/// Where the gateway listens for TLS.
-fn mqtts(gateway: &Gateway<'_>) -> SocketAddr {
-    let log = gateway.log();
-    let mut events = log
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let listening = events.find(|event| event["transport"] == "mqtts").unwrap();
-    listening["address"].as_str().unwrap().parse().unwrap()
-}
-
 fn open(gateway: &Gateway<'_>, config: &Arc<ClientConfig>, version: u8) -> Raw {
-    let address = mqtts(gateway);
+    let address = gateway.address("mqtts");
     let socket = TcpStream::connect(address).unwrap();
     let client = ClientConnection::new(Arc::clone(config), address.ip().into()).unwrap();
     Raw::over(socket, version, |socket| {
@@ -124,7 +40,7 @@ fn connect(gateway: &Gateway<'_>, config: &Arc<ClientConfig>, client_id: &str) -
 
 /// The certificate that the gateway shows now.
 fn shown(gateway: &Gateway<'_>, config: &Arc<ClientConfig>) -> io::Result<CertificateDer<'static>> {
-    let address = mqtts(gateway);
+    let address = gateway.address("mqtts");
     let mut socket = TcpStream::connect(address)?;
     let mut client = ClientConnection::new(Arc::clone(config), address.ip().into()).unwrap();
     while client.is_handshaking() {
@@ -218,11 +134,11 @@ fn silent_connections_delay_nobody_and_are_closed() {
     let authority = Authority::new();
     let site = site(&authority, "");
     let gateway = site.start();
-    let address = mqtts(&gateway);
+    let address = gateway.address("mqtts");
     let open_silent = || TcpStream::connect(address).unwrap();
     let silent: Vec<TcpStream> = (0..200).map(|_| open_silent()).collect();
     let started = Instant::now();
-    connect(&gateway, &authority.client(&TLS13, None), "201st").ping();
+    connect(&gateway, &authority.client(TLS13, None), "201st").ping();
     assert!(started.elapsed() < Duration::from_secs(5));
     let mut closed = Raw::over(silent.into_iter().next().unwrap(), V5, |socket| {
         Box::new(socket)
@@ -236,7 +152,7 @@ fn both_listeners_share_the_limit_of_connections() {
     let authority = Authority::new();
     let site = site(&authority, "").environment("EDGE_GATEWAY_MQTT__MAX_CONNECTIONS", "1");
     let gateway = site.start();
-    let config = authority.client(&TLS13, None);
+    let config = authority.client(TLS13, None);
     let plain = Raw::connect(&gateway, V5, "plain");
     let mut late = thread::scope(|scope| {
         let late = scope.spawn(|| {
@@ -280,7 +196,7 @@ fn a_reload_shows_the_new_certificate_and_drops_nobody() {
     let site = Site::with(SECTION).allow(&["certificates stay as they were"]);
     let first = authority.equip(&site);
     let gateway = site.start();
-    let config = authority.client(&TLS13, None);
+    let config = authority.client(TLS13, None);
     let mut old = connect(&gateway, &config, "old");
     assert_eq!(shown(&gateway, &config).unwrap(), first);
 

@@ -8,6 +8,7 @@ mod acl;
 mod gate;
 mod grants;
 mod memory;
+mod names;
 mod password;
 mod users;
 mod users_file;
@@ -26,6 +27,7 @@ use crate::access::users::Users;
 use crate::config::{AccessFiles, Anonymous, Fault};
 
 pub use crate::access::grants::Grants;
+pub use crate::access::names::OwnNames;
 pub use crate::access::password::{PasswordError, hash};
 pub use crate::access::users::{NameError, check_name};
 pub use crate::access::users_file::UsersFile;

@@ -5,42 +5,85 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
 use super::StartError;
+use crate::broker::Sockets;
 use crate::config::Config;
 
 /// Where the gateway listens.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
     pub mqtt: SocketAddr,
+    /// MQTT over WebSocket.
+    pub ws: Option<SocketAddr>,
     /// MQTT over TLS.
     pub mqtts: Option<SocketAddr>,
+    /// MQTT over WebSocket and TLS.
+    pub wss: Option<SocketAddr>,
     pub http: SocketAddr,
+}
+
+impl Addresses {
+    /// A line for each.
+    pub(super) fn log(&self) {
+        let all = [
+            ("mqtt", Some(self.mqtt)),
+            ("ws", self.ws),
+            ("mqtts", self.mqtts),
+            ("wss", self.wss),
+            ("http", Some(self.http)),
+        ];
+        for (transport, address) in all {
+            if let Some(address) = address {
+                tracing::info!(transport, %address, "listening");
+            }
+        }
+    }
 }
 
 /// The sockets that listen.
 pub(super) struct Listeners {
-    pub(super) mqtt: TcpListener,
-    pub(super) mqtts: Option<TcpListener>,
+    pub(super) mqtt: Sockets,
+    pub(super) mqtts: Option<Sockets>,
     pub(super) http: TcpListener,
 }
 
 impl Listeners {
     /// Binds all of them, or none.
     pub(super) async fn open(config: &Config) -> Result<(Self, Addresses), StartError> {
-        let (mqtt, mqtt_address) = listen("mqtt.listen", config.mqtt.listen).await?;
-        let (mqtts, mqtts_address) = match &config.mqtt.tls {
-            Some(tls) => {
-                let (listener, address) = listen("mqtt.tls.listen", tls.listen).await?;
-                (Some(listener), Some(address))
-            }
-            None => (None, None),
-        };
+        let (plain, tls) = (&config.mqtt, config.mqtt.tls.as_ref());
+        let (mqtt, mqtt_address) = listen("mqtt.listen", plain.listen).await?;
+        let (ws, ws_address) =
+            listen_if_set("mqtt.websocket_listen", plain.websocket_listen).await?;
+        let address = tls.map(|tls| tls.listen);
+        let (mqtts, mqtts_address) = listen_if_set("mqtt.tls.listen", address).await?;
+        let address = tls.and_then(|tls| tls.websocket_listen);
+        let (wss, wss_address) = listen_if_set("mqtt.tls.websocket_listen", address).await?;
         let (http, http_address) = listen("http.listen", config.http.listen).await?;
         let addresses = Addresses {
             mqtt: mqtt_address,
+            ws: ws_address,
             mqtts: mqtts_address,
+            wss: wss_address,
             http: http_address,
         };
-        Ok((Self { mqtt, mqtts, http }, addresses))
+        let sockets = |mqtt, websocket| Sockets { mqtt, websocket };
+        let listeners = Self {
+            mqtt: sockets(mqtt, ws),
+            mqtts: mqtts.map(|mqtts| sockets(mqtts, wss)),
+            http,
+        };
+        Ok((listeners, addresses))
+    }
+}
+
+async fn listen_if_set(
+    key: &'static str,
+    address: Option<SocketAddr>,
+) -> Result<(Option<TcpListener>, Option<SocketAddr>), StartError> {
+    match address {
+        Some(address) => listen(key, address)
+            .await
+            .map(|(socket, bound)| (Some(socket), Some(bound))),
+        None => Ok((None, None)),
     }
 }
 

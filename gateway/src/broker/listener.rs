@@ -1,10 +1,11 @@
-//! Accepting connections, plain or over TLS. None is served without a permit, so that there are never too many; all
+//! Accepting connections, plain or over TLS, with or without WebSocket. None is served without a permit, so that there are never too many; all
 //! listeners take theirs from the same.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::connection::{self, Caller};
+use super::websocket::{self, Pages};
 use crate::access::Identity;
 use crate::metrics::Limit;
 use crate::tls::Server;
@@ -23,10 +25,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How clients come in.
-#[derive(Clone)]
-pub(super) enum Door {
-    Plain,
-    Tls(Arc<Server>),
+#[derive(Clone, Default)]
+pub(super) struct Door {
+    /// `None`: without TLS.
+    pub(super) tls: Option<Arc<Server>>,
+    /// Whose web pages may come over WebSocket; `None`: without WebSocket.
+    pub(super) pages: Option<Arc<Pages>>,
 }
 
 /// Accepts clients until `stop`, then waits until all of them are gone.
@@ -102,12 +106,12 @@ async fn serve(
         certified: None,
         is_one_too_many,
     };
-    let server = match door {
-        Door::Plain => {
-            let (reader, writer) = socket.into_split();
-            return connection::serve(reader, writer, caller, shared, stop).await;
+    let Some(server) = door.tls else {
+        if let Some(pages) = door.pages {
+            return serve_pages(socket, peer, &pages, caller, shared, stop).await;
         }
-        Door::Tls(server) => server,
+        let (reader, writer) = socket.into_split();
+        return connection::serve(reader, writer, caller, shared, stop).await;
     };
     let shaken = tokio::select! {
         shaken = time::timeout(shared.limits.connect_timeout, server.accept(socket)) => shaken,
@@ -116,6 +120,9 @@ async fn serve(
     match shaken {
         Ok(Ok((stream, name))) => {
             caller.certified = name.as_deref().map(Identity::of_certificate);
+            if let Some(pages) = door.pages {
+                return serve_pages(stream, peer, &pages, caller, shared, stop).await;
+            }
             let (reader, writer) = tokio::io::split(stream);
             connection::serve(reader, writer, caller, shared, stop).await;
         }
@@ -125,6 +132,18 @@ async fn serve(
             tracing::debug!(%peer, "no TLS handshake in time");
         }
     }
+}
+
+/// Boxed, so that the tasks of the other doors are not as large as these.
+async fn serve_pages<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    stream: S,
+    peer: SocketAddr,
+    pages: &Pages,
+    caller: Caller,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) {
+    Box::pin(websocket::serve(stream, peer, pages, caller, shared, stop)).await;
 }
 
 /// Takes up certificates that were replaced, until `stop`.

@@ -1,7 +1,8 @@
-//! The MQTT broker: versions 3.1.1 and 5 on one port, and on another over TLS.
+//! The MQTT broker: versions 3.1.1 and 5 on one port, and on others over TLS, over WebSocket, and over both.
 //!
-//! `listener` accepts (`addresses` counts who comes from where), `connection` moves bytes, `protocol` (with `connect`, `subscribe`, `acknowledge` and
-//! `properties`) reads and writes packets, `session` keeps what is owed, `rate` how much a client may publish, `intake` tells readings from other messages,
+//! `listener` accepts (`addresses` counts who comes from where), `websocket` takes the packets out of its frames,
+//! `connection` moves bytes, `protocol` (with `connect`, `subscribe`, `acknowledge` and `properties`) reads and writes
+//! packets, `session` keeps what is owed, `rate` how much a client may publish, `intake` tells readings from other messages,
 //! `hub` (with `subscriptions`, `retained` and `queue`) brings messages to their subscribers, `sys` says how it goes.
 //!
 //! Absent on purpose: a PUBACK or PUBREC of a reading without its `Committed`; a publisher that waits for a subscriber;
@@ -28,6 +29,7 @@ mod subscriptions;
 mod sys;
 mod turn;
 mod violation;
+mod websocket;
 mod wire;
 
 use std::num::NonZeroU16;
@@ -49,6 +51,7 @@ use addresses::Addresses;
 pub use hub::Hub;
 use intake::Intake;
 use listener::Door;
+use websocket::Pages;
 use wire::End;
 
 /// What all connections share.
@@ -113,10 +116,18 @@ impl Shared {
     }
 }
 
+/// The sockets on which clients come, either with TLS or without.
+#[derive(Debug)]
+pub struct Sockets {
+    pub mqtt: TcpListener,
+    pub websocket: Option<TcpListener>,
+}
+
 /// The broker, ready to run.
 #[derive(Debug)]
 pub struct Broker {
     shared: Arc<Shared>,
+    pages: Arc<Pages>,
     max_connections: usize,
 }
 
@@ -148,6 +159,7 @@ impl Broker {
         };
         Self {
             shared: Arc::new(shared),
+            pages: Arc::new(Pages::new(config)),
             max_connections: config.max_connections,
         }
     }
@@ -155,8 +167,8 @@ impl Broker {
     /// Serves clients until `stop`; returns when all of them are gone.
     pub async fn run(
         self,
-        plain: TcpListener,
-        tls: Option<(TcpListener, Arc<Server>)>,
+        plain: Sockets,
+        tls: Option<(Sockets, Arc<Server>)>,
         stop: CancellationToken,
     ) {
         let permits = Arc::new(Semaphore::new(self.max_connections));
@@ -164,16 +176,27 @@ impl Broker {
             let (shared, permits) = (Arc::clone(&self.shared), Arc::clone(&permits));
             listener::run(listener, door, shared, permits, stop.clone())
         };
+        let serve = async |sockets: Sockets, tls: Option<Arc<Server>>| {
+            let door = Door { tls, pages: None };
+            let pages = Some(Arc::clone(&self.pages));
+            let mqtt = run(sockets.mqtt, door.clone());
+            match sockets.websocket {
+                None => mqtt.await,
+                Some(websocket) => {
+                    tokio::join!(mqtt, run(websocket, Door { pages, ..door }));
+                }
+            }
+        };
         let sys = sys::run(Arc::clone(&self.shared), stop.clone());
         let expiry = expiry::run(Arc::clone(&self.shared), stop.clone());
-        let plain = run(plain, Door::Plain);
+        let plain = serve(plain, None);
         match tls {
             None => {
                 tokio::join!(sys, expiry, plain);
             }
-            Some((listener, server)) => {
+            Some((sockets, server)) => {
                 let renewed = listener::renew(&server, &stop);
-                let tls = run(listener, Door::Tls(Arc::clone(&server)));
+                let tls = serve(sockets, Some(Arc::clone(&server)));
                 tokio::join!(sys, expiry, plain, tls, renewed);
             }
         }

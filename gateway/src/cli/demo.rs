@@ -133,6 +133,7 @@ fn configuration(folder: &Path, cloud: &RunningCloud) -> anyhow::Result<Config> 
     let settings = [
         ("GATEWAY_ID", "demo".to_owned()),
         ("MQTT__LISTEN", usual_or_any(1883).to_string()),
+        ("MQTT__WEBSOCKET_LISTEN", String::new()),
         ("HTTP__LISTEN", usual_or_any(8080).to_string()),
         (
             "STORE__PATH",

@@ -24,7 +24,7 @@ const NO_TOKENS: Absent = Absent {
 
 impl Http {
     pub(super) fn read(mut section: Section<'_>) -> Self {
-        let (listen, anonymous) = listener::read(&mut section, 8080, Some(NO_TOKENS));
+        let (listen, anonymous, _) = listener::read(&mut section, 8080, Some(NO_TOKENS));
         section.finish();
         Self {
             listen,

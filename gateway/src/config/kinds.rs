@@ -11,6 +11,7 @@ use std::{
 use crate::config::document::parse_value;
 use crate::config::quantity::{parse_duration, parse_size, show_duration, show_size};
 use crate::config::value::{Node, Value};
+use crate::domain::origin::Origin;
 
 const MAX_NAME_CHARACTERS: usize = 64;
 
@@ -172,6 +173,21 @@ pub(super) fn address(value: &Value) -> Result<SocketAddr, String> {
             _ => message,
         }
     })
+}
+
+/// As [`address`]; the empty text is none.
+pub(super) fn optional_address(value: &Value) -> Result<Option<SocketAddr>, String> {
+    match value {
+        Value::Text(text) | Value::Raw(text) if text.is_empty() => Ok(None),
+        value => address(value).map(Some),
+    }
+}
+
+/// Where web pages come from. There is none for all: each of them could speak through the browser of somebody who may
+/// come.
+pub(super) fn origin(value: &Value) -> Result<Origin, String> {
+    let expected = "the origin of web pages without a path, such as \"https://dash.example.com\" or \"http://192.168.1.5:3000\"";
+    Origin::new(text_of(expected, value)?).ok_or_else(|| unexpected(expected, value))
 }
 
 fn is_host_name(text: &str) -> bool {

@@ -30,10 +30,6 @@ const fn later(section: &'static str, key: &'static str, off: Off) -> Later {
 const LATER: &[Later] = &[
     later("", "rules_file", Off::Text("")),
     later("", "uplink", Off::EmptyList),
-    later("mqtt", "websocket_listen", Off::Text("")),
-    later("mqtt", "allowed_origins", Off::EmptyList),
-    // A section is known by its last name: this is `[mqtt.tls]`.
-    later("tls", "websocket_listen", Off::Text("")),
     later("http", "token_file", Off::Text("")),
     later("http", "allowed_origins", Off::EmptyList),
     later("http", "tls", Off::None),
@@ -106,9 +102,6 @@ mod tests {
             "cloud" => format!("[cloud]\nurl = \"https://a.example\"\n{key} = {value}"),
             "rule" => format!(
                 "[[rule]]\nname = \"n\"\nwhen = \"true\"\nactions = [\"alert\"]\n{key} = {value}"
-            ),
-            "tls" => format!(
-                "[mqtt.tls]\nlisten = \"[::1]:0\"\ncertificate = \"Cargo.toml\"\nprivate_key = \"Cargo.toml\"\n{key} = {value}"
             ),
             section => format!("[{section}]\n{key} = {value}"),
         };

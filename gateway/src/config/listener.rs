@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::config::kinds::{address, choice};
-use crate::config::section::Section;
+use crate::config::section::{Section, Setting};
 
 /// Who may come without a password or token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,22 +32,41 @@ pub(super) struct Absent {
 }
 
 /// Reads `listen` and `anonymous`, and refuses a door that stands open to the network without anybody's word.
-/// `absent` is `None` if there are some who can prove who they are.
+/// `absent` is `None` if there are some who can prove who they are. Gives it back if it counts: not where everybody may
+/// come.
 pub(super) fn read(
     section: &mut Section<'_>,
     default_port: u16,
     absent: Option<Absent>,
-) -> (SocketAddr, Anonymous) {
+) -> (SocketAddr, Anonymous, Option<Absent>) {
     let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), default_port);
     let listen = section.setting("listen", default, address);
     let anonymous = section.setting("anonymous", Anonymous::Loopback, choice(ANONYMOUS, &[]));
-    let is_local = listen.value.ip().to_canonical().is_loopback();
-    let is_shut = listen.sound && anonymous.sound && !is_local;
-    if let Some(absent) = absent.filter(|_| is_shut && anonymous.value != Anonymous::Always) {
-        let message = nobody_could_come(section, listen.value, absent);
-        section.refuse("listen", listen.place, message);
+    let absent = absent.filter(|_| anonymous.sound && anonymous.value != Anonymous::Always);
+    check(section, "listen", &listen, absent);
+    (listen.value, anonymous.value, absent)
+}
+
+/// Refuses the address `key` if it stands open to the network and nobody could come in from there.
+pub(super) fn check<A: Copy + Into<Option<SocketAddr>>>(
+    section: &mut Section<'_>,
+    key: &'static str,
+    listen: &Setting<A>,
+    absent: Option<Absent>,
+) {
+    let open = listen
+        .value
+        .into()
+        .filter(|address| listen.sound && is_open(*address));
+    if let Some((address, absent)) = open.zip(absent) {
+        let message = nobody_could_come(section, address, absent);
+        section.refuse(key, listen.place.clone(), message);
     }
-    (listen.value, anonymous.value)
+}
+
+/// Whether others than this machine can reach it.
+pub(super) fn is_open(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
 }
 
 fn nobody_could_come(section: &Section<'_>, address: SocketAddr, absent: Absent) -> String {

@@ -1,18 +1,20 @@
 //! The section `[mqtt]`: the broker's door and its limits.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     num::NonZeroU16,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use crate::config::kinds::{duration, path, size, whole};
+use crate::config::gateway_id;
+use crate::config::kinds::{duration, optional_address, origin, path, size, whole};
 use crate::config::limits::Limits;
 use crate::config::listener::{self, Absent, Anonymous};
 use crate::config::section::Section;
 use crate::config::tls::Tls;
 use crate::config::value::Value;
+use crate::domain::origin::Origin;
 
 /// The greatest remaining length of an MQTT packet (MQTT 5.0, section 1.5.5).
 const PROTOCOL_MAX_PACKET: u32 = 268_435_455;
@@ -22,6 +24,8 @@ const PROTOCOL_MAX_PACKET: u32 = 268_435_455;
 pub struct Mqtt {
     /// The address for MQTT 3.1.1 and 5; port 0 takes any free one. Default: `127.0.0.1:1883`.
     pub listen: SocketAddr,
+    /// The same over WebSocket; `None`: not at all. Default: `127.0.0.1:8083`.
+    pub websocket_listen: Option<SocketAddr>,
     /// Connections at the same time; those beyond wait until another ends. Default: 10,000.
     pub max_connections: usize,
     /// Bytes of the longest packet; a client that sends a longer one is disconnected. Default: 256 KiB.
@@ -32,6 +36,10 @@ pub struct Mqtt {
     pub anonymous: Anonymous,
     /// Who may come with a password, and who may do what. Default: neither file.
     pub access_files: AccessFiles,
+    /// Whose pages may come over WebSocket, beside those of the listener's own address. Default: none.
+    pub allowed_origins: Vec<Origin>,
+    /// The machine's own name, under which it may be called as well.
+    pub host_name: Option<Box<str>>,
     /// What clients may cost beside these.
     pub limits: Limits,
     /// The same over TLS; `None`: not at all.
@@ -57,7 +65,11 @@ impl Mqtt {
             what: "no users",
             cure: Some("users_file"),
         });
-        let (listen, anonymous) = listener::read(&mut section, 1883, absent);
+        let (listen, anonymous, absent) = listener::read(&mut section, 1883, absent);
+        let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, 8083));
+        let websocket = section.setting("websocket_listen", Some(usual), optional_address);
+        listener::check(&mut section, "websocket_listen", &websocket, absent);
+        let allowed_origins = section.list("allowed_origins", origin);
         let max_connections = section.setting("max_connections", 10_000, whole(1..=1_000_000));
         let max_packet =
             section.setting("max_packet", 256 * 1024, size(1024..=PROTOCOL_MAX_PACKET));
@@ -70,6 +82,7 @@ impl Mqtt {
         section.finish();
         Self {
             listen,
+            websocket_listen: websocket.value,
             max_connections: max_connections.value,
             max_packet: max_packet.value,
             max_keep_alive: max_keep_alive.value,
@@ -78,6 +91,8 @@ impl Mqtt {
                 users: users.value,
                 acl: acl.value,
             },
+            allowed_origins: allowed_origins.unwrap_or_default(),
+            host_name: gateway_id::machine_name(),
             limits,
             tls,
         }

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::*;
+use crate::domain::origin::Origin;
 use crate::domain::rule::{Action, Place};
 use crate::domain::topic::TopicFilter;
 
@@ -92,11 +93,14 @@ fn the_defaults_are_those_of_the_contract() {
         shutdown_grace: Duration::from_secs(10),
         mqtt: Mqtt {
             listen: "127.0.0.1:1883".parse().unwrap(),
+            websocket_listen: Some("127.0.0.1:8083".parse().unwrap()),
             max_connections: 10_000,
             max_packet: 262_144,
             max_keep_alive: None,
             anonymous: Anonymous::Loopback,
             access_files: AccessFiles::default(),
+            allowed_origins: Vec::new(),
+            host_name: gateway_id::machine_name(),
             limits: Limits::default(),
             tls: None,
         },
@@ -521,6 +525,63 @@ fn users_open_the_door_of_mqtt() {
         "users_file = 5",
         &[("g.toml:3: mqtt.users_file: ", "found 5")],
     );
+}
+
+#[test]
+fn websocket_listeners_want_somebody_who_may_come_as_well() {
+    let check = |keys: &str, expected: &[(&str, &str)]| {
+        let text = format!("[mqtt]\nwebsocket_listen = \"0.0.0.0:1\"\n{keys}");
+        check_lines(&lines_of(&text), expected);
+    };
+    let place = "g.toml:2: mqtt.websocket_listen: ";
+    let cure = "name them in mqtt.users_file, set mqtt.anonymous = \"always\"";
+    for keys in ["", "anonymous = \"never\""] {
+        check(keys, &[(place, cure)]);
+    }
+    check("users_file = \"users\"", &[]);
+    check("anonymous = \"always\"", &[]);
+    check(
+        "anonymous = \"wrong\"",
+        &[("g.toml:3: ", "found \"wrong\"")],
+    );
+    for off in ["\"\"", "\"[::1]:1\""] {
+        let text = format!("[mqtt]\nwebsocket_listen = {off}");
+        assert_eq!(lines_of(&text), [""; 0]);
+    }
+    check_lines(
+        &lines_of("[mqtt]\nwebsocket_listen = \"localhost:8083\""),
+        &[(place, "is a host name")],
+    );
+
+    let files = "certificate = \"Cargo.toml\"\nprivate_key = \"Cargo.toml\"";
+    let tls = format!("[mqtt.tls]\nlisten = \"127.0.0.1:0\"\n{files}\nwebsocket_listen = ");
+    let tls = |keys: &str| lines_of(&format!("{tls}{keys}"));
+    let place = "g.toml:5: mqtt.tls.websocket_listen: ";
+    check_lines(&tls("\"[::]:8084\""), &[(place, "mqtt.tls.client_ca")]);
+    assert_eq!(tls("\"[::]:8084\"\nclient_ca = \"Cargo.toml\""), [""; 0]);
+    assert_eq!(tls("\"\""), [""; 0]);
+}
+
+#[test]
+fn origins_are_those_that_browsers_send() {
+    let found = lines_of(
+        "[mqtt]\nallowed_origins = [\n\"https://a.example\",\n\"*\",\n\"https://a.example/x\",\n\"a.example\",\n]",
+    );
+    check_lines(
+        &found,
+        &[
+            ("g.toml:4: mqtt.allowed_origins: ", "found \"*\""),
+            ("g.toml:5: mqtt.allowed_origins: ", "without a path"),
+            ("g.toml:6: mqtt.allowed_origins: ", "found \"a.example\""),
+        ],
+    );
+    let origins = [(
+        "EDGE_GATEWAY_MQTT__ALLOWED_ORIGINS",
+        "https://a.example, http://b:1",
+    )];
+    let config = from_environment(&origins).unwrap();
+    let expected = ["https://a.example", "http://b:1"].map(|text| Origin::new(text).unwrap());
+    assert_eq!(config.mqtt.allowed_origins, expected);
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use crate::config::kinds::{address, file};
-use crate::config::section::Section;
+use crate::config::kinds::{address, file, optional_address};
+use crate::config::listener::is_open;
+use crate::config::section::{Section, Setting};
 use crate::domain::rule::Place;
 
 /// A listener that speaks TLS.
@@ -12,6 +13,8 @@ use crate::domain::rule::Place;
 pub struct Tls {
     /// Its address; port 0 takes any free one. Default: `0.0.0.0:8883`.
     pub listen: SocketAddr,
+    /// The same over WebSocket; `None`: not at all, which is the default.
+    pub websocket_listen: Option<SocketAddr>,
     /// What it shows and whom it trusts.
     pub files: TlsFiles,
     /// Where the section stands, for error messages.
@@ -43,19 +46,16 @@ impl Tls {
         let client_ca = section.setting("client_ca", None, file(folder));
         let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8883);
         let listen = section.setting("listen", default, address);
-        let is_open = listen.sound && !listen.value.ip().to_canonical().is_loopback();
+        let websocket = section.setting("websocket_listen", None, optional_address);
         let has_client_ca = !client_ca.sound || client_ca.value.is_some();
-        if is_open && !may_anybody_come && !has_client_ca {
-            let message = nobody_could_come(listen.value);
-            let place = match listen.place {
-                Place::Defaults => place.clone(),
-                place => place,
-            };
-            section.refuse("listen", place, message);
+        if !may_anybody_come && !has_client_ca {
+            refuse_if_open(&mut section, "listen", &listen);
+            refuse_if_open(&mut section, "websocket_listen", &websocket);
         }
         section.finish();
         Some(Self {
             listen: listen.value,
+            websocket_listen: websocket.value,
             files: TlsFiles {
                 certificate: certificate?,
                 private_key: private_key?,
@@ -63,6 +63,21 @@ impl Tls {
             },
             place,
         })
+    }
+}
+
+fn refuse_if_open<A: Copy + Into<Option<SocketAddr>>>(
+    section: &mut Section<'_>,
+    key: &'static str,
+    listen: &Setting<A>,
+) {
+    let address = listen.value.into().filter(|_| listen.sound);
+    if let Some(address) = address.filter(|address| is_open(*address)) {
+        let place = match &listen.place {
+            Place::Defaults => section.place(),
+            place => place.clone(),
+        };
+        section.refuse(key, place, nobody_could_come(address));
     }
 }
 

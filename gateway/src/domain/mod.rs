@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod message;
+pub mod origin;
 pub mod reading;
 pub mod rule;
 pub mod sensor;

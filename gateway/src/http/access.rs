@@ -1,17 +1,18 @@
 //! Who may come. Without tokens only the address counts that a request comes from; and no web page from elsewhere may
 //! speak through the browser of somebody who may.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::{Shared, problem::Problem};
+use crate::access::OwnNames;
 use crate::config::Anonymous;
+use crate::domain::origin::{Authority, Origin};
 
 /// Lets a request through or refuses it. One whose peer is not known is not from here.
 pub(super) async fn admit(
@@ -19,11 +20,7 @@ pub(super) async fn admit(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    check_page(
-        request.headers(),
-        shared.anonymous,
-        shared.host_name.as_deref(),
-    )?;
+    check_page(request.headers(), &shared.own_names)?;
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let is_local = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
     let may_come = match shared.anonymous {
@@ -40,11 +37,7 @@ pub(super) async fn admit(
 
 /// `Origin` is there only if a web page asks: it has to be one of ours. `Host` has to be a name that nobody elsewhere
 /// can make point here; where everybody may come anyway, the gateway may have any name.
-fn check_page(
-    headers: &HeaderMap,
-    anonymous: Anonymous,
-    host_name: Option<&str>,
-) -> Result<(), Problem> {
+fn check_page(headers: &HeaderMap, own_names: &OwnNames) -> Result<(), Problem> {
     let Some(host) = text(headers, &header::HOST)? else {
         // No browser leaves it out.
         return match headers.get(header::ORIGIN) {
@@ -52,14 +45,12 @@ fn check_page(
             Some(_) => Err(Problem::ForeignPage),
         };
     };
-    let authority: Authority = host.parse().map_err(|_| Problem::ForeignHost)?;
-    if anonymous != Anonymous::Always && !is_ours(authority.host(), host_name) {
-        return Err(Problem::ForeignHost);
-    }
+    let host = Authority::new(host).filter(|host| own_names.include(host));
+    let host = host.ok_or(Problem::ForeignHost)?;
     match text(headers, &header::ORIGIN)? {
         None => Ok(()),
-        Some(origin) => match origin.split_once("://") {
-            Some((_, from)) if from.eq_ignore_ascii_case(host) => Ok(()),
+        Some(origin) => match Origin::new(origin) {
+            Some(origin) if origin.is_of(&host) => Ok(()),
             _ => Err(Problem::ForeignPage),
         },
     }
@@ -74,26 +65,20 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>
     }
 }
 
-fn is_ours(host: &str, host_name: Option<&str>) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.parse::<IpAddr>().is_ok()
-        || host.eq_ignore_ascii_case("localhost")
-        || host_name.is_some_and(|name| host.eq_ignore_ascii_case(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn no_page_from_elsewhere_may_ask() {
+        let own_names = OwnNames::new(Anonymous::Loopback, Some("edge-7".into()));
         let check = |host: &str, origin: Option<&str>, passes: bool| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, host.parse().unwrap());
             if let Some(origin) = origin {
                 headers.insert(header::ORIGIN, origin.parse().unwrap());
             }
-            let checked = check_page(&headers, Anonymous::Loopback, Some("edge-7"));
+            let checked = check_page(&headers, &own_names);
             assert_eq!(checked.is_ok(), passes, "{host} {origin:?}");
         };
         for ours in [
@@ -121,18 +106,19 @@ mod tests {
             check(foreign, Some(&format!("http://{foreign}")), false);
         }
         let none = HeaderMap::new();
-        assert!(check_page(&none, Anonymous::Loopback, None).is_ok());
+        assert!(check_page(&none, &own_names).is_ok());
     }
 
     #[test]
     fn where_everybody_may_come_any_name_will_do_but_no_page_from_elsewhere() {
+        let any_name = OwnNames::new(Anonymous::Always, None);
         let check = |origin: Option<&str>, passes: bool| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, "gateway.lan:8080".parse().unwrap());
             if let Some(origin) = origin {
                 headers.insert(header::ORIGIN, origin.parse().unwrap());
             }
-            let checked = check_page(&headers, Anonymous::Always, None);
+            let checked = check_page(&headers, &any_name);
             assert_eq!(checked.is_ok(), passes, "{origin:?}");
         };
         check(None, true);

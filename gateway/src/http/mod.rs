@@ -27,6 +27,7 @@ use prometheus::IntCounter;
 use tokio::{net::TcpListener, task, time};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::OwnNames;
 use crate::config::{Anonymous, Http};
 use crate::domain::uplink::UplinkStatus;
 use crate::ingest::{Health, Submission, SubmissionQueue};
@@ -45,7 +46,7 @@ const STORE_PATIENCE: Duration = Duration::from_secs(5);
 /// What all requests share.
 struct Shared {
     anonymous: Anonymous,
-    host_name: Option<Box<str>>,
+    own_names: OwnNames,
     reader: Reader,
     submissions: SubmissionQueue,
     health: Arc<Health>,
@@ -72,7 +73,7 @@ impl Server {
     ) -> Self {
         let shared = Shared {
             anonymous: config.anonymous,
-            host_name: config.host_name.clone(),
+            own_names: OwnNames::new(config.anonymous, config.host_name.clone()),
             reader,
             submissions,
             health,

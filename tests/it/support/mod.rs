@@ -1,6 +1,7 @@
 //! What the tests stand on: the real binary in a folder of its own, with its log watched.
 
 pub(crate) mod accounts;
+pub(crate) mod authority;
 pub(crate) mod call;
 pub(crate) mod frames;
 pub(crate) mod http;
@@ -10,6 +11,7 @@ pub(crate) mod program;
 pub(crate) mod properties;
 pub(crate) mod raw;
 mod settings;
+pub(crate) mod websocket;
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
@@ -68,7 +70,8 @@ impl Site {
     /// Other sections from the next start on.
     pub(crate) fn configure(&mut self, sections: &str) {
         self.settings = String::from(
-            "gateway_id = \"test\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n[http]\nlisten = \"127.0.0.1:0\"\n",
+            "gateway_id = \"test\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\nwebsocket_listen = \"127.0.0.1:0\"\n\
+             [http]\nlisten = \"127.0.0.1:0\"\n",
         );
         let path = self.path("gateway.db");
         writeln!(self.settings, "[store]\npath = {path:?}").unwrap();
@@ -245,6 +248,17 @@ impl Gateway<'_> {
         let status = self.child.wait().unwrap();
         self.check_log();
         status
+    }
+
+    /// Where it listens for another transport than `mqtt` and `http`.
+    pub(crate) fn address(&self, transport: &str) -> SocketAddr {
+        let log = self.log();
+        let mut events = log
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let listening = events.find(|event| event["transport"] == transport);
+        let address = listening.expect("it listens")["address"].clone();
+        address.as_str().unwrap().parse().unwrap()
     }
 
     /// All log lines so far.
