@@ -148,8 +148,11 @@ impl Protocol {
         let packet_id = (delivery.qos != Qos::AtMostOnce).then_some(packet_id);
         let age = u32::try_from((now - message.received_at).as_secs()).unwrap_or(u32::MAX);
         let expiry = match message.properties.as_ref().and_then(|p| p.message_expiry) {
-            Some(limit) if limit <= age => return 0,
-            limit => limit.map(|limit| limit - age),
+            // What may have begun with QoS 2 is brought to its end (MQTT 5.0, section 4.3.3).
+            Some(limit) if limit <= age && !(is_again && delivery.qos == Qos::ExactlyOnce) => {
+                return 0;
+            }
+            limit => limit.map(|limit| limit.saturating_sub(age)),
         };
         if !self.is_v5() {
             let built = v3_1_1::Publish::builder()

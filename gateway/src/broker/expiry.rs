@@ -1,4 +1,4 @@
-//! Sessions whose time is over, and wills that come later.
+//! Sessions whose time is over, wills that come later, and what else of sessions nobody brings to the committer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +7,15 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::connection::publish_will;
+use crate::clock;
+use crate::domain::message::Message;
 use crate::ingest::Submission;
 
 /// As fine as the protocol counts: it has seconds.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// About what one session's end weighs at the committer, with its will, in KiB.
+const WEIGHT_KIB: u32 = 64;
 
 /// Looks for them until `stop`.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
@@ -22,17 +26,30 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        let (changes, wills) = shared.hub.expire();
-        for will in wills {
-            let client_id = Arc::clone(&will.publisher);
-            publish_will(&shared, &client_id, will).await;
-        }
-        if changes.is_empty() {
-            continue;
-        }
-        let submission = Submission::of_changes(changes);
-        if shared.submissions.submit(submission).await.is_err() {
-            return;
+        while shared.hub.has_expired() {
+            // First the place at the committer, then what goes there: who takes up a session meanwhile comes behind it.
+            let place = tokio::select! {
+                place = shared.submissions.reserve(WEIGHT_KIB) => place,
+                () = stop.cancelled() => return,
+            };
+            let Ok(place) = place else {
+                return;
+            };
+            let is_more = shared.hub.expire(|changes, will| {
+                let mut submission = Submission::of_changes(changes);
+                if let Some(will) = will {
+                    let received_at = clock::now();
+                    let will = Message {
+                        received_at,
+                        ..will
+                    };
+                    shared.intake.take(will, true, &mut submission);
+                }
+                place.submit(submission);
+            });
+            if !is_more {
+                break;
+            }
         }
     }
 }

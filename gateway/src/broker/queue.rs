@@ -31,7 +31,7 @@ pub(super) struct Queue {
     has_lost: AtomicBool,
     /// Whether a client is there to take what comes.
     is_connected: AtomicBool,
-    /// Replaced with each connection.
+    /// Of the present connection: cancelled with its last word.
     gone: Mutex<CancellationToken>,
     stored: Option<Total>,
 }
@@ -104,6 +104,11 @@ impl Queue {
     /// Puts in what was read from the store.
     pub(super) fn restore(&self, seq: u64, delivery: Delivery, was_sent: bool, is_received: bool) {
         self.change(|contents| contents.restore(seq, delivery, was_sent, is_received));
+    }
+
+    /// Numbers up to this one have been used.
+    pub(super) fn begin_after(&self, seq: u64) {
+        self.lock().begin_after(seq);
     }
 
     /// What is to be sent next, if the client may have `window` of QoS 1 and 2 unacknowledged.
@@ -182,11 +187,6 @@ impl Queue {
         self.change(Contents::drop_unimportant);
     }
 
-    /// Tells who took the client id that the last word of this connection has been said.
-    pub(super) fn leave(&self) {
-        self.gone().cancel();
-    }
-
     /// Cancelled with the last word of the present connection.
     pub(super) fn gone(&self) -> CancellationToken {
         self.gone
@@ -196,6 +196,10 @@ impl Queue {
     }
 
     fn has_room_in_total(&self, bytes: usize) -> bool {
+        // Who is connected takes it: what nobody takes must not be in the way of that.
+        if self.is_connected() {
+            return true;
+        }
         self.stored.as_ref().is_none_or(|total| {
             let used = total.bytes.load(Ordering::Relaxed);
             used == 0 || used + bytes <= total.max_bytes

@@ -118,6 +118,13 @@ impl Session {
         }
     }
 
+    /// Forgets what is pending: nobody knows any more whether it came to the committer.
+    pub(super) fn forget_pending(&mut self) {
+        self.unacknowledged = 0;
+        self.exchanges
+            .retain(|_, exchange| *exchange == Exchange::Committed);
+    }
+
     /// The connection has ended. `lost` never came to the committer: it is as if the client had not sent it. What is
     /// pending beside it will be on disk before the session can be taken up again.
     pub(super) fn park(&mut self, lost: impl Iterator<Item = u16>) {

@@ -3,13 +3,15 @@
 
 use super::{
     acknowledge::Leave,
+    hub::Member,
     protocol::Protocol,
-    session::{Ack, Session},
+    session::Ack,
     subscribe::{Granted, Removed},
 };
 use crate::domain::message::Qos;
 use crate::ingest::{Receipt, Refused, Submission};
 use crate::store::Committed;
+use crate::store::sessions::Queued;
 
 /// What a packet is answered.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(super) enum Answer {
     Pubcomp(u16),
     Suback(u16, Vec<Granted>),
     Unsuback(u16, Vec<Removed>),
+    /// Retained messages, which have their places in the queue.
+    Retained(Vec<Queued>),
 }
 
 /// What one read brought, as it is gathered.
@@ -63,10 +67,10 @@ impl Turn {
 
 impl Answer {
     /// Writes it.
-    pub(super) fn send(self, leave: Leave, session: &mut Session, protocol: &mut Protocol) {
+    pub(super) fn send(self, leave: Leave, member: &mut Member, protocol: &mut Protocol) {
         match self {
             Self::Ack(ack) => {
-                session.acknowledged(ack);
+                member.exchanges.acknowledged(ack);
                 match ack.qos {
                     Qos::AtMostOnce => {}
                     Qos::AtLeastOnce => protocol.puback(ack.packet_id, ack.reason, leave),
@@ -77,6 +81,7 @@ impl Answer {
             Self::Pubcomp(packet_id) => protocol.pubcomp(packet_id, true, leave),
             Self::Suback(packet_id, granted) => protocol.suback(packet_id, &granted, leave),
             Self::Unsuback(packet_id, removed) => protocol.unsuback(packet_id, &removed, leave),
+            Self::Retained(queued) => member.take_retained(queued),
         }
     }
 }
@@ -96,9 +101,18 @@ impl Owed {
     }
 
     /// Writes the answers. The leave is either the proof of the commit or that there was none to wait for.
-    pub(super) fn answer(self, leave: Leave, session: &mut Session, protocol: &mut Protocol) {
+    pub(super) fn answer(self, leave: Leave, member: &mut Member, protocol: &mut Protocol) {
         for answer in self.answers {
-            answer.send(leave, session, protocol);
+            answer.send(leave, member, protocol);
+        }
+    }
+
+    /// The connection has ended: what it was about to deliver waits for the next one.
+    pub(super) fn leave_to(self, member: &mut Member) {
+        for answer in self.answers {
+            if let Answer::Retained(queued) = answer {
+                member.take_retained(queued);
+            }
         }
     }
 

@@ -85,7 +85,7 @@ impl Submission {
             .map(|(_, reject)| size_of::<NewReject>() + reject.payload.len() + reject.reason.len());
         let messages = self.messages.iter().map(Message::size);
         let plain = self.statuses.len() * size_of::<DeviceStatus>()
-            + self.changes.len() * size_of::<Change>();
+            + self.changes.iter().map(Change::size).sum::<usize>();
         let bytes = readings.chain(rejects).chain(messages).sum::<usize>() + plain;
         u32::try_from(bytes.div_ceil(1024)).map_or(ROOM_KIB, |kib| kib.clamp(1, ROOM_KIB))
     }
@@ -161,9 +161,9 @@ impl SubmissionQueue {
 
     /// Waits for room for a submission of this [`Submission::weight`]. Cancel safe: a submission is handed over whole
     /// or not at all.
-    pub async fn reserve(&self, weight: u32) -> Result<Place<'_>, Stopped> {
+    pub async fn reserve(&self, weight: u32) -> Result<Place, Stopped> {
         let room = Arc::clone(&self.room).acquire_many_owned(weight).await;
-        let permit = self.sender.reserve().await;
+        let permit = self.sender.clone().reserve_owned().await;
         match (permit, room) {
             (Ok(permit), Ok(room)) => Ok(Place { permit, room }),
             _ => Err(Stopped),
@@ -179,7 +179,7 @@ impl SubmissionQueue {
     /// Hands over only if there is room now; gives it back if not.
     pub fn try_submit(&self, submission: Submission) -> Result<(), Box<Submission>> {
         let room = Arc::clone(&self.room).try_acquire_many_owned(submission.weight());
-        let (Ok(room), Ok(permit)) = (room, self.sender.try_reserve()) else {
+        let (Ok(room), Ok(permit)) = (room, self.sender.clone().try_reserve_owned()) else {
             return Err(Box::new(submission));
         };
         Place { permit, room }.submit(submission);
@@ -206,12 +206,12 @@ impl SubmissionQueue {
 
 /// Room for one submission.
 #[derive(Debug)]
-pub struct Place<'q> {
-    permit: mpsc::Permit<'q, Work>,
+pub struct Place {
+    permit: mpsc::OwnedPermit<Work>,
     room: OwnedSemaphorePermit,
 }
 
-impl Place<'_> {
+impl Place {
     /// Hands over.
     pub fn submit(self, mut submission: Submission) {
         submission.room = Some(self.room);

@@ -26,6 +26,9 @@ const CHECKPOINT_PAGES: u32 = 4096;
 /// Pages that a connection keeps in memory, in KiB.
 const CACHE_KIB: u32 = 2048;
 
+/// More than there are, so that none is prepared twice.
+const CACHED_STATEMENTS: usize = 64;
+
 /// Holds the store for this process until it is dropped.
 #[derive(Debug)]
 pub(super) struct StoreLock {
@@ -90,6 +93,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
     connection.pragma_update(None, "temp_store", "memory")?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     migrate(&mut connection)?;
     Ok(connection)
 }

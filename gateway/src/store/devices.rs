@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::StoreError;
 use crate::domain::status::DeviceStatus;
@@ -41,4 +41,20 @@ impl Devices {
         }
         has_room
     }
+}
+
+/// Writes what devices said last.
+pub(super) fn write(connection: &Connection, statuses: &[DeviceStatus]) -> Result<(), StoreError> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO device_status (device_id, status, ts) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (device_id) DO UPDATE SET status = excluded.status, ts = excluded.ts",
+    )?;
+    for status in statuses {
+        upsert.execute(params![
+            status.device_id.as_str(),
+            status.status,
+            status.ts.millis(),
+        ])?;
+    }
+    Ok(())
 }

@@ -82,6 +82,45 @@ pub enum Change {
     Forget(TopicName),
 }
 
+/// Tables of what belongs to a session.
+const PARTS: [&str; 4] = ["subscription", "queued", "exchange", "will"];
+
+impl Change {
+    /// The session that it is about, if it is about one.
+    pub fn session(&self) -> Option<i64> {
+        match self {
+            Self::Open { session, .. }
+            | Self::Left { session, .. }
+            | Self::ForgetWill { session }
+            | Self::End { session }
+            | Self::Subscribe { session, .. }
+            | Self::Unsubscribe { session, .. }
+            | Self::Queue(Queued { session, .. })
+            | Self::Received { session, .. }
+            | Self::Done { session, .. }
+            | Self::OpenExchange { session, .. }
+            | Self::CloseExchange { session, .. } => Some(*session),
+            Self::Retain(_) | Self::Forget(_) => None,
+        }
+    }
+
+    /// About how many bytes it takes in memory.
+    pub fn size(&self) -> usize {
+        let texts = match self {
+            Self::Open {
+                client_id, will, ..
+            } => client_id.len() + will.as_ref().map_or(0, |will| will.message.size()),
+            Self::Subscribe { interest, .. } | Self::Unsubscribe { interest, .. } => {
+                interest.filter.as_str().len() + interest.group.as_ref().map_or(0, |g| g.len())
+            }
+            Self::Queue(queued) => queued.delivery.message.size(),
+            Self::Retain(message) => message.size(),
+            _ => 0,
+        };
+        size_of::<Self>() + texts
+    }
+}
+
 /// A message that waits for a session.
 #[derive(Clone, Debug)]
 pub struct Queued {
@@ -127,6 +166,7 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
             expiry,
             will,
         } => {
+            end_others(connection, *session, client_id)?;
             connection
                 .prepare_cached(
                     "INSERT INTO session (key, client_id, user, expiry, left_at, sent_upto) VALUES (?1, ?2, ?3, ?4, NULL, 0) \
@@ -155,16 +195,7 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
             }
         }
         Change::ForgetWill { session } => forget_will(connection, *session)?,
-        Change::End { session } => {
-            for table in ["subscription", "queued", "exchange", "will"] {
-                connection
-                    .prepare_cached(&format!("DELETE FROM {table} WHERE session = ?1"))?
-                    .execute([session])?;
-            }
-            connection
-                .prepare_cached("DELETE FROM session WHERE key = ?1")?
-                .execute([session])?;
-        }
+        Change::End { session } => end(connection, *session)?,
         Change::Subscribe {
             session,
             interest,
@@ -226,6 +257,38 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
                 .prepare_cached("DELETE FROM retained WHERE topic = ?1")?
                 .execute([topic.as_str()])?;
         }
+    }
+    Ok(())
+}
+
+fn end(connection: &Connection, session: i64) -> Result<(), StoreError> {
+    for table in PARTS {
+        connection
+            .prepare_cached(&format!("DELETE FROM {table} WHERE session = ?1"))?
+            .execute([session])?;
+    }
+    connection
+        .prepare_cached("DELETE FROM session WHERE key = ?1")?
+        .execute([session])?;
+    Ok(())
+}
+
+/// A client id has one session: what is left of a former one, whose end is still to be written, goes first.
+fn end_others(connection: &Connection, session: i64, client_id: &str) -> Result<(), StoreError> {
+    let mut others =
+        connection.prepare_cached("SELECT key FROM session WHERE client_id = ?1 AND key <> ?2")?;
+    let others = others.query_map(params![client_id, session], |row| row.get(0))?;
+    for other in others.collect::<Result<Vec<i64>, _>>()? {
+        end(connection, other)?;
+    }
+    Ok(())
+}
+
+/// Removes what belongs to no session: rows that were written behind a session's end.
+pub(super) fn remove_orphans(connection: &Connection) -> Result<(), StoreError> {
+    for table in PARTS {
+        let delete = format!("DELETE FROM {table} WHERE session NOT IN (SELECT key FROM session)");
+        connection.execute(&delete, [])?;
     }
     Ok(())
 }

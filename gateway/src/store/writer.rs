@@ -18,7 +18,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::{
     Group, NewReading, NewReject, Reader, Sensors, StoreError,
     connection::{self, StoreLock},
-    devices::Devices,
+    devices::{self, Devices},
     group::NewSensor,
     outbox,
     sensors::{self, Index},
@@ -76,6 +76,9 @@ impl Writer {
             "INSERT OR IGNORE INTO counter VALUES (1, ?1, 0, 0, 0, 0, 0, 0)",
             [new_store_id],
         )?;
+        sessions::remove_orphans(&connection)?;
+        // What a killed gateway left in the log may not have been synced: what is said of it must stand.
+        checkpoint_if_free(&connection, "FULL")?;
         let (store_id, given, saved_upto) = read_counters(&connection)?;
         let (index, sensors, unsaved_readings) = sensors::load(&connection, saved_upto)?;
         let devices = Devices::load(&connection)?;
@@ -218,10 +221,7 @@ impl Writer {
     pub fn close(mut self) -> Result<(), StoreError> {
         self.unsaved_readings = SAVE_SENSORS_EVERY;
         self.commit(&Group::default())?;
-        match checkpoint(&self.connection, "TRUNCATE") {
-            Ok(()) | Err(StoreError::CheckpointBusy) => {}
-            Err(error) => return Err(error),
-        }
+        checkpoint_if_free(&self.connection, "TRUNCATE")?;
         self.connection.close().map_err(|(_, error)| error.into())
     }
 
@@ -247,7 +247,7 @@ impl Writer {
         write_readings(&transaction, group)?;
         write_alerts(&transaction, group)?;
         write_rejects(&transaction, group)?;
-        write_statuses(&transaction, group)?;
+        devices::write(&transaction, &group.statuses)?;
         for change in &group.outbox {
             pending -= outbox::write(&transaction, change)? as i64;
         }
@@ -315,6 +315,14 @@ fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StoreError> {
     }
 }
 
+/// As far as no reader is in the way.
+fn checkpoint_if_free(connection: &Connection, mode: &str) -> Result<(), StoreError> {
+    match checkpoint(connection, mode) {
+        Err(StoreError::CheckpointBusy) => Ok(()),
+        other => other,
+    }
+}
+
 fn write_readings(connection: &Connection, group: &Group) -> Result<(), StoreError> {
     let mut sensor =
         connection.prepare_cached("INSERT INTO sensor (key, name, readings) VALUES (?1, ?2, 0)")?;
@@ -373,21 +381,6 @@ fn write_rejects(connection: &Connection, group: &Group) -> Result<(), StoreErro
             reject.payload,
             reject.reason,
             reject.received_at.millis(),
-        ])?;
-    }
-    Ok(())
-}
-
-fn write_statuses(connection: &Connection, group: &Group) -> Result<(), StoreError> {
-    let mut upsert = connection.prepare_cached(
-        "INSERT INTO device_status (device_id, status, ts) VALUES (?1, ?2, ?3) \
-         ON CONFLICT (device_id) DO UPDATE SET status = excluded.status, ts = excluded.ts",
-    )?;
-    for status in &group.statuses {
-        upsert.execute(params![
-            status.device_id.as_str(),
-            status.status,
-            status.ts.millis(),
         ])?;
     }
     Ok(())

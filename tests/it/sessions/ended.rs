@@ -49,6 +49,22 @@ fn goodbye_may_change_how_long_a_session_is_kept() {
 }
 
 #[test]
+fn a_session_that_ends_with_goodbye_is_followed_by_a_new_one_at_once() {
+    serve(|gateway| {
+        for _ in 0..20 {
+            let mut client = Raw::connect_with(gateway, &keeper(V5, "c"));
+            client.publish(Publish::new("sensors/s", "1").qos(1, 0));
+            client.send(&packet(0xE0, &[0, 5, SESSION_EXPIRY, 0, 0, 0, 0]));
+            // Not waiting for its end.
+            let mut next = Raw::connect_with(gateway, &keeper(V311, "c"));
+            assert_eq!(next.publish(Publish::new("a", "1").qos(2, 0)), 0);
+            leave(next);
+            leave(Raw::connect(gateway, V5, "c"));
+        }
+    });
+}
+
+#[test]
 fn a_client_is_told_how_long_its_session_is_kept() {
     let site = Site::new().environment("EDGE_GATEWAY_MQTT__LIMITS__SESSION_EXPIRY", "1h");
     let gateway = site.start();

@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use super::{expiry, keeper, leave, wait_until};
 use crate::support::Site;
-use crate::support::frames::{BOTH, Connect, PUBCOMP, PUBREC, PUBREL, Publish, V5, V311, ack};
+use crate::support::frames::{
+    BOTH, Connect, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish, V5, V311, ack,
+};
 use crate::support::properties::{
-    CONTENT_TYPE, CORRELATION_DATA, MESSAGE_EXPIRY, PAYLOAD_FORMAT, Property, RESPONSE_TOPIC,
-    SUBSCRIPTION_ID,
+    CONTENT_TYPE, CORRELATION_DATA, MESSAGE_EXPIRY, PAYLOAD_FORMAT, Property, RECEIVE_MAXIMUM,
+    RESPONSE_TOPIC, SUBSCRIPTION_ID,
 };
 use crate::support::raw::Raw;
 
@@ -207,6 +209,56 @@ fn a_session_that_is_over_is_over_after_a_restart() {
         leave(Raw::connect_with(&gateway, &keeper(V5, name)));
     }
     gateway.kill();
+}
+
+/// What is left of a session that was not to outlive the kill must not be in the way of the next one.
+#[test]
+fn a_session_that_a_kill_kept_from_its_end_is_replaced() {
+    let site = Site::new();
+    let gateway = site.start();
+    leave(Raw::connect_with(&gateway, &keeper(V5, "c")));
+    let last = Connect {
+        is_clean: false,
+        ..Connect::new(V5, "c")
+    };
+    let connected = Raw::resume(&gateway, &last);
+    gateway.kill();
+    drop(connected);
+    for version in BOTH {
+        let gateway = site.start();
+        let mut client = match version {
+            V5 => Raw::resume(&gateway, &keeper(version, "c")),
+            _ => Raw::connect_with(&gateway, &keeper(version, "c")),
+        };
+        assert_eq!(client.publish(Publish::new("sensors/s", "1").qos(1, 0)), 0);
+        gateway.kill();
+    }
+}
+
+#[test]
+fn what_is_sent_again_keeps_to_the_window_of_its_new_connection() {
+    let site = Site::new();
+    let gateway = site.start();
+    let connect = keeper(V5, "keeper");
+    let mut client = Raw::connect_with(&gateway, &connect);
+    client.subscribe("a", 1);
+    let mut publisher = Raw::connect(&gateway, V5, "publisher");
+    for number in 0..10 {
+        publisher.publish(Publish::new("a", number.to_string()).qos(1, 0));
+    }
+    client.unacknowledged();
+    gateway.kill();
+    let gateway = site.start();
+    let one = Property::Two(RECEIVE_MAXIMUM, 1);
+    let mut client = Raw::resume(&gateway, &connect.with(one));
+    for number in 0..10 {
+        let message = client.unacknowledged();
+        assert_eq!(message.text(), number.to_string());
+        client.ping();
+        assert!(!client.has_message(), "one at a time");
+        client.send(&ack(PUBACK, message.packet_id));
+    }
+    assert_eq!(gateway.stop().code(), Some(0));
 }
 
 /// A receiver of QoS 2, with what it remembers over connections.

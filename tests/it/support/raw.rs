@@ -281,6 +281,11 @@ impl Raw {
         }
     }
 
+    /// Whether a message has come while something else was waited for.
+    pub(crate) fn has_message(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
     /// The next message, acknowledged as its QoS demands.
     #[track_caller]
     pub(crate) fn message(&mut self) -> Publish {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use super::Connection;
+use super::{Connection, Unsent};
 use crate::broker::acknowledge::{Goodbye, Leave};
 use crate::broker::protocol::{Disconnect, Incoming, Publish};
 use crate::broker::session::{Ack, AckReason, Opening, Release};
@@ -35,15 +35,26 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let acted = incoming
             .drain(..count)
             .try_for_each(|packet| self.act(packet, &mut turn));
+        self.finish(turn);
+        acted
+    }
+
+    /// Hands over what is to be committed of a turn, with what is to be stored of the session, and owes its answers.
+    pub(super) fn finish(&mut self, mut turn: Turn) {
+        if self.member.is_stored() {
+            let mut changes = self.shared.hub.take_late(self.member.session);
+            changes.append(&mut self.changes);
+            changes.append(&mut turn.submission.changes);
+            turn.submission.changes = changes;
+        }
         let is_binding = turn.is_binding();
         let (submission, owed) = turn.finish();
+        let is_owed = owed.is_some();
         self.owed.extend(owed);
         match submission {
-            Some(submission) => self.hand_over(submission, is_binding),
+            Some(submission) => self.hand_over(submission, is_binding, is_owed),
             None => self.settle_free(),
         }
-        self.hand_over_changes();
-        acted
     }
 
     /// How many of the packets may be acted upon now. The first publish without a token holds up all behind it: their
@@ -79,18 +90,22 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     /// Policy of the queue: what is owed an answer, or changes what is stored of the session, waits for room; what is all
     /// of QoS 0 is dropped and counted.
-    pub(super) fn hand_over(&mut self, submission: Submission, is_binding: bool) {
-        let has_messages = !submission.messages.is_empty();
+    fn hand_over(&mut self, submission: Submission, is_binding: bool, is_owed: bool) {
         let Err(refused) = self.shared.submissions.try_submit(submission) else {
             return;
         };
         if is_binding {
             let queue = self.shared.submissions.clone();
-            self.unsent = Some(Box::pin(async move { queue.submit(*refused).await }));
+            let weight = refused.weight();
+            self.unsent = Some(Unsent {
+                submission: *refused,
+                is_owed,
+                place: Box::pin(async move { queue.reserve(weight).await }),
+            });
             return;
         }
         self.shared.count_lost(&refused, "overload");
-        if has_messages {
+        if is_owed {
             self.owed.pop_back();
         }
     }
@@ -105,7 +120,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             Incoming::Unsubscribe(unsubscribe) => return self.unsubscribe(unsubscribe, turn),
             Incoming::Ping => {
                 // Who is answered has what came before.
-                self.deliver();
+                self.deliver_queued(clock::now());
                 self.wire.protocol.pingresp();
             }
             Incoming::Disconnect(disconnect) => return Err(self.disconnect(disconnect)),
@@ -119,8 +134,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         if self.member.is_stored() {
             turn.answers.push(answer);
         } else {
-            let (session, protocol) = (&mut self.member.exchanges, &mut self.wire.protocol);
-            answer.send(Leave::NothingStored, session, protocol);
+            let (member, protocol) = (&mut self.member, &mut self.wire.protocol);
+            answer.send(Leave::NothingStored, member, protocol);
         }
     }
 
@@ -318,8 +333,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     pub(super) fn settle(&mut self, committed: Result<Committed, Refused>) -> Result<(), End> {
         let committed = committed.map_err(|_| End::Said(Goodbye::ShuttingDown))?;
         if let Some(owed) = self.owed.pop_front() {
-            let session = &mut self.member.exchanges;
-            owed.answer(committed.into(), session, &mut self.wire.protocol);
+            let member = &mut self.member;
+            owed.answer(committed.into(), member, &mut self.wire.protocol);
         }
         self.settle_free();
         Ok(())
@@ -328,8 +343,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     fn settle_free(&mut self) {
         while self.owed.front().is_some_and(|owed| !owed.is_waiting()) {
             if let Some(owed) = self.owed.pop_front() {
-                let session = &mut self.member.exchanges;
-                owed.answer(Leave::NothingStored, session, &mut self.wire.protocol);
+                let member = &mut self.member;
+                owed.answer(Leave::NothingStored, member, &mut self.wire.protocol);
             }
         }
     }

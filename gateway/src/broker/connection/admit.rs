@@ -112,12 +112,12 @@ async fn take_place(
 /// not come after what the newcomer says. One that is stuck loses its place, unless its session is to be taken up.
 async fn join(newcomer: &Newcomer, shared: &Shared) -> Result<Arrival, Refusal> {
     let started = Instant::now();
-    let mut is_forced = false;
+    let mut forced = None;
     loop {
-        let former = match shared.hub.join(newcomer, is_forced) {
+        let (session, former) = match shared.hub.join(newcomer, forced) {
             Joined::In(arrival) => return Ok(*arrival),
             Joined::TooMany => return Err(Refusal::TooManySessions),
-            Joined::Occupied(former) => former,
+            Joined::Occupied(session, former) => (session, former),
         };
         let gone = former.gone();
         former.take_over();
@@ -126,13 +126,17 @@ async fn join(newcomer: &Newcomer, shared: &Shared) -> Result<Arrival, Refusal> 
         } else {
             TAKEOVER_TIMEOUT
         };
-        let gone = time::timeout_at(started + patience, gone.cancelled()).await;
-        if gone.is_err() {
-            if former.is_stored() {
+        if time::timeout_at(started + patience, gone.cancelled())
+            .await
+            .is_err()
+        {
+            if former.is_stored() || SESSION_TAKEOVER_TIMEOUT < started.elapsed() {
                 return Err(Refusal::Busy);
             }
-            is_forced = true;
+            forced = Some(session);
         }
+        // Others may want the place, too: they get their turn.
+        tokio::task::yield_now().await;
     }
 }
 

@@ -27,7 +27,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         tracing::debug!(%client_id, %end, "client gone");
         let will = will.filter(|_| is_will_due(&end));
         let outlives = self.member.is_stored() && 0 < self.member.expiry;
-        if !outlives {
+        if !self.member.is_stored() {
             self.shared.hub.leave(&mut self.member, None);
         }
         self.hand_over_the_rest().await;
@@ -42,7 +42,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             self.note_left(later.is_some()).await;
         }
         self.shared.hub.leave(&mut self.member, later);
-        self.member.queue.leave();
+        self.member.say_gone();
         match &end {
             End::Said(goodbye) => self.wire.protocol.say_goodbye(goodbye.reason()),
             End::Violated(violation) => self.wire.protocol.say_goodbye(violation.reason()),
@@ -56,23 +56,36 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Waits until the committer has what the client sent last; what it does not get, the client did not send.
     async fn hand_over_the_rest(&mut self) {
         let mut lost = None;
-        if let Some(unsent) = self.unsent.take()
-            && time::timeout(LAST_WORD_TIMEOUT, unsent).await.is_err()
-        {
-            tracing::debug!(
-                client_id = &*self.member.client_id,
-                "its last publishes found no room; they were not acknowledged"
-            );
-            lost = self.owed.pop_back();
+        if let Some(mut unsent) = self.unsent.take() {
+            match time::timeout(LAST_WORD_TIMEOUT, &mut unsent.place).await {
+                Ok(Ok(place)) => place.submit(unsent.submission),
+                _ => {
+                    tracing::debug!(
+                        client_id = &*self.member.client_id,
+                        "its last publishes found no room; they were not acknowledged"
+                    );
+                    if unsent.is_owed {
+                        lost = self.owed.pop_back();
+                    }
+                    let mut changes = unsent.submission.changes;
+                    changes.retain(|change| !matches!(change, Change::OpenExchange { .. }));
+                    changes.append(&mut self.changes);
+                    self.changes = changes;
+                }
+            }
         }
-        let lost = lost.iter().flat_map(|owed| owed.exchanges());
-        self.member.exchanges.park(lost);
+        let exchanges = lost.iter().flat_map(|owed| owed.exchanges());
+        self.member.exchanges.park(exchanges);
+        for owed in self.owed.drain(..).chain(lost) {
+            owed.leave_to(&mut self.member);
+        }
     }
 
     /// Has the end of the connection written down, with what else nobody waits for.
     async fn note_left(&mut self, has_will: bool) {
         let session = self.member.session;
-        let mut changes = std::mem::take(&mut self.changes);
+        let mut changes = self.shared.hub.take_late(session);
+        changes.append(&mut self.changes);
         changes.push(match self.member.expiry {
             0 => Change::End { session },
             expiry => Change::Left {
@@ -84,12 +97,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             },
         });
         let submission = Submission::of_changes(changes);
-        let submit = self.shared.submissions.submit(submission);
-        if !matches!(time::timeout(LAST_WORD_TIMEOUT, submit).await, Ok(Ok(()))) {
-            tracing::debug!(
-                session,
-                "the end of its connection could not be written down"
-            );
+        let place = self.shared.submissions.reserve(submission.weight());
+        match time::timeout(LAST_WORD_TIMEOUT, place).await {
+            Ok(Ok(place)) => place.submit(submission),
+            _ => self.shared.hub.owe(submission.changes),
         }
     }
 }
@@ -103,14 +114,15 @@ fn is_will_due(end: &End) -> bool {
 }
 
 /// Publishes a will now.
-pub(in crate::broker) async fn publish_will(shared: &Shared, client_id: &str, will: Message) {
+pub(super) async fn publish_will(shared: &Shared, client_id: &str, will: Message) {
     let mut submission = Submission::default();
     let received_at = clock::now();
     let will = Message {
         received_at,
         ..will
     };
-    shared.intake.take(will, false, &mut submission);
+    // Behind what its client published.
+    shared.intake.take(will, true, &mut submission);
     if submission.is_empty() {
         return;
     }

@@ -5,32 +5,44 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::Connection;
 use crate::broker::acknowledge::Leave;
 use crate::broker::queue::Outgoing;
+use crate::broker::turn::{Answer, Turn};
 use crate::broker::wire::MAX_SEND_BYTES;
 use crate::clock;
 use crate::domain::message::{Delivery, Qos};
 use crate::domain::timestamp::Timestamp;
 use crate::ingest::Submission;
 use crate::metrics::Limit;
-use crate::store::sessions::Change;
+use crate::store::sessions::{Change, Queued};
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Moves messages from the queue to the send buffer, as far as there is room for them; then retained ones.
     pub(super) fn deliver(&mut self) {
         let now = clock::now();
         self.deliver_queued(now);
-        if self.member.queue.is_empty() {
+        let is_free = self.unsent.is_none() && !self.member.awaits_retained;
+        if is_free && self.member.queue.is_empty() {
             let (is_more, stored) = self.shared.hub.send_retained(&mut self.member);
-            self.changes.extend(stored.into_iter().map(Change::Queue));
-            self.deliver_queued(now);
-            if is_more {
+            if !stored.is_empty() {
+                self.store_retained(stored);
+            } else if is_more {
                 // The rest comes in another turn, so that nobody has to wait for it.
                 self.member.queue.nudge();
             }
+            self.deliver_queued(now);
         }
         self.hand_over_changes();
     }
 
-    fn deliver_queued(&mut self, now: Timestamp) {
+    /// Retained messages go out when it is on disk that they are owed.
+    fn store_retained(&mut self, stored: Vec<Queued>) {
+        let rows = stored.iter().cloned().map(Change::Queue);
+        self.finish(Turn {
+            submission: Submission::of_changes(rows.collect()),
+            answers: vec![Answer::Retained(stored)],
+        });
+    }
+
+    pub(super) fn deliver_queued(&mut self, now: Timestamp) {
         let receive_maximum = usize::from(self.wire.protocol.receive_maximum);
         let window = self.shared.limits.in_flight.min(receive_maximum);
         while self.wire.protocol.out.len() < MAX_SEND_BYTES {
@@ -70,12 +82,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     }
 
     /// Has the committer write what nobody waits for.
-    pub(super) fn hand_over_changes(&mut self) {
-        if self.changes.is_empty() || self.unsent.is_some() {
-            return;
+    fn hand_over_changes(&mut self) {
+        let is_late = || self.member.is_stored() && self.shared.hub.is_late(self.member.session);
+        if self.unsent.is_none() && (!self.changes.is_empty() || is_late()) {
+            self.finish(Turn::default());
         }
-        let submission = Submission::of_changes(std::mem::take(&mut self.changes));
-        self.hand_over(submission, true);
     }
 
     /// Sends one message, unless the client may not have it, takes none that long, or it has expired.

@@ -18,7 +18,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::close::publish_will;
 use self::rights::Rights;
 use super::Shared;
 use super::acknowledge::Goodbye;
@@ -29,7 +28,7 @@ use super::turn::Owed;
 use super::wire::{self, End, MAX_SEND_BYTES, Wire};
 use crate::access::Identity;
 use crate::domain::topic::TopicName;
-use crate::ingest::{Refused, Stopped};
+use crate::ingest::{Place, Refused, Stopped, Submission};
 use crate::metrics::Limit;
 use crate::store::Committed;
 use crate::store::sessions::Change;
@@ -90,8 +89,13 @@ pub(super) async fn serve<R, W>(
     }
 }
 
-/// A submission on its way into the committer's queue. Kept whole, so that it does not lose its place there.
-type Handover = Pin<Box<dyn Future<Output = Result<(), Stopped>> + Send>>;
+/// A submission that waits for room at the committer, with its place in that line.
+struct Unsent {
+    submission: Submission,
+    /// Whether the last of the answers that are owed is for it.
+    is_owed: bool,
+    place: Pin<Box<dyn Future<Output = Result<Place, Stopped>> + Send>>,
+}
 
 struct Connection<R, W> {
     wire: Wire<R, W>,
@@ -103,7 +107,7 @@ struct Connection<R, W> {
     /// Turns whose answer is owed, in their order.
     owed: VecDeque<Owed>,
     /// What waits for room at the committer.
-    unsent: Option<Handover>,
+    unsent: Option<Unsent>,
     /// How much the client may publish; `None`: as much as it can.
     rate: Option<Rate>,
     /// When the first packet that was read but not acted upon may be. Nothing is read meanwhile.
@@ -202,10 +206,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     self.deliver();
                 }
                 committed = next_commit(&mut self.owed) => self.settle(committed)?,
-                handed_over = next_handover(&mut self.unsent) => {
-                    self.unsent = None;
-                    self.hand_over_changes();
-                    handed_over.map_err(|_| End::Said(Goodbye::ShuttingDown))?;
+                place = next_place(&mut self.unsent) => {
+                    let unsent = self.unsent.take();
+                    let place = place.map_err(|_| End::Said(Goodbye::ShuttingDown))?;
+                    if let Some(unsent) = unsent {
+                        place.submit(unsent.submission);
+                    }
+                    // The client was not heard meanwhile.
+                    self.last_packet = Instant::now();
+                    self.deliver();
                 }
                 count = self.wire.reader.read(&mut self.wire.buffer), if may_act && !is_held => {
                     self.wire.deferred = self.wire.take(&count, &mut incoming).err();
@@ -254,9 +263,9 @@ async fn next_commit(owed: &mut VecDeque<Owed>) -> Result<Committed, Refused> {
     }
 }
 
-async fn next_handover(unsent: &mut Option<Handover>) -> Result<(), Stopped> {
+async fn next_place(unsent: &mut Option<Unsent>) -> Result<Place, Stopped> {
     match unsent {
-        Some(handover) => handover.await,
+        Some(unsent) => (&mut unsent.place).await,
         None => std::future::pending().await,
     }
 }

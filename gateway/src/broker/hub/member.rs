@@ -4,6 +4,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+use tokio_util::sync::CancellationToken;
+
 use super::Hub;
 use crate::broker::queue::Queue;
 use crate::broker::session::Session;
@@ -30,6 +32,10 @@ pub(in crate::broker) struct Member {
     pub(super) interests: HashSet<Interest>,
     /// Subscriptions whose retained messages have not all been sent.
     pub(super) retained: VecDeque<WantedRetained>,
+    /// Whether some of them are being stored.
+    pub(in crate::broker) awaits_retained: bool,
+    /// Cancelled with the last word of this connection.
+    pub(super) gone: CancellationToken,
     pub(super) has_left: bool,
     pub(super) hub: Arc<Hub>,
 }
@@ -47,7 +53,7 @@ impl Drop for Member {
     fn drop(&mut self) {
         let hub = Arc::clone(&self.hub);
         hub.leave(self, None);
-        self.queue.leave();
+        self.say_gone();
     }
 }
 
@@ -55,6 +61,19 @@ impl Member {
     /// Whether its session outlives the connection: what changes of it is stored.
     pub(in crate::broker) fn is_stored(&self) -> bool {
         self.queue.is_stored()
+    }
+
+    /// Tells who waits for the client id that the last word of this connection has been said.
+    pub(in crate::broker) fn say_gone(&self) {
+        self.gone.cancel();
+    }
+
+    /// Retained messages that are stored now, or will be before the session can be taken up again.
+    pub(in crate::broker) fn take_retained(&mut self, stored: Vec<Queued>) {
+        self.awaits_retained = false;
+        for queued in stored {
+            self.queue.push_reserved(queued.seq, queued.delivery);
+        }
     }
 }
 
@@ -154,8 +173,9 @@ impl Hub {
         Removed::Yes
     }
 
-    /// Puts some more of the retained messages that a member waits for into its queue, once that is empty: so none is
-    /// lost to its bound. Gives whether there may be more, and what of them is to be stored.
+    /// Puts some more of the retained messages that a member waits for into its queue, once that is empty, as far as
+    /// there is room: so none is lost to its bound. Gives whether there may be more, and those that have a place there
+    /// and are to be stored before they take it.
     pub(in crate::broker) fn send_retained(&self, member: &mut Member) -> (bool, Vec<Queued>) {
         let mut stored = Vec::new();
         let Some(mut wanted) = member.retained.pop_front() else {
@@ -169,27 +189,32 @@ impl Hub {
         for message in page {
             let delivery = Delivery {
                 qos: wanted.options.qos.min(message.qos),
-                message,
+                message: Arc::clone(&message),
                 retain: true,
                 subscription_ids: wanted.options.id.into_iter().collect(),
                 shared: None,
             };
-            if !member.is_stored() || delivery.qos == Qos::AtMostOnce {
-                let left_out = member.queue.push(delivery);
-                self.note_left_out(&member.queue, &member.client_id, left_out);
-                continue;
-            }
-            let (seq, left_out) = member.queue.reserve(&delivery);
-            self.note_left_out(&member.queue, &member.client_id, left_out);
-            if let Some(seq) = seq {
-                member.queue.push_reserved(seq, delivery.clone());
-                stored.push(Queued {
-                    session: member.session,
+            let is_taken = if !member.is_stored() || delivery.qos == Qos::AtMostOnce {
+                member.queue.push(delivery).is_none()
+            } else {
+                let seq = member.queue.reserve(&delivery).0;
+                let session = member.session;
+                stored.extend(seq.map(|seq| Queued {
+                    session,
                     seq,
                     delivery,
-                });
+                }));
+                seq.is_some()
+            };
+            if !is_taken {
+                // It comes when there is room again: what takes it now is put in, and nudges.
+                member.retained.push_front(wanted);
+                member.awaits_retained = !stored.is_empty();
+                return (false, stored);
             }
+            wanted.after = Some(message.topic.clone());
         }
+        member.awaits_retained = !stored.is_empty();
         if next.is_some() {
             wanted.after = next;
             member.retained.push_front(wanted);

@@ -3,8 +3,10 @@
 //! Of sessions that outlive their connections (`places`) it says what has to be stored before a message counts as taken;
 //! the committer asks, and hands each message on after its commit.
 
+mod late;
 mod member;
 mod places;
+mod waiting;
 
 use std::{
     collections::HashMap,
@@ -14,6 +16,7 @@ use std::{
     },
 };
 
+use self::late::Late;
 use self::places::Place;
 use super::{
     queue::{LeftOut, Queue, Total},
@@ -25,7 +28,7 @@ use crate::domain::message::{Delivery, Message, Qos};
 use crate::domain::subscription::Interest;
 use crate::ingest::{Outlet, Retention, Routed};
 use crate::metrics::{Limit, Metrics};
-use crate::store::sessions::Queued;
+use crate::store::sessions::{Change, Queued};
 
 pub(super) use self::member::Member;
 pub(super) use self::places::{Arrival, Joined, Newcomer};
@@ -43,6 +46,7 @@ pub struct Hub {
     /// The queues of sessions that outlive their connections.
     stored: RwLock<HashMap<i64, Arc<Queue>>>,
     stored_total: Total,
+    late: Late,
     last_session: AtomicI64,
     /// Said once.
     has_refused_to_retain: AtomicBool,
@@ -64,6 +68,7 @@ impl Hub {
                 bytes: Arc::default(),
                 max_bytes: limits.sessions_bytes,
             },
+            late: Late::default(),
             last_session: AtomicI64::new(0),
             has_refused_to_retain: AtomicBool::new(false),
             limits: *limits,
@@ -206,6 +211,14 @@ impl Hub {
     }
 
     fn push(&self, subscriber: &Subscriber, delivery: Delivery) {
+        if subscriber.queue.is_stored() && delivery.qos != Qos::AtMostOnce {
+            if let Some(queued) = self.reserve(subscriber, delivery) {
+                let (seq, delivery) = (queued.seq, queued.delivery.clone());
+                self.late.add([Change::Queue(queued)]);
+                subscriber.queue.push_reserved(seq, delivery);
+            }
+            return;
+        }
         let left_out = subscriber.queue.push(delivery);
         self.note_left_out(&subscriber.queue, &subscriber.client_id, left_out);
     }
@@ -297,10 +310,19 @@ impl Outlet for Arc<Hub> {
             }
         }
         self.fan_out(&message, Some(&routed));
+        let mut orphans = Vec::new();
         let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
         for queued in routed.queued {
-            if let Some(queue) = stored.get(&queued.session) {
-                queue.push_reserved(queued.seq, queued.delivery);
+            match stored.get(&queued.session) {
+                Some(queue) => queue.push_reserved(queued.seq, queued.delivery),
+                None => orphans.push(queued.delivery),
+            }
+        }
+        drop(stored);
+        // The session has ended since: another of the group gets it.
+        for delivery in orphans {
+            if let Some(interest) = &delivery.shared {
+                self.pass_on(&delivery.message, interest);
             }
         }
     }

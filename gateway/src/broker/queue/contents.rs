@@ -151,9 +151,15 @@ impl Contents {
         }
     }
 
+    /// Numbers up to this one have been used.
+    pub(super) fn begin_after(&mut self, seq: u64) {
+        self.last_seq = self.last_seq.max(seq);
+        self.sent_upto = self.sent_upto.max(seq);
+    }
+
     pub(super) fn next(&mut self, window: usize) -> Option<Outgoing> {
         if 0 < self.again {
-            return self.next_again();
+            return self.next_again(window);
         }
         let first = self.waiting.front()?;
         if first.delivery.qos == Qos::AtMostOnce {
@@ -188,12 +194,16 @@ impl Contents {
         })
     }
 
-    fn next_again(&mut self) -> Option<Outgoing> {
+    fn next_again(&mut self, window: usize) -> Option<Outgoing> {
+        let is_full = window <= self.in_flight.len() - self.again;
         let found = self.in_flight.iter_mut().find(|sent| sent.is_to_be_sent);
         let Some(sent) = found else {
             self.again = 0;
             return None;
         };
+        if is_full && !sent.is_received {
+            return None;
+        }
         sent.is_to_be_sent = false;
         self.again -= 1;
         if sent.is_received {
@@ -227,6 +237,9 @@ impl Contents {
         };
         let sent = self.in_flight.iter_mut().find(is_it)?;
         sent.is_received = true;
+        if std::mem::take(&mut sent.is_to_be_sent) {
+            self.again -= 1;
+        }
         Some(sent.entry.seq)
     }
 
@@ -247,7 +260,15 @@ impl Contents {
     }
 
     pub(super) fn drop_unimportant(&mut self) {
-        while self.remove_unimportant() {}
+        let bytes = &mut self.bytes;
+        self.waiting.retain(|queued| {
+            let is_important = queued.delivery.qos != Qos::AtMostOnce;
+            if !is_important {
+                *bytes -= queued.delivery.message.size();
+            }
+            is_important
+        });
+        self.unimportant = 0;
     }
 
     pub(super) fn take_undelivered(&mut self) -> Vec<Delivery> {

@@ -23,9 +23,10 @@ pub(in crate::store) fn load(connection: &Connection) -> Result<BrokerState, Sto
         Ok(Some(()))
     })?;
     each(connection, "SELECT * FROM subscription", |row| {
+        let session: i64 = row.get("session")?;
         let subscription = read_subscription(row)?;
         Ok(subscription.map(|subscription| {
-            if let Some(session) = sessions.get_mut(&row.get_unwrap("session")) {
+            if let Some(session) = sessions.get_mut(&session) {
                 session.subscriptions.push(subscription);
             }
         }))

@@ -1,0 +1,140 @@
+//! Sessions that wait for their clients: read from the store at start, and ended when their time is over.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Hub;
+use super::places::Place;
+use crate::broker::session::Session;
+use crate::clock;
+use crate::domain::message::Message;
+use crate::domain::timestamp::Timestamp;
+use crate::store::sessions::{BrokerState, Change, StoredSession};
+
+/// Before this a clock has not been set, so that nothing can be said of how long a session has waited: 2020-01-01.
+const PLAUSIBLE: Timestamp = Timestamp::from_millis(1_577_836_800_000);
+
+impl Place {
+    /// Whether its session's time is over.
+    fn is_over(&self, now: Instant) -> bool {
+        let parked = self.parked.as_ref();
+        parked.is_some_and(|parked| parked.expires_at.is_some_and(|at| at <= now))
+    }
+
+    /// Whether it is, or its will is due.
+    fn is_due(&self, now: Instant) -> bool {
+        let will = self.parked.as_ref().and_then(|parked| parked.will.as_ref());
+        self.is_over(now) || will.is_some_and(|(_, at)| *at <= now)
+    }
+}
+
+impl Hub {
+    /// Takes up what was owed when the gateway ended.
+    pub fn restore(self: &Arc<Self>, state: BrokerState) {
+        let mut retained = self
+            .retained
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        for message in state.retained {
+            retained.keep(&Arc::new(message));
+        }
+        drop(retained);
+        for session in state.sessions {
+            self.restore_session(session);
+        }
+    }
+
+    fn restore_session(self: &Arc<Self>, stored: StoredSession) {
+        self.last_session
+            .fetch_max(stored.session, Ordering::Relaxed);
+        let mut member = self.member(stored.session, stored.client_id, stored.user, true);
+        member.expiry = stored.expiry;
+        member.exchanges = Session::restore(stored.exchanges);
+        // One that was connected when the gateway ended may have been sent as many as go at once.
+        let (was_connected, at_once) = (stored.left_at.is_none(), self.limits.in_flight);
+        let mut sent_upto = stored.sent_upto;
+        for (at, (seq, is_received, delivery)) in stored.queued.into_iter().enumerate() {
+            let was_sent = seq <= stored.sent_upto || (was_connected && at < at_once);
+            if was_sent {
+                sent_upto = sent_upto.max(seq);
+            }
+            member.queue.restore(seq, delivery, was_sent, is_received);
+        }
+        member.queue.begin_after(sent_upto);
+        if was_connected {
+            // So that its time begins once and not with each restart.
+            self.owe([Change::Left {
+                session: stored.session,
+                at: clock::now(),
+                expiry: stored.expiry,
+                sent_upto,
+                has_will: stored.will.is_some(),
+            }]);
+        }
+        for (interest, options) in stored.subscriptions {
+            self.add_subscription(&member, &interest, options);
+            member.interests.insert(interest);
+        }
+        let place = Place {
+            session: member.session,
+            queue: Arc::clone(&member.queue),
+            parked: None,
+        };
+        self.places().insert(Arc::clone(&member.client_id), place);
+        let waited = stored.left_at.filter(|at| PLAUSIBLE <= *at);
+        let waited = waited.map_or(Duration::ZERO, |at| clock::now() - at);
+        // Also one whose time is over: `expire` ends it, with its will.
+        self.leave_since(&mut member, stored.will, Some(waited));
+    }
+
+    /// Whether [`expire`](Self::expire) has something to do.
+    pub(in crate::broker) fn has_expired(&self) -> bool {
+        let now = Instant::now();
+        !self.late.is_empty() || self.places().values().any(|place| place.is_due(now))
+    }
+
+    /// Ends the next session whose time is over, or takes the will of one that is due, and hands over what is to be
+    /// stored of it and the will, before anybody else can take the place; false if there is none.
+    pub(in crate::broker) fn expire(
+        &self,
+        hand_over: impl FnOnce(Vec<Change>, Option<Message>),
+    ) -> bool {
+        let now = Instant::now();
+        let mut places = self.places();
+        let due = places.iter().find(|(_, place)| place.is_due(now));
+        let Some((client_id, place)) = due else {
+            // Who is connected brings it there itself, in the right order.
+            let late = self.late.sessions().into_iter().find(|session| {
+                let is_it = |place: &&Place| place.session == *session;
+                let place = places.values().find(is_it);
+                place.is_none_or(|place| place.parked.is_some())
+            });
+            if let Some(session) = late {
+                hand_over(self.take_late(session), None);
+            }
+            return late.is_some();
+        };
+        let (client_id, session) = (Arc::clone(client_id), place.session);
+        let mut changes = self.take_late(session);
+        let parked = places
+            .get_mut(&client_id)
+            .and_then(|place| place.parked.as_mut());
+        let will = parked.and_then(|parked| parked.will.take().map(|(will, _)| will));
+        let has_ended = places
+            .get(&client_id)
+            .is_some_and(|place| place.is_over(now));
+        if has_ended {
+            if let Some(place) = places.remove(&client_id)
+                && let Some(parked) = &place.parked
+            {
+                self.end(session, &parked.interests, &place.queue);
+            }
+            changes.push(Change::End { session });
+        } else {
+            changes.push(Change::ForgetWill { session });
+        }
+        hand_over(changes, will);
+        true
+    }
+}
