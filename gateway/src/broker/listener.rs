@@ -1,11 +1,11 @@
 //! Accepting connections, plain or over TLS, with or without WebSocket. None is served without a permit, so that there are never too many; all
 //! listeners take theirs from the same.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
@@ -108,20 +108,27 @@ async fn serve(
     };
     let Some(server) = door.tls else {
         if let Some(pages) = door.pages {
-            return serve_pages(socket, peer, &pages, caller, shared, stop).await;
+            let served = websocket::serve(socket, peer, &pages, caller, shared, stop);
+            return Box::pin(served).await;
         }
         let (reader, writer) = socket.into_split();
         return connection::serve(reader, writer, caller, shared, stop).await;
     };
+    // This and what is served over WebSocket is boxed, so that no other client's task has room for it.
+    let shake_hands = Box::pin(async {
+        let (stream, name) = server.accept(socket).await?;
+        io::Result::Ok((Box::new(stream), name))
+    });
     let shaken = tokio::select! {
-        shaken = time::timeout(shared.limits.connect_timeout, server.accept(socket)) => shaken,
+        shaken = time::timeout(shared.limits.connect_timeout, shake_hands) => shaken,
         () = stop.cancelled() => return,
     };
     match shaken {
         Ok(Ok((stream, name))) => {
             caller.certified = name.as_deref().map(Identity::of_certificate);
             if let Some(pages) = door.pages {
-                return serve_pages(stream, peer, &pages, caller, shared, stop).await;
+                let served = websocket::serve(stream, peer, &pages, caller, shared, stop);
+                return Box::pin(served).await;
             }
             let (reader, writer) = tokio::io::split(stream);
             connection::serve(reader, writer, caller, shared, stop).await;
@@ -132,18 +139,6 @@ async fn serve(
             tracing::debug!(%peer, "no TLS handshake in time");
         }
     }
-}
-
-/// Boxed, so that the tasks of the other doors are not as large as these.
-async fn serve_pages<S: AsyncRead + AsyncWrite + Unpin + Send>(
-    stream: S,
-    peer: SocketAddr,
-    pages: &Pages,
-    caller: Caller,
-    shared: Arc<Shared>,
-    stop: CancellationToken,
-) {
-    Box::pin(websocket::serve(stream, peer, pages, caller, shared, stop)).await;
 }
 
 /// Takes up certificates that were replaced, until `stop`.

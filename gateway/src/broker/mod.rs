@@ -1,7 +1,7 @@
 //! The MQTT broker: versions 3.1.1 and 5 on one port, and on others over TLS, over WebSocket, and over both.
 //!
 //! `listener` accepts (`addresses` counts who comes from where), `websocket` takes the packets out of its frames,
-//! `connection` moves bytes, `protocol` (with `connect`, `subscribe`, `acknowledge` and `properties`) reads and writes
+//! `connection` moves bytes (through `scratch`), `protocol` (with `connect`, `subscribe`, `acknowledge` and `properties`) reads and writes
 //! packets, `session` keeps what is owed, `rate` how much a client may publish, `intake` tells readings from other messages,
 //! `hub` (with `subscriptions`, `retained` and `queue`) brings messages to their subscribers, `sys` says how it goes.
 //!
@@ -23,6 +23,7 @@ mod protocol;
 mod queue;
 mod rate;
 mod retained;
+mod scratch;
 mod session;
 mod subscribe;
 mod subscriptions;

@@ -6,21 +6,21 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time;
 
 use super::acknowledge::Goodbye;
 use super::connect::Connect;
 use super::protocol::{Disconnect, Incoming, Protocol};
+use super::scratch::{self, Scratch};
 use super::violation::Violation;
 
 /// A client that is told goodbye has so long to take it.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
-/// A fresh read buffer; it grows while reads fill it.
-const READ_BYTES: usize = 4 << 10;
-const MAX_READ_BYTES: usize = 64 << 10;
 /// Nothing more is put into a send buffer that has so many bytes.
 pub(super) const MAX_SEND_BYTES: usize = 64 << 10;
+/// An empty send buffer keeps room for so many.
+const KEPT_SEND_BYTES: usize = 4 << 10;
 
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,6 @@ pub(super) struct Wire<R, W> {
     pub(super) reader: R,
     pub(super) writer: W,
     pub(super) protocol: Protocol,
-    pub(super) buffer: Vec<u8>,
     /// What was wrong behind packets of the same read: those come first.
     pub(super) deferred: Option<End>,
     /// Whether the writer still holds something that it has not passed on: TLS does.
@@ -80,7 +79,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
             reader,
             writer,
             protocol: Protocol::new(max_packet),
-            buffer: vec![0; READ_BYTES],
             deferred: None,
             is_unflushed: false,
         }
@@ -92,8 +90,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
         incoming: &mut Vec<Incoming>,
     ) -> Result<Box<Connect>, End> {
         while incoming.is_empty() {
-            let count = self.reader.read(&mut self.buffer).await;
-            let taken = self.take(&count, incoming);
+            let read = scratch::read(&mut self.reader).await;
+            let taken = self.take(read, incoming);
             if incoming.is_empty() {
                 taken?;
             } else {
@@ -108,26 +106,27 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
 
     pub(super) fn take(
         &mut self,
-        count: &io::Result<usize>,
+        read: io::Result<Scratch>,
         incoming: &mut Vec<Incoming>,
     ) -> Result<(), End> {
-        let count = match count {
-            Ok(0) | Err(_) => return Err(End::Lost),
-            Ok(count) => *count,
-        };
-        let received = self.protocol.receive(&self.buffer[..count], incoming);
-        if count == self.buffer.len() && count < MAX_READ_BYTES {
-            self.buffer.resize(count * 2, 0);
+        let read = read.map_err(|_| End::Lost)?;
+        if read.bytes().is_empty() {
+            return Err(End::Lost);
         }
-        Ok(received?)
+        Ok(self.protocol.receive(read.bytes(), incoming)?)
     }
 
     pub(super) fn wrote(&mut self, count: &io::Result<usize>) -> Result<(), End> {
         match count {
             Err(_) => Err(End::Lost),
             Ok(count) => {
-                self.protocol.out.drain(..*count);
-                self.protocol.out.shrink_to(MAX_SEND_BYTES);
+                let out = &mut self.protocol.out;
+                out.drain(..*count);
+                out.shrink_to(if out.is_empty() {
+                    KEPT_SEND_BYTES
+                } else {
+                    MAX_SEND_BYTES
+                });
                 Ok(())
             }
         }

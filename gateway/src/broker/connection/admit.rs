@@ -18,7 +18,6 @@ use crate::broker::hub::{Arrival, Joined, Newcomer};
 use crate::broker::intake::Intake;
 use crate::broker::wire::Wire;
 use crate::clock;
-use crate::domain::message::Will;
 use crate::domain::topic::TopicName;
 use crate::ingest::Submission;
 
@@ -33,7 +32,7 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     connect: Connect,
     caller: Caller,
     shared: Arc<Shared>,
-) -> Option<(Connection<R, W>, Option<Will>)> {
+) -> Option<Box<Connection<R, W>>> {
     let (peer, keep_alive) = (caller.address, connect.keep_alive);
     let refusal = match judge(connect, caller, &shared).await {
         Ok((admitted, rights)) => match take_place(&admitted, &rights, &shared).await {
@@ -45,8 +44,9 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                     return None;
                 }
                 tracing::debug!(%peer, client_id = &*arrival.member.client_id, "client connected");
-                let connection = Connection::new(wire, shared, arrival.member, rights, keep_alive);
-                return Some((connection, admitted.will));
+                let (member, will) = (arrival.member, admitted.will);
+                let connection = Connection::new(wire, shared, member, rights, will, keep_alive);
+                return Some(Box::new(connection));
             }
             Err(refusal) => refusal,
         },

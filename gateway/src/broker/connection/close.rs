@@ -11,7 +11,7 @@ use crate::broker::Shared;
 use crate::broker::acknowledge::Goodbye;
 use crate::broker::wire::End;
 use crate::clock;
-use crate::domain::message::{Message, Will};
+use crate::domain::message::Message;
 use crate::ingest::Submission;
 use crate::store::sessions::Change;
 
@@ -21,18 +21,18 @@ const LAST_WORD_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Publishes the will where it is due, and says goodbye.
-    pub(super) async fn close(mut self, end: End, will: Option<Will>) {
+    pub(super) async fn close(mut self: Box<Self>, end: End) {
         let client_id = Arc::clone(&self.member.client_id);
         self.shared.note_end(&end);
         tracing::debug!(%client_id, %end, "client gone");
-        let will = will.filter(|_| is_will_due(&end));
+        let will = self.will.take().filter(|_| is_will_due(&end));
         let outlives = self.member.is_stored() && 0 < self.member.expiry;
         if !self.member.is_stored() {
             self.shared.hub.leave(&mut self.member, None);
         }
         self.hand_over_the_rest().await;
         let (due, later) = match will {
-            Some(will) if outlives && 0 < will.delay => (None, Some(will)),
+            Some(will) if outlives && 0 < will.delay => (None, Some(*will)),
             will => (will, None),
         };
         if let Some(will) = due {

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -24,9 +24,11 @@ use super::acknowledge::Goodbye;
 use super::hub::Member;
 use super::protocol::{Incoming, RECEIVE_MAXIMUM};
 use super::rate::Rate;
+use super::scratch;
 use super::turn::Owed;
 use super::wire::{self, End, MAX_SEND_BYTES, Wire};
 use crate::access::Identity;
+use crate::domain::message::Will;
 use crate::domain::topic::TopicName;
 use crate::ingest::{Place, Refused, Stopped, Submission};
 use crate::metrics::Limit;
@@ -56,13 +58,33 @@ pub(super) async fn serve<R, W>(
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
+    // Beginning and end are boxed: the task of a client that stays has no room for them.
+    let entered = Box::pin(enter(reader, writer, caller, shared, &stop)).await;
+    if let Some((mut connection, incoming)) = entered {
+        let Err(end) = connection.run(incoming, &stop).await;
+        Box::pin(connection.close(end)).await;
+    }
+}
+
+/// Up to the CONNACK; also gives what the client sent behind its CONNECT.
+async fn enter<R, W>(
+    reader: R,
+    writer: W,
+    caller: Caller,
+    shared: Arc<Shared>,
+    stop: &CancellationToken,
+) -> Option<(Box<Connection<R, W>>, Vec<Incoming>)>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
     let peer = caller.address;
     let mut wire = Wire::new(reader, writer, shared.max_packet);
     let mut incoming = Vec::new();
     let greeting = time::timeout(shared.limits.connect_timeout, wire.greet(&mut incoming));
     let connect = tokio::select! {
         greeted = greeting => greeted,
-        () = stop.cancelled() => return,
+        () = stop.cancelled() => return None,
     };
     let connect = match connect {
         Ok(Ok(connect)) => connect,
@@ -72,21 +94,20 @@ pub(super) async fn serve<R, W>(
                 wire.protocol.refuse_violation(*violation);
             }
             tracing::debug!(%peer, %end, "no connection was made");
-            return wire.flush_and_close().await;
+            wire.flush_and_close().await;
+            return None;
         }
         Err(_) => {
             shared.metrics.limited(Limit::ConnectTimeout);
-            return tracing::debug!(%peer, "no CONNECT in time");
+            tracing::debug!(%peer, "no CONNECT in time");
+            return None;
         }
     };
     let admitted = tokio::select! {
         admitted = admit::admit(wire, *connect, caller, shared) => admitted,
-        () = stop.cancelled() => return,
+        () = stop.cancelled() => return None,
     };
-    if let Some((mut connection, will)) = admitted {
-        let Err(end) = connection.run(incoming, &stop).await;
-        connection.close(end, will).await;
-    }
+    admitted.map(|connection| (connection, incoming))
 }
 
 /// A submission that waits for room at the committer, with its place in that line.
@@ -102,6 +123,7 @@ struct Connection<R, W> {
     shared: Arc<Shared>,
     member: Member,
     rights: Rights,
+    will: Option<Box<Will>>,
     /// What is to be stored of the session and nobody waits for.
     changes: Vec<Change>,
     /// Turns whose answer is owed, in their order.
@@ -143,6 +165,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         shared: Arc<Shared>,
         member: Member,
         rights: Rights,
+        will: Option<Will>,
         keep_alive: u16,
     ) -> Self {
         let rate = shared.limits.publish_rate;
@@ -150,6 +173,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             _counted: Counted::new(&shared),
             member,
             rights,
+            will: will.map(Box::new),
             wire,
             changes: Vec::new(),
             owed: VecDeque::new(),
@@ -216,8 +240,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     self.last_packet = Instant::now();
                     self.deliver();
                 }
-                count = self.wire.reader.read(&mut self.wire.buffer), if may_act && !is_held => {
-                    self.wire.deferred = self.wire.take(&count, &mut incoming).err();
+                read = scratch::read(&mut self.wire.reader), if may_act && !is_held => {
+                    self.wire.deferred = self.wire.take(read, &mut incoming).err();
                     self.handle(&mut incoming)?;
                     self.end_if_due()?;
                     self.deliver();

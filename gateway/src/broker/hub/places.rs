@@ -20,7 +20,7 @@ pub(super) struct Place {
     pub(super) session: i64,
     pub(super) queue: Arc<Queue>,
     /// `None`: its client is connected.
-    pub(super) parked: Option<Parked>,
+    pub(super) parked: Option<Box<Parked>>,
 }
 
 /// A session that waits for its client.
@@ -115,7 +115,7 @@ impl Hub {
         }
         let is_present = resumed.is_some();
         let mut member = match resumed {
-            Some((session, queue, parked)) => self.resume(session, queue, parked, newcomer),
+            Some((session, queue, parked)) => self.resume(session, queue, *parked, newcomer),
             None => {
                 let is_stored = 0 < newcomer.expiry;
                 let session = self.last_session.fetch_add(1, Ordering::Relaxed) + 1;
@@ -176,14 +176,14 @@ impl Hub {
                 // Its connection's orderly end has settled them.
                 member.exchanges.forget_pending();
                 member.queue.park();
-                place.parked = Some(Parked {
+                place.parked = Some(Box::new(Parked {
                     user: member.user.clone(),
                     exchanges: std::mem::take(&mut member.exchanges),
                     interests,
                     retained: std::mem::take(&mut member.retained),
                     expires_at: (member.expiry != u32::MAX).then(|| after(member.expiry)),
                     will: will.map(|will| (will.message, after(will.delay.min(member.expiry)))),
-                });
+                }));
             }
             place => {
                 if place.is_some() {

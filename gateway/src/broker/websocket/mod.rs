@@ -56,7 +56,8 @@ pub(super) async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let handshake = upgrade::accept(&mut stream, pages);
+    // Boxed as is the goodbye: a client that stays has no room for them.
+    let handshake = Box::pin(upgrade::accept(&mut stream, pages));
     let accepted = tokio::select! {
         accepted = time::timeout(shared.limits.connect_timeout, handshake) => accepted,
         () = stop.cancelled() => return,
@@ -81,7 +82,7 @@ pub(super) async fn serve<S>(
         CloseCode::Normal
     };
     // Whoever does not take it in time does not get it.
-    time::timeout(GOODBYE_TIMEOUT, say_goodbye(socket, code))
+    time::timeout(GOODBYE_TIMEOUT, Box::pin(say_goodbye(socket, code)))
         .await
         .ok();
 }
