@@ -111,7 +111,7 @@ pub fn explain(faults: &Faults) -> String {
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let checked = prepare(&config)?;
     // Before the store is opened: an occupied port leaves nothing behind.
-    let (listeners, addresses) = Listeners::open(&config).await?;
+    let (listeners, addresses) = Listeners::open(&config)?;
     let path = &config.store.path;
     let opened = Writer::open(path).and_then(|writer| {
         let state = writer.broker_state()?;

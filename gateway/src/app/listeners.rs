@@ -1,12 +1,16 @@
 //! The sockets on which the gateway listens: all are bound before anything else is opened.
 
+use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::StartError;
 use crate::broker::Sockets;
 use crate::config::Config;
+
+/// Clients that wait to be accepted, as far as the system lets them: one that finds no room tries again a second later.
+const BACKLOG: u32 = 1024;
 
 /// Where the gateway listens.
 #[derive(Clone, Copy, Debug)]
@@ -48,16 +52,15 @@ pub(super) struct Listeners {
 
 impl Listeners {
     /// Binds all of them, or none.
-    pub(super) async fn open(config: &Config) -> Result<(Self, Addresses), StartError> {
+    pub(super) fn open(config: &Config) -> Result<(Self, Addresses), StartError> {
         let (plain, tls) = (&config.mqtt, config.mqtt.tls.as_ref());
-        let (mqtt, mqtt_address) = listen("mqtt.listen", plain.listen).await?;
-        let (ws, ws_address) =
-            listen_if_set("mqtt.websocket_listen", plain.websocket_listen).await?;
+        let (mqtt, mqtt_address) = listen("mqtt.listen", plain.listen)?;
+        let (ws, ws_address) = listen_if_set("mqtt.websocket_listen", plain.websocket_listen)?;
         let address = tls.map(|tls| tls.listen);
-        let (mqtts, mqtts_address) = listen_if_set("mqtt.tls.listen", address).await?;
+        let (mqtts, mqtts_address) = listen_if_set("mqtt.tls.listen", address)?;
         let address = tls.and_then(|tls| tls.websocket_listen);
-        let (wss, wss_address) = listen_if_set("mqtt.tls.websocket_listen", address).await?;
-        let (http, http_address) = listen("http.listen", config.http.listen).await?;
+        let (wss, wss_address) = listen_if_set("mqtt.tls.websocket_listen", address)?;
+        let (http, http_address) = listen("http.listen", config.http.listen)?;
         let addresses = Addresses {
             mqtt: mqtt_address,
             ws: ws_address,
@@ -75,28 +78,34 @@ impl Listeners {
     }
 }
 
-async fn listen_if_set(
+fn listen_if_set(
     key: &'static str,
     address: Option<SocketAddr>,
 ) -> Result<(Option<TcpListener>, Option<SocketAddr>), StartError> {
     match address {
-        Some(address) => listen(key, address)
-            .await
-            .map(|(socket, bound)| (Some(socket), Some(bound))),
+        Some(address) => listen(key, address).map(|(socket, bound)| (Some(socket), Some(bound))),
         None => Ok((None, None)),
     }
 }
 
-async fn listen(
-    key: &'static str,
-    address: SocketAddr,
-) -> Result<(TcpListener, SocketAddr), StartError> {
-    let bound = TcpListener::bind(address).await;
-    bound
+fn listen(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    bind(address)
         .and_then(|listener| listener.local_addr().map(|bound| (listener, bound)))
         .map_err(|source| StartError::Listen {
             key,
             address,
             source,
         })
+}
+
+/// As [`TcpListener::bind`] does it, but for the backlog.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A gateway that is started again finds its port free at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
