@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::support::Site;
+use crate::support::call::metric;
 use crate::support::frames::{Connect, V5};
 use crate::support::raw::Raw;
 use crate::support::websocket::{connect_tcp, mqtt};
@@ -163,7 +164,7 @@ fn pages_from_elsewhere_are_refused() {
 
 #[test]
 fn silent_connections_delay_nobody_and_are_closed() {
-    let site = Site::new();
+    let site = Site::with("[mqtt.limits]\nconnect_timeout = \"2s\"\n");
     let gateway = site.start();
     let address = gateway.address("ws");
     let mut silent: Vec<TcpStream> = (0..200).map(|_| connect_tcp(address)).collect();
@@ -172,9 +173,11 @@ fn silent_connections_delay_nobody_and_are_closed() {
     let started = Instant::now();
     mqtt(&gateway, V5).let_in(&Connect::new(V5, "201st")).ping();
     assert!(started.elapsed() < Duration::from_secs(5));
-    for socket in silent.into_iter().take(2) {
+    for socket in silent {
         let mut closed = Raw::over(socket, V5, |socket| Box::new(socket));
         assert_eq!(closed.rest(), [], "closed after the time for a handshake");
     }
+    let limited = "gateway_mqtt_limited_total{limit=\"connect_timeout\"}";
+    assert_eq!(metric(&gateway, limited), 200.0);
     assert_eq!(gateway.stop().code(), Some(0));
 }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::Site;
+use crate::support::call::metric;
 use crate::support::frames::{BOTH, Connect, Publish, V5, V311};
 use crate::support::raw::Raw;
 use crate::support::websocket::mqtt;
@@ -72,6 +73,22 @@ fn it_shares_the_limit_of_connections() {
         drop(plain);
         assert!(freed <= late.join().unwrap(), "there was room for one only");
     });
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn it_shares_the_limit_of_connections_per_address() {
+    let site = Site::with("[mqtt.limits]\nconnections_per_address = 2\n");
+    let gateway = site.start();
+    let mut plain = Raw::connect(&gateway, V5, "plain");
+    let mut web = mqtt(&gateway, V5).let_in(&Connect::new(V5, "web"));
+    let mut late = mqtt(&gateway, V5);
+    late.send(&Connect::new(V5, "late").bytes());
+    assert_eq!(late.connack().0, 0x97);
+    plain.ping();
+    web.ping();
+    let limited = "gateway_mqtt_limited_total{limit=\"connections_per_address\"}";
+    assert_eq!(metric(&gateway, limited), 1.0);
     assert_eq!(gateway.stop().code(), Some(0));
 }
 
