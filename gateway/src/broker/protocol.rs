@@ -149,7 +149,7 @@ impl Protocol {
         }
         check_connect_flags(body)?;
         let connect = if self.is_v5() {
-            let packet = raw.parse_exact(v5_0::Connect::parse)?;
+            let (packet, lone_password) = Connect::parse_v5(body)?;
             for property in packet.props() {
                 match property {
                     Property::ReceiveMaximum(p) => self.receive_maximum = p.val(),
@@ -158,7 +158,7 @@ impl Protocol {
                     _ => {}
                 }
             }
-            Connect::from_v5(&packet)?
+            Connect::from_v5(&packet, lone_password)?
         } else {
             Connect::from_v3(&raw.parse_exact(v3_1_1::Connect::parse)?)
         };
