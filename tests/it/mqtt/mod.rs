@@ -2,6 +2,8 @@
 
 mod arrival;
 mod bounds;
+mod conformance_connect;
+mod conformance_text;
 mod connecting;
 mod limits;
 mod properties;
