@@ -230,6 +230,11 @@ impl Protocol {
             return Err(Violation::malformed("malformed packet"));
         };
         let (p, _) = v5_0::Publish::parse(raw.flags(), Arc::clone(body))?;
+        // Section 2.2.2.1: also if there are no properties. The library takes a publish that ends before it.
+        let length_at = 2 + p.topic_name().len() + 2 * usize::from(p.qos() != WireQos::AtMostOnce);
+        if body.len() <= length_at {
+            return Err(Violation::malformed("a publish without a property length"));
+        }
         let alias = p.props().iter().find_map(|property| match property {
             Property::TopicAlias(p) => Some(p.val()),
             _ => None,
