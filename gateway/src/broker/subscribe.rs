@@ -63,6 +63,11 @@ pub(super) enum Removed {
 
 impl Subscribe {
     pub(super) fn from_v3(packet: &v3_1_1::Subscribe) -> Result<Self, Violation> {
+        // What MQTT 5 made options of is reserved in 3.1.1 (section 3.8.3).
+        let has_options = |entry: &SubEntry| entry.sub_opts().to_buffer()[0] & !0x03 != 0;
+        if packet.entries().iter().any(has_options) {
+            return Err(Violation::malformed("reserved bits beside a requested QoS"));
+        }
         let entries = packet.entries().iter().map(|entry| Entry::new(entry, None));
         Ok(Self {
             packet_id: packet.packet_id(),
