@@ -76,10 +76,15 @@ impl Subscribe {
     }
 
     pub(super) fn from_v5(packet: &v5_0::Subscribe) -> Result<Self, Violation> {
-        let id = packet.props().iter().find_map(|property| match property {
+        let mut ids = packet.props().iter().filter_map(|property| match property {
             Property::SubscriptionIdentifier(id) => Some(id.val()),
             _ => None,
         });
+        let id = ids.next();
+        // Section 3.8.2.1.2.
+        if ids.next().is_some() {
+            return Err(Violation::protocol("more than one subscription identifier"));
+        }
         let entries = packet.entries().iter().map(|entry| Entry::new(entry, id));
         Ok(Self {
             packet_id: packet.packet_id(),
