@@ -3,6 +3,7 @@
 mod arrival;
 mod bounds;
 mod conformance_connect;
+mod conformance_flow;
 mod conformance_packets;
 mod conformance_text;
 mod connecting;
