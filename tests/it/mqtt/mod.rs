@@ -2,6 +2,7 @@
 
 mod arrival;
 mod bounds;
+mod conformance_answers;
 mod conformance_connect;
 mod conformance_flow;
 mod conformance_packets;
