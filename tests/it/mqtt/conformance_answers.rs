@@ -3,11 +3,12 @@
 use super::serve;
 use crate::support::Gateway;
 use crate::support::frames::{
-    BOTH, Connect, Frame, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish, SUBACK, UNSUBACK, V5, V311,
-    ack, disconnect, packet, subscribe, unsubscribe,
+    BOTH, Connect, DISCONNECT, Frame, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish, SUBACK, UNSUBACK,
+    V5, V311, ack, disconnect, packet, subscribe, unsubscribe,
 };
 use crate::support::properties::{
     ASSIGNED_CLIENT_ID, MAXIMUM_PACKET_SIZE, MESSAGE_EXPIRY, PAYLOAD_FORMAT, Property,
+    SESSION_EXPIRY,
 };
 use crate::support::raw::Raw;
 
@@ -156,6 +157,8 @@ fn retained_messages_outlive_who_published_them() {
                 publisher.publish(Publish::new("a", "new").qos(qos, 0).retained());
                 // One that is not retained is not, and replaces nothing.
                 publisher.publish(Publish::new("a", "passing").qos(qos, 0));
+                // A commit behind all others.
+                publisher.publish(Publish::new("sensors/end", "1").qos(1, 0));
                 publisher.send(&disconnect());
                 assert_eq!(publisher.rest(), []);
                 let mut newcomer = Raw::connect(gateway, version, "newcomer");
@@ -221,5 +224,102 @@ fn a_ping_is_answered_and_a_goodbye_is_not() {
             client.send(&disconnect());
             assert_eq!(client.rest(), []);
         }
+    });
+}
+
+#[test]
+fn a_share_has_a_name_and_a_filter() {
+    let wrong = [
+        "$share/",
+        "$share//a",
+        "$share/g",
+        "$share/g/",
+        "$share/+/a",
+        "$share/g#/a",
+    ];
+    serve(|gateway| {
+        for version in BOTH {
+            for filter in wrong {
+                let mut client = Raw::connect(gateway, version, "client");
+                client.send(&subscribe(version, 1, &[(filter, 1)], &[]));
+                let answer = client.receive().unwrap();
+                // MQTT 5 says that the packet is malformed, or that the filter is.
+                let said = (answer.kind(), answer.acknowledged(version).1);
+                let expected: &[(u8, u8)] = match version {
+                    V5 => &[(SUBACK, 0x8F), (DISCONNECT, 0x81)],
+                    _ => &[(SUBACK, 0x80)],
+                };
+                assert!(expected.contains(&said), "{filter}: {said:02x?}");
+            }
+            let mut client = Raw::connect(gateway, version, "client");
+            assert_eq!(client.subscribe("$share/g/a/+/#", 1), 1);
+            client.publish(Publish::new("a/b/c", "x"));
+            assert_eq!(client.text(), "x");
+        }
+    });
+}
+
+#[test]
+fn a_member_gets_the_quality_that_it_was_granted() {
+    serve(|gateway| {
+        for version in BOTH {
+            for granted in [0, 1, 2] {
+                let mut client = Raw::connect(gateway, version, "client");
+                client.subscribe("$share/g/a", granted);
+                for qos in [0, 1, 2] {
+                    client.publish(Publish::new("a", "x").qos(qos, 0));
+                    assert_eq!(client.message().qos, granted.min(qos));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn what_a_member_refuses_goes_to_nobody_else() {
+    serve(|gateway| {
+        let mut members = ["one", "other"].map(|client_id| Raw::connect(gateway, V5, client_id));
+        let mut publisher = Raw::connect(gateway, V5, "publisher");
+        for member in &mut members {
+            member.subscribe("$share/g/a", 2);
+        }
+        for (qos, kind) in [(1, PUBACK), (2, PUBREC)] {
+            // They take turns.
+            for member in &mut members {
+                publisher.publish(Publish::new("a", "x").qos(qos, 0));
+                let id = member.unacknowledged().packet_id.to_be_bytes();
+                member.send(&packet(kind << 4, &[&id[..], &[0x80]].concat()));
+                member.ping();
+            }
+            for member in &mut members {
+                assert_eq!(member.messages(), []);
+            }
+        }
+    });
+}
+
+#[test]
+fn what_a_member_has_begun_is_finished_with_it() {
+    serve(|gateway| {
+        let mut publisher = Raw::connect(gateway, V5, "publisher");
+        let keeper = Connect {
+            is_clean: false,
+            ..Connect::new(V5, "keeper")
+        };
+        let keeper = keeper.with(Property::Four(SESSION_EXPIRY, 60));
+        let mut member = Raw::connect_with(gateway, &keeper);
+        member.subscribe("$share/g/a", 2);
+        publisher.publish(Publish::new("a", "begun").qos(2, 0));
+        let begun = member.unacknowledged();
+        let mut other = Raw::connect(gateway, V5, "other");
+        other.subscribe("$share/g/a", 2);
+        member.shut_down();
+        member.rest();
+        publisher.publish(Publish::new("a", "new").qos(2, 0));
+        assert_eq!(other.text(), "new");
+        let mut member = Raw::resume(gateway, &keeper);
+        let again = member.message();
+        assert_eq!((again.text(), again.packet_id), ("begun", begun.packet_id));
+        assert_eq!(other.messages(), []);
     });
 }
