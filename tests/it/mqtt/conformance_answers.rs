@@ -8,7 +8,7 @@ use crate::support::frames::{
 };
 use crate::support::properties::{
     ASSIGNED_CLIENT_ID, MAXIMUM_PACKET_SIZE, MESSAGE_EXPIRY, PAYLOAD_FORMAT, Property,
-    SESSION_EXPIRY,
+    SESSION_EXPIRY, SUBSCRIPTION_ID,
 };
 use crate::support::raw::Raw;
 
@@ -321,5 +321,43 @@ fn what_a_member_has_begun_is_finished_with_it() {
         let again = member.message();
         assert_eq!((again.text(), again.packet_id), ("begun", begun.packet_id));
         assert_eq!(other.messages(), []);
+    });
+}
+
+#[test]
+fn a_copy_for_a_group_has_its_own_identifier() {
+    serve(|gateway| {
+        let mut client = Raw::connect(gateway, V5, "client");
+        let id = |number| Property::Varying(SUBSCRIPTION_ID, number);
+        for (filter, number) in [("a/#", 1), ("a/+", 2), ("$share/g/a/b", 3)] {
+            client.subscribe_with(filter, 0, &[id(number)]);
+        }
+        client.publish(Publish::new("a/b", "x"));
+        let mut found = [(); 2].map(|()| client.message().properties);
+        found.sort_by_key(Vec::len);
+        assert_eq!(found[0], [id(3)]);
+        assert_eq!(found[1].len(), 2);
+        assert!(found[1].contains(&id(1)) && found[1].contains(&id(2)));
+        assert_eq!(client.messages(), []);
+    });
+}
+
+#[test]
+fn releases_come_in_the_order_of_the_receipts() {
+    serve(|gateway| {
+        for version in BOTH {
+            let mut client = Raw::connect(gateway, version, "client");
+            client.subscribe("a", 2);
+            for payload in ["1", "2", "3"] {
+                client.publish(Publish::new("a", payload).qos(2, 0));
+            }
+            let ids = [(); 3].map(|()| client.unacknowledged().packet_id);
+            let order = [ids[2], ids[0], ids[1]];
+            let receipts: Vec<u8> = order.iter().flat_map(|id| ack(PUBREC, *id)).collect();
+            client.send(&receipts);
+            for id in order {
+                assert_eq!(client.acknowledged(PUBREL), (id, 0));
+            }
+        }
     });
 }
