@@ -4,6 +4,7 @@
 mod access;
 mod api;
 mod config;
+mod conformance;
 mod durability;
 mod forwarding;
 mod mended;

@@ -135,7 +135,8 @@ impl Protocol {
     }
 
     /// PUBLISH to the client. `packet_id` is zero for QoS 0; `is_again`: it may have been sent before. Gives the number
-    /// of bytes it wrote: none if the packet is larger than the client takes, or its message has expired.
+    /// of bytes it wrote: none if the packet is larger than the client takes, or its message has expired before it was
+    /// sent.
     pub(super) fn publish(
         &mut self,
         delivery: &Delivery,
@@ -148,10 +149,8 @@ impl Protocol {
         let packet_id = (delivery.qos != Qos::AtMostOnce).then_some(packet_id);
         let age = u32::try_from((now - message.received_at).as_secs()).unwrap_or(u32::MAX);
         let expiry = match message.properties.as_ref().and_then(|p| p.message_expiry) {
-            // What may have begun with QoS 2 is brought to its end (MQTT 5.0, section 4.3.3).
-            Some(limit) if limit <= age && !(is_again && delivery.qos == Qos::ExactlyOnce) => {
-                return 0;
-            }
+            // What was sent before is brought to its end (MQTT 5.0, sections 4.3.3 and 4.4).
+            Some(limit) if limit <= age && !is_again => return 0,
             limit => limit.map(|limit| limit.saturating_sub(age)),
         };
         if !self.is_v5() {

@@ -4,13 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use mqtt_protocol_core::mqtt::{
-    packet::{self, Packet, Property, v3_1_1, v5_0},
+    packet::{self, MqttBinary, Packet, Property, v3_1_1, v5_0},
     result_code::{ConnectReasonCode, ConnectReturnCode},
 };
 
 use super::{
     acknowledge::Leave,
-    aliases, properties,
+    aliases,
+    framing::without_lone_password,
+    properties,
     protocol::{Protocol, RECEIVE_MAXIMUM, from_wire},
     violation::Violation,
 };
@@ -21,6 +23,8 @@ use crate::domain::{
 };
 use crate::metrics::Limit;
 
+type Password = Box<[u8]>;
+
 /// A CONNECT packet.
 pub(super) struct Connect {
     client_id: Box<str>,
@@ -28,7 +32,7 @@ pub(super) struct Connect {
     /// Seconds; zero for none.
     pub(super) keep_alive: u16,
     pub(super) user_name: Option<Box<str>>,
-    pub(super) password: Option<Box<[u8]>>,
+    pub(super) password: Option<Password>,
     will: Option<WantedWill>,
     /// Seconds that its session is to be kept after the connection; `u32::MAX`: for ever.
     session_expiry: u32,
@@ -140,7 +144,31 @@ impl Connect {
         }
     }
 
-    pub(super) fn from_v5(packet: &v5_0::Connect) -> Result<Self, Violation> {
+    /// Reads the body of a CONNECT of MQTT 5. The library takes a password only behind a user name; in MQTT 5 it may stand
+    /// alone (section 3.1.2.9).
+    pub(super) fn parse_v5(body: &[u8]) -> Result<(v5_0::Connect, Option<Password>), Violation> {
+        let without = without_lone_password(body);
+        let body = without.as_deref().unwrap_or(body);
+        let (packet, mut read) = v5_0::Connect::parse(body)?;
+        let mut password = None;
+        if without.is_some() {
+            let (alone, bytes) = MqttBinary::decode(&body[read..])?;
+            password = Some(alone.as_slice().into());
+            read += bytes;
+        }
+        if read == body.len() {
+            Ok((packet, password))
+        } else {
+            Err(Violation::malformed(
+                "bytes behind the last field of CONNECT",
+            ))
+        }
+    }
+
+    pub(super) fn from_v5(
+        packet: &v5_0::Connect,
+        lone_password: Option<Password>,
+    ) -> Result<Self, Violation> {
         let will_properties = properties::read(packet.will_props())?;
         let delay = packet
             .will_props()
@@ -171,7 +199,7 @@ impl Connect {
             is_clean: packet.clean_start(),
             keep_alive: packet.keep_alive(),
             user_name: packet.user_name().map(Into::into),
-            password: packet.password().map(Into::into),
+            password: packet.password().map(Into::into).or(lone_password),
             will,
             session_expiry: session_expiry.unwrap_or(0),
             wants_authentication,

@@ -42,6 +42,16 @@ pub(super) fn check_connect_flags(connect: &[u8]) -> Result<(), Violation> {
     Ok(())
 }
 
+/// The body of a CONNECT as if it said nothing of its password, if that has no user name before it.
+pub(super) fn without_lone_password(connect: &[u8]) -> Option<Vec<u8>> {
+    let flags = connect.get(CONNECT_FLAGS_AT)?;
+    (flags & 0xC0 == 0x40).then(|| {
+        let mut without = connect.to_vec();
+        without[CONNECT_FLAGS_AT] ^= 0x40;
+        without
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

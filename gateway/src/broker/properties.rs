@@ -8,6 +8,24 @@ use mqtt_protocol_core::mqtt::{
 use super::violation::Violation;
 use crate::domain::message::Properties;
 
+/// U+0000 is in no text (MQTT 5.0, section 1.5.4): for the properties that nothing is done with.
+pub(super) fn check<'p>(
+    properties: impl IntoIterator<Item = &'p Property>,
+) -> Result<(), Violation> {
+    let has_null = |text: &str| text.contains('\0');
+    let is_unsound = properties.into_iter().any(|property| match property {
+        Property::UserProperty(p) => has_null(p.key()) || has_null(p.val()),
+        Property::ReasonString(p) => has_null(p.val()),
+        Property::AuthenticationMethod(p) => has_null(p.val()),
+        _ => false,
+    });
+    if is_unsound {
+        Err(Violation::malformed("U+0000 in a property"))
+    } else {
+        Ok(())
+    }
+}
+
 /// The properties of a PUBLISH or of a will that travel to subscribers; `None` if there are none. Control characters in
 /// their texts are refused, U+0000 because it is forbidden (MQTT 5.0, section 1.5.4), the others because clients end the
 /// connection on which they get them.

@@ -149,7 +149,8 @@ impl Protocol {
         }
         check_connect_flags(body)?;
         let connect = if self.is_v5() {
-            let packet = raw.parse_exact(v5_0::Connect::parse)?;
+            let (packet, lone_password) = Connect::parse_v5(body)?;
+            properties::check(packet.props())?;
             for property in packet.props() {
                 match property {
                     Property::ReceiveMaximum(p) => self.receive_maximum = p.val(),
@@ -158,19 +159,32 @@ impl Protocol {
                     _ => {}
                 }
             }
-            Connect::from_v5(&packet)?
+            Connect::from_v5(&packet, lone_password)?
         } else {
             Connect::from_v3(&raw.parse_exact(v3_1_1::Connect::parse)?)
         };
+        // No text has it (section 1.5.4; section 1.5.3 of 3.1.1). Client id and will are looked at later.
+        if connect
+            .user_name
+            .as_ref()
+            .is_some_and(|name| name.contains('\0'))
+        {
+            return Err(Violation::malformed("U+0000 in the user name"));
+        }
         Ok(Incoming::Connect(Box::new(connect)))
     }
 
     fn read_v5(&mut self, raw: &RawPacket) -> Result<Incoming, Violation> {
         Ok(match raw.packet_type() {
             3 => Incoming::Publish(self.read_publish(raw)?),
-            4 => Incoming::Done(raw.parse_exact(v5_0::Puback::parse)?.packet_id()),
+            4 => {
+                let packet = raw.parse_exact(v5_0::Puback::parse)?;
+                properties::check(packet.props().iter().flatten())?;
+                Incoming::Done(packet.packet_id())
+            }
             5 => {
                 let packet = raw.parse_exact(v5_0::Pubrec::parse)?;
+                properties::check(packet.props().iter().flatten())?;
                 let refuses = |code: PubrecReasonCode| code.is_failure();
                 if packet.reason_code().is_some_and(refuses) {
                     Incoming::Done(packet.packet_id())
@@ -178,21 +192,35 @@ impl Protocol {
                     Incoming::Pubrec(packet.packet_id())
                 }
             }
-            6 => Incoming::Pubrel(raw.parse_exact(v5_0::Pubrel::parse)?.packet_id()),
-            7 => Incoming::Done(raw.parse_exact(v5_0::Pubcomp::parse)?.packet_id()),
+            6 => {
+                let packet = raw.parse_exact(v5_0::Pubrel::parse)?;
+                properties::check(packet.props().iter().flatten())?;
+                Incoming::Pubrel(packet.packet_id())
+            }
+            7 => {
+                let packet = raw.parse_exact(v5_0::Pubcomp::parse)?;
+                properties::check(packet.props().iter().flatten())?;
+                Incoming::Done(packet.packet_id())
+            }
             8 => {
                 let packet = raw.parse_exact(v5_0::Subscribe::parse)?;
+                properties::check(packet.props())?;
                 Incoming::Subscribe(Subscribe::from_v5(&packet)?)
             }
             10 => {
                 let packet = raw.parse_exact(v5_0::Unsubscribe::parse)?;
+                properties::check(packet.props())?;
                 Incoming::Unsubscribe(Unsubscribe::from_v5(&packet)?)
             }
             12 => {
                 raw.parse_exact(v5_0::Pingreq::parse)?;
                 Incoming::Ping
             }
-            14 => Incoming::Disconnect(read_disconnect(&raw.parse_exact(v5_0::Disconnect::parse)?)),
+            14 => {
+                let packet = raw.parse_exact(v5_0::Disconnect::parse)?;
+                properties::check(packet.props().iter().flatten())?;
+                Incoming::Disconnect(read_disconnect(&packet))
+            }
             other => return Err(out_of_place(other)),
         })
     }
@@ -202,6 +230,11 @@ impl Protocol {
             return Err(Violation::malformed("malformed packet"));
         };
         let (p, _) = v5_0::Publish::parse(raw.flags(), Arc::clone(body))?;
+        // Section 2.2.2.1: also if there are no properties. The library takes a publish that ends before it.
+        let length_at = 2 + p.topic_name().len() + 2 * usize::from(p.qos() != WireQos::AtMostOnce);
+        if body.len() <= length_at {
+            return Err(Violation::malformed("a publish without a property length"));
+        }
         let alias = p.props().iter().find_map(|property| match property {
             Property::TopicAlias(p) => Some(p.val()),
             _ => None,

@@ -63,6 +63,11 @@ pub(super) enum Removed {
 
 impl Subscribe {
     pub(super) fn from_v3(packet: &v3_1_1::Subscribe) -> Result<Self, Violation> {
+        // What MQTT 5 made options of is reserved in 3.1.1 (section 3.8.3).
+        let has_options = |entry: &SubEntry| entry.sub_opts().to_buffer()[0] & !0x03 != 0;
+        if packet.entries().iter().any(has_options) {
+            return Err(Violation::malformed("reserved bits beside a requested QoS"));
+        }
         let entries = packet.entries().iter().map(|entry| Entry::new(entry, None));
         Ok(Self {
             packet_id: packet.packet_id(),
@@ -71,10 +76,15 @@ impl Subscribe {
     }
 
     pub(super) fn from_v5(packet: &v5_0::Subscribe) -> Result<Self, Violation> {
-        let id = packet.props().iter().find_map(|property| match property {
+        let mut ids = packet.props().iter().filter_map(|property| match property {
             Property::SubscriptionIdentifier(id) => Some(id.val()),
             _ => None,
         });
+        let id = ids.next();
+        // Section 3.8.2.1.2.
+        if ids.next().is_some() {
+            return Err(Violation::protocol("more than one subscription identifier"));
+        }
         let entries = packet.entries().iter().map(|entry| Entry::new(entry, id));
         Ok(Self {
             packet_id: packet.packet_id(),

@@ -2,6 +2,11 @@
 
 mod arrival;
 mod bounds;
+mod conformance_answers;
+mod conformance_connect;
+mod conformance_flow;
+mod conformance_packets;
+mod conformance_text;
 mod connecting;
 mod limits;
 mod properties;

@@ -129,3 +129,20 @@ fn a_reading_and_what_clears_it_keep_their_order() {
         }
     });
 }
+
+#[test]
+fn a_subscription_of_3_1_1_made_again_brings_retained_messages_again() {
+    serve(|gateway| {
+        let mut client = Raw::connect(gateway, V311, "client");
+        client.publish(Publish::new("a", "kept").qos(1, 0).retained());
+        for qos in [1, 1, 0] {
+            client.subscribe("a", qos);
+            let found = client.message();
+            let shown = (found.text(), found.qos, found.is_retained);
+            assert_eq!(shown, ("kept", qos, true));
+        }
+        client.publish(Publish::new("a", "new").qos(1, 0));
+        assert_eq!(client.text(), "new");
+        assert_eq!(client.messages(), []);
+    });
+}

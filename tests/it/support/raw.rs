@@ -125,6 +125,8 @@ impl Raw {
             length |= usize::from(byte[0] & 0x7F) << shift;
             shift += 7;
             if byte[0] & 0x80 == 0 {
+                let is_minimal = byte[0] != 0 || shift == 7;
+                assert!(is_minimal, "a length in more bytes than it needs");
                 break;
             }
         }
