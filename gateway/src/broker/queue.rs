@@ -182,12 +182,7 @@ impl Queue {
         self.change(Contents::drop_unimportant);
     }
 
-    /// Tells who took the client id that the last word of this connection has been said.
-    pub(super) fn leave(&self) {
-        self.gone().cancel();
-    }
-
-    /// Cancelled with the last word of the present connection.
+    /// Cancelled with the last word of the present connection, by that one and no other.
     pub(super) fn gone(&self) -> CancellationToken {
         self.gone
             .lock()

@@ -5,7 +5,7 @@ mod load;
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
 use crate::domain::{
@@ -127,6 +127,7 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
             expiry,
             will,
         } => {
+            end_former(connection, *session, client_id)?;
             connection
                 .prepare_cached(
                     "INSERT INTO session (key, client_id, user, expiry, left_at, sent_upto) VALUES (?1, ?2, ?3, ?4, NULL, 0) \
@@ -155,16 +156,7 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
             }
         }
         Change::ForgetWill { session } => forget_will(connection, *session)?,
-        Change::End { session } => {
-            for table in ["subscription", "queued", "exchange", "will"] {
-                connection
-                    .prepare_cached(&format!("DELETE FROM {table} WHERE session = ?1"))?
-                    .execute([session])?;
-            }
-            connection
-                .prepare_cached("DELETE FROM session WHERE key = ?1")?
-                .execute([session])?;
-        }
+        Change::End { session } => end(connection, *session)?,
         Change::Subscribe {
             session,
             interest,
@@ -227,6 +219,27 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
                 .execute([topic.as_str()])?;
         }
     }
+    Ok(())
+}
+
+/// The end of a client's former session may come behind the beginning of its next.
+fn end_former(connection: &Connection, session: i64, client_id: &str) -> Result<(), StoreError> {
+    let former: Option<i64> = connection
+        .prepare_cached("SELECT key FROM session WHERE client_id = ?1 AND key <> ?2")?
+        .query_row(params![client_id, session], |row| row.get(0))
+        .optional()?;
+    former.map_or(Ok(()), |former| end(connection, former))
+}
+
+fn end(connection: &Connection, session: i64) -> Result<(), StoreError> {
+    for table in ["subscription", "queued", "exchange", "will"] {
+        connection
+            .prepare_cached(&format!("DELETE FROM {table} WHERE session = ?1"))?
+            .execute([session])?;
+    }
+    connection
+        .prepare_cached("DELETE FROM session WHERE key = ?1")?
+        .execute([session])?;
     Ok(())
 }
 

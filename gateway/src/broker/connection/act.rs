@@ -104,8 +104,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             Incoming::Subscribe(subscribe) => return self.subscribe(&subscribe, turn),
             Incoming::Unsubscribe(unsubscribe) => return self.unsubscribe(unsubscribe, turn),
             Incoming::Ping => {
-                // Who is answered has what came before.
-                self.deliver();
+                // Who is answered has what came before. What is to be stored of it comes behind this turn, which may
+                // have to wait for room.
+                self.fill_send_buffer();
                 self.wire.protocol.pingresp();
             }
             Incoming::Disconnect(disconnect) => return Err(self.disconnect(disconnect)),

@@ -16,7 +16,7 @@ use crate::broker::acknowledge::Leave;
 use crate::broker::connect::{Accepted, Admitted, Connect, Refusal};
 use crate::broker::hub::{Arrival, Joined, Newcomer};
 use crate::broker::intake::Intake;
-use crate::broker::wire::Wire;
+use crate::broker::wire::{End, Wire};
 use crate::clock;
 use crate::domain::message::Will;
 use crate::domain::topic::TopicName;
@@ -42,6 +42,8 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                 greet(&mut wire, &admitted, &arrival, keep_alive, &shared, leave);
                 if wire.protocol.out.is_empty() {
                     tracing::info!(%peer, "client refused: its Maximum Packet Size leaves no room for CONNACK");
+                    let connection = Connection::new(wire, shared, arrival.member, rights, 0);
+                    connection.close(End::Lost, None).await;
                     return None;
                 }
                 tracing::debug!(%peer, client_id = &*arrival.member.client_id, "client connected");

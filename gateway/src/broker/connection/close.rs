@@ -42,7 +42,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             self.note_left(later.is_some()).await;
         }
         self.shared.hub.leave(&mut self.member, later);
-        self.member.queue.leave();
+        self.member.said_its_last_word();
         match &end {
             End::Said(goodbye) => self.wire.protocol.say_goodbye(goodbye.reason()),
             End::Violated(violation) => self.wire.protocol.say_goodbye(violation.reason()),

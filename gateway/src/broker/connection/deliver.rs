@@ -16,6 +16,11 @@ use crate::store::sessions::Change;
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Moves messages from the queue to the send buffer, as far as there is room for them; then retained ones.
     pub(super) fn deliver(&mut self) {
+        self.fill_send_buffer();
+        self.hand_over_changes();
+    }
+
+    pub(super) fn fill_send_buffer(&mut self) {
         let now = clock::now();
         self.deliver_queued(now);
         if self.member.queue.is_empty() {
@@ -27,7 +32,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 self.member.queue.nudge();
             }
         }
-        self.hand_over_changes();
     }
 
     fn deliver_queued(&mut self, now: Timestamp) {

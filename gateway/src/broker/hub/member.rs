@@ -4,6 +4,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+use tokio_util::sync::CancellationToken;
+
 use super::Hub;
 use crate::broker::queue::Queue;
 use crate::broker::session::Session;
@@ -31,6 +33,8 @@ pub(in crate::broker) struct Member {
     /// Subscriptions whose retained messages have not all been sent.
     pub(super) retained: VecDeque<WantedRetained>,
     pub(super) has_left: bool,
+    /// Of this connection: the session's next one has its own.
+    pub(super) gone: CancellationToken,
     pub(super) hub: Arc<Hub>,
 }
 
@@ -47,11 +51,16 @@ impl Drop for Member {
     fn drop(&mut self) {
         let hub = Arc::clone(&self.hub);
         hub.leave(self, None);
-        self.queue.leave();
+        self.said_its_last_word();
     }
 }
 
 impl Member {
+    /// Tells who waits for the client id that this connection does not hold it up any more.
+    pub(in crate::broker) fn said_its_last_word(&self) {
+        self.gone.cancel();
+    }
+
     /// Whether its session outlives the connection: what changes of it is stored.
     pub(in crate::broker) fn is_stored(&self) -> bool {
         self.queue.is_stored()

@@ -114,7 +114,7 @@ impl Hub {
         self.places().insert(Arc::clone(&member.client_id), place);
         let waited = stored.left_at.filter(|at| PLAUSIBLE <= *at);
         let waited = waited.map_or(Duration::ZERO, |at| clock::now() - at);
-        self.leave_since(&mut member, stored.will, waited);
+        self.leave_since(&mut member, stored.will, Some(waited));
     }
 
     /// Gives a client its place. A session that waits for it is taken up, unless it wants a clean one, or it is another
@@ -192,10 +192,12 @@ impl Hub {
 
     /// Takes a client out. If its session outlives it, `will` waits with it for its time.
     pub(in crate::broker) fn leave(&self, member: &mut Member, will: Option<Will>) {
-        self.leave_since(member, will, Duration::ZERO);
+        self.leave_since(member, will, None);
     }
 
-    fn leave_since(&self, member: &mut Member, will: Option<Will>, waited: Duration) {
+    /// `waited`: what was read from the store has been without its client for so long. It is left to [`Self::expire`],
+    /// which has it deleted there, also if it was to end with its connection.
+    fn leave_since(&self, member: &mut Member, will: Option<Will>, waited: Option<Duration>) {
         if std::mem::replace(&mut member.has_left, true) {
             return;
         }
@@ -204,7 +206,8 @@ impl Hub {
         let place = place.filter(|place| place.session == member.session);
         let interests = std::mem::take(&mut member.interests);
         match place {
-            Some(place) if member.is_stored() && 0 < member.expiry => {
+            Some(place) if member.is_stored() && (0 < member.expiry || waited.is_some()) => {
+                let waited = waited.unwrap_or_default();
                 let after = |seconds: u32| {
                     Instant::now() + Duration::from_secs(seconds.into()).saturating_sub(waited)
                 };
@@ -283,6 +286,7 @@ impl Hub {
             session,
             client_id,
             user,
+            gone: queue.gone(),
             queue,
             expiry: 0,
             exchanges: Session::default(),
@@ -305,6 +309,7 @@ impl Hub {
             session,
             client_id: Arc::clone(&newcomer.client_id),
             user: parked.user,
+            gone: queue.gone(),
             queue,
             expiry: 0,
             exchanges: parked.exchanges,

@@ -153,7 +153,7 @@ impl Contents {
 
     pub(super) fn next(&mut self, window: usize) -> Option<Outgoing> {
         if 0 < self.again {
-            return self.next_again();
+            return self.next_again(window);
         }
         let first = self.waiting.front()?;
         if first.delivery.qos == Qos::AtMostOnce {
@@ -188,12 +188,17 @@ impl Contents {
         })
     }
 
-    fn next_again(&mut self) -> Option<Outgoing> {
+    /// A new connection begins with the whole of its window (MQTT 5.0, section 4.9).
+    fn next_again(&mut self, window: usize) -> Option<Outgoing> {
+        let has_room = self.in_flight.len() - self.again < window;
         let found = self.in_flight.iter_mut().find(|sent| sent.is_to_be_sent);
         let Some(sent) = found else {
             self.again = 0;
             return None;
         };
+        if !has_room && !sent.is_received {
+            return None;
+        }
         sent.is_to_be_sent = false;
         self.again -= 1;
         if sent.is_received {
