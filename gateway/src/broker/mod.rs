@@ -179,3 +179,6 @@ impl Broker {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz;
