@@ -64,7 +64,7 @@ impl Watcher {
                 self.interests.extend(sound);
             }
             Sense::Unsubscribe { packet_id, count } => {
-                self.unsubscribed.push_back((*packet_id, *count))
+                self.unsubscribed.push_back((*packet_id, *count));
             }
             Sense::Ping => self.pings += 1,
             Sense::Other => {}
