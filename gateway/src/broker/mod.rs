@@ -203,3 +203,6 @@ impl Broker {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz;

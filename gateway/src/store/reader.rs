@@ -363,3 +363,33 @@ fn read_json(row: &Row<'_>, column: usize, empty: &str) -> rusqlite::Result<Box<
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into())
     })
 }
+
+#[cfg(test)]
+impl Reader {
+    /// Client ids of all sessions that are stored.
+    pub(crate) fn session_owners(&self) -> Result<Vec<String>, StoreError> {
+        let connection = self.connection()?;
+        let owners = connection
+            .prepare_cached("SELECT client_id FROM session")?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        self.give_back(connection);
+        Ok(owners)
+    }
+
+    /// How many rows there are of what is owed to sessions, by table.
+    pub(crate) fn owed_rows(&self) -> Result<Vec<(&'static str, i64)>, StoreError> {
+        let connection = self.connection()?;
+        let count = |table| {
+            let query = format!("SELECT count(*) FROM {table}");
+            Ok((table, connection.query_row(&query, [], |row| row.get(0))?))
+        };
+        let tables = ["session", "subscription", "queued", "exchange", "will"];
+        let counts = tables
+            .into_iter()
+            .map(count)
+            .collect::<Result<_, StoreError>>()?;
+        self.give_back(connection);
+        Ok(counts)
+    }
+}

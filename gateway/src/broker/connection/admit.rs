@@ -16,7 +16,7 @@ use crate::broker::acknowledge::Leave;
 use crate::broker::connect::{Accepted, Admitted, Connect, Refusal};
 use crate::broker::hub::{Arrival, Joined, Newcomer};
 use crate::broker::intake::Intake;
-use crate::broker::wire::Wire;
+use crate::broker::wire::{End, Wire};
 use crate::clock;
 use crate::domain::topic::TopicName;
 use crate::ingest::Submission;
@@ -39,13 +39,17 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
             Ok((arrival, leave)) => {
                 let keep_alive = shared.keep_alive(keep_alive);
                 greet(&mut wire, &admitted, &arrival, keep_alive, &shared, leave);
-                if wire.protocol.out.is_empty() {
+                let is_told = !wire.protocol.out.is_empty();
+                let will = admitted.will.filter(|_| is_told);
+                let client_id = Arc::clone(&arrival.member.client_id);
+                let connection =
+                    Connection::new(wire, shared, arrival.member, rights, will, keep_alive);
+                if !is_told {
                     tracing::info!(%peer, "client refused: its Maximum Packet Size leaves no room for CONNACK");
+                    Box::new(connection).close(End::Lost).await;
                     return None;
                 }
-                tracing::debug!(%peer, client_id = &*arrival.member.client_id, "client connected");
-                let (member, will) = (arrival.member, admitted.will);
-                let connection = Connection::new(wire, shared, member, rights, will, keep_alive);
+                tracing::debug!(%peer, %client_id, "client connected");
                 return Some(Box::new(connection));
             }
             Err(refusal) => refusal,

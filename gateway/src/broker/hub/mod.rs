@@ -382,4 +382,12 @@ fn shared_delivery(message: &Arc<Message>, group: &Group, chosen: &Subscriber) -
 }
 
 #[cfg(test)]
+impl Hub {
+    /// What waits for sessions that outlive their connections.
+    pub(super) fn stored_bytes(&self) -> usize {
+        self.stored_total.bytes.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
 mod tests;

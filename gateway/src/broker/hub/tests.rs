@@ -294,6 +294,21 @@ fn a_session_that_outlives_its_connection_is_taken_up_with_what_it_missed() {
 }
 
 #[test]
+fn the_end_of_a_connection_is_not_that_of_the_next_one_of_its_session() {
+    let hub = hub();
+    let mut first = stay(&hub, "c").member;
+    let gone = first.queue.gone();
+    hub.leave(&mut first, None);
+    let second = stay(&hub, "c").member;
+    drop(first);
+    assert!(gone.is_cancelled());
+    assert!(!second.queue.gone().is_cancelled());
+    let gone = second.queue.gone();
+    drop(second);
+    assert!(gone.is_cancelled());
+}
+
+#[test]
 fn a_session_is_its_users_own() {
     let hub = hub();
     drop(stay(&hub, "c"));
@@ -410,6 +425,45 @@ fn a_session_ends_when_its_time_is_over_and_its_will_with_it() {
     assert!(!stay(&hub, "over").is_present);
     assert!(stay(&hub, "waits").is_present);
     assert!(stay(&hub, "due").is_present);
+}
+
+#[test]
+fn a_session_that_was_to_end_with_its_connection_ends_after_a_kill() {
+    let hub = hub();
+    let stored = StoredSession {
+        session: 7,
+        client_id: "c".into(),
+        user: None,
+        expiry: 0,
+        left_at: None,
+        sent_upto: 0,
+        will: Some(Will {
+            message: message("w", Qos::AtLeastOnce, false, ""),
+            delay: 60,
+        }),
+        subscriptions: vec![(
+            Interest::new("t").unwrap(),
+            entry("t", Qos::AtLeastOnce).options,
+        )],
+        queued: vec![],
+        exchanges: vec![],
+    };
+    hub.restore(BrokerState {
+        sessions: vec![stored],
+        ..BrokerState::default()
+    });
+    let (mut changes, mut wills) = (Vec::new(), Vec::new());
+    assert!(hub.expire(|more, will| {
+        changes.extend(more);
+        wills.extend(will);
+    }));
+    assert_eq!(wills.len(), 1);
+    let last = changes.last();
+    assert!(
+        matches!(last, Some(Change::End { session: 7 })),
+        "{changes:?}"
+    );
+    assert_eq!((hub.stored_count(), hub.subscription_count()), (0, 0));
 }
 
 #[test]

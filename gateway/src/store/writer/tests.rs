@@ -271,3 +271,28 @@ fn pages_neither_skip_nor_repeat() {
     assert_eq!(seen, expected);
     assert_eq!(page(&reader, Some("nobody")), []);
 }
+
+#[test]
+fn a_session_may_begin_before_the_end_of_the_former_was_written() {
+    let place = Place::new();
+    let mut writer = place.open();
+    let open = |session| sessions::Change::Open {
+        session,
+        client_id: "c".into(),
+        user: None,
+        expiry: 60,
+        will: None,
+    };
+    let mut group = Group::default();
+    group.push_session(open(1));
+    group.push_session(sessions::Change::OpenExchange {
+        session: 1,
+        packet_id: 9,
+    });
+    group.push_session(open(2));
+    group.push_session(sessions::Change::End { session: 1 });
+    writer.commit(&group).unwrap();
+    let stored = writer.broker_state().unwrap().sessions;
+    assert_eq!(stored.len(), 1);
+    assert_eq!((stored[0].session, stored[0].exchanges.len()), (2, 0));
+}

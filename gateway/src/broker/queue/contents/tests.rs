@@ -202,3 +202,23 @@ fn what_a_client_may_have_got_with_qos_2_goes_to_nobody_else() {
     assert_eq!(left, [Qos::AtLeastOnce, Qos::ExactlyOnce]);
     assert_eq!(contents.bytes(), 0);
 }
+
+#[test]
+fn what_is_sent_again_keeps_to_the_window_of_the_new_connection() {
+    let mut contents = contents();
+    for (qos, payload) in [
+        (Qos::ExactlyOnce, "a"),
+        (Qos::AtLeastOnce, "b"),
+        (Qos::AtLeastOnce, "c"),
+    ] {
+        contents.push(delivery(qos, payload));
+    }
+    assert_eq!(sent(&mut contents, 3).len(), 3);
+    contents.resume();
+    assert_eq!(sent(&mut contents, 1), ["A2"]);
+    assert_eq!(contents.received(2), Some(1));
+    assert_eq!(contents.done(2), Some(1));
+    assert_eq!(sent(&mut contents, 1), ["B3"]);
+    contents.resume();
+    assert_eq!(sent(&mut contents, 2), ["B3", "C4"]);
+}
