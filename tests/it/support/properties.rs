@@ -9,7 +9,6 @@ pub(crate) const CONTENT_TYPE: u8 = 0x03;
 pub(crate) const RESPONSE_TOPIC: u8 = 0x08;
 pub(crate) const CORRELATION_DATA: u8 = 0x09;
 pub(crate) const SUBSCRIPTION_ID: u8 = 0x0B;
-#[allow(dead_code, reason = "for the tests of sessions, still to come")]
 pub(crate) const SESSION_EXPIRY: u8 = 0x11;
 pub(crate) const ASSIGNED_CLIENT_ID: u8 = 0x12;
 pub(crate) const WILL_DELAY: u8 = 0x18;

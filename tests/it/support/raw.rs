@@ -78,7 +78,6 @@ impl Raw {
     }
 
     /// A client that is let in and finds its session.
-    #[allow(dead_code, reason = "for the tests of sessions, still to come")]
     #[track_caller]
     pub(crate) fn resume(gateway: &Gateway<'_>, connect: &Connect<'_>) -> Self {
         let mut client = Self::open(gateway, connect.version);
