@@ -174,20 +174,27 @@ fn a_client_that_reads_late_gets_everything_to_the_last_byte() {
     let authority = Authority::new();
     let site = site(&authority, "");
     let gateway = site.start();
-    let payload = |number: u8| vec![b'a' + number; 100_000];
     for tls in VERSIONS {
-        let mut reader = connect(&gateway, &authority.client(tls, None), "reader");
-        reader.subscribe("pictures/#", 1);
-        let mut writer = Raw::connect(&gateway, V5, "writer");
-        for number in 0..20 {
-            let picture = Publish::new("pictures/1", payload(number)).qos(1, 1);
-            assert_eq!(writer.publish(picture), 0);
-        }
-        for number in 0..20 {
-            assert!(reader.unacknowledged().payload == payload(number));
-        }
+        read_late(
+            &gateway,
+            connect(&gateway, &authority.client(tls, None), "reader"),
+        );
     }
     assert_eq!(gateway.stop().code(), Some(0));
+}
+
+/// Has more published than buffers on the way hold before the first of it is read.
+pub(crate) fn read_late(gateway: &Gateway<'_>, mut reader: Raw) {
+    let payload = |number: u8| vec![b'a' + number; 100_000];
+    reader.subscribe("pictures/#", 1);
+    let mut writer = Raw::connect(gateway, V5, "writer");
+    for number in 0..20 {
+        let picture = Publish::new("pictures/1", payload(number)).qos(1, 1);
+        assert_eq!(writer.publish(picture), 0);
+    }
+    for number in 0..20 {
+        assert!(reader.unacknowledged().payload == payload(number));
+    }
 }
 
 #[test]

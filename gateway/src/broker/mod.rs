@@ -1,9 +1,10 @@
 //! The MQTT broker: versions 3.1.1 and 5 on one port, and on others over TLS, over WebSocket, and over both.
 //!
 //! `listener` accepts (`addresses` counts who comes from where), `websocket` takes the packets out of its frames,
-//! `connection` moves bytes (through `scratch`), `protocol` (with `connect`, `subscribe`, `acknowledge` and `properties`) reads and writes
-//! packets, `session` keeps what is owed, `rate` how much a client may publish, `intake` tells readings from other messages,
-//! `hub` (with `subscriptions`, `retained` and `queue`) brings messages to their subscribers, `sys` says how it goes.
+//! `connection` moves bytes (through `wire` and `scratch`) and answers them by `turn`, `protocol` (with `framing`, `connect`,
+//! `subscribe`, `acknowledge`, `properties`, `aliases` and `violation`) reads and writes packets, `session` keeps what is owed, `rate` how much a client may publish, `intake` tells readings from other messages,
+//! `hub` (with `subscriptions`, `retained` and `queue`) brings messages to their subscribers, `expiry`
+//! ends what has waited too long, `sys` says how it goes.
 //!
 //! Absent on purpose: a PUBACK or PUBREC of a reading without its `Committed`; a publisher that waits for a subscriber;
 //! a queue without a bound.

@@ -1,6 +1,6 @@
 //! What is on its way to one session: what waits, and what its client has not acknowledged. Bounded; policy: QoS 0 goes
-//! first (the newest is not taken, a queued one makes room for QoS 1 and 2), then the newest; each is counted. Putting
-//! in never waits.
+//! first (the newest is not taken, a queued one makes room for QoS 1 and 2), then the newest; each is counted. What waits
+//! for clients that are away is bounded in all as well, and the newest of it is not taken. Putting in never waits.
 //!
 //! Each QoS 1 and 2 delivery has a number, and its packet identifier follows from that: so a session that is read from
 //! the store sends again under the same identifiers.

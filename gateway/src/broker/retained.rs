@@ -1,5 +1,5 @@
-//! Retained messages: the last of each topic that asked for it. In memory, bounded; policy: a new topic beyond the bounds
-//! is not retained and is counted.
+//! Retained messages: the last of each topic that asked for it. In memory, bounded; policy: a message beyond the bounds
+//! is not retained and is counted, and its topic's former one is forgotten: it says what is no longer so.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

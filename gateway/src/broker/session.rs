@@ -1,7 +1,7 @@
 //! What a client's publishes are owed. Pure: no IO, no clock.
 //!
-//! Of a QoS 2 exchange the session keeps where it stands: pending (its commit is awaited), then committed (PUBREC has
-//! gone out), then forgotten (PUBREL came). A publish that is sent again meanwhile is the same publish.
+//! Of a QoS 2 exchange the session keeps where it stands: pending (its commit is awaited), then committed (PUBREC may
+//! go out), then forgotten (PUBREL came). A publish that is sent again meanwhile is the same publish.
 
 use std::collections::HashMap;
 

@@ -40,7 +40,8 @@ use crate::store::{
     outbox::{Batch, Change},
 };
 
-/// A group is closed at so many rows: a bound on the time of one commit. Its memory is bounded by the queue's room.
+/// A group is closed at so many rows: a bound on the time of one commit. Its memory is bounded by the
+/// queue's room, and by that of the sessions for which messages are stored.
 const MAX_GROUP_ROWS: usize = 8192;
 
 /// Between the first two tries of a commit that failed; it doubles up to the longest, because a try writes too.

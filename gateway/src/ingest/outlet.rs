@@ -29,12 +29,12 @@ pub struct Routed {
 /// What becomes of a message that asks to be retained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Retention {
-    /// It does not ask, or there is no room.
+    /// It does not ask.
     #[default]
     None,
     /// It takes the place of its topic's former one.
     Keep,
-    /// Its topic has none any more.
+    /// Its topic has none any more: it says so, or there is no room for what it says instead.
     Forget,
 }
 
