@@ -19,7 +19,7 @@ use self::listeners::Listeners;
 use crate::access::Access;
 use crate::broker::{Broker, Hub};
 use crate::config::{Anonymous, Cloud, Config, Fault, Faults, Tls};
-use crate::domain::rule::RuleDefinition;
+use crate::domain::{alert::Alert, rule::RuleDefinition};
 use crate::forwarder::{Progress, Pump, Uplink, UplinkError};
 use crate::http::{Server, UplinkHandle};
 use crate::ingest::{Committer, Health, Settings, SubmissionQueue};
@@ -114,7 +114,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (listeners, addresses) = Listeners::open(&config)?;
     let path = &config.store.path;
     let opened = Writer::open(path).and_then(|writer| {
-        let state = writer.broker_state()?;
+        let most = config.mqtt.limits.retained_messages;
+        let mut state = writer.broker_state()?;
+        let alerts = writer.last_alerts(&config.gateway_id, most)?;
+        state
+            .retained
+            .extend(alerts.iter().filter_map(Alert::message));
         Ok((writer, state))
     });
     let (writer, state) = opened.map_err(|source| StartError::Store {

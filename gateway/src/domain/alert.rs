@@ -1,11 +1,16 @@
-//! An alert: one event in the life of an episode that a rule opened for a sensor.
+//! An alert: one event in the life of an episode that a rule opened for a sensor, and its message.
 
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
-use crate::domain::{reading::ReadingId, sensor::SensorId, timestamp::Timestamp};
+use crate::domain::{
+    message::{Message, Qos},
+    reading::{Attributes, ReadingId},
+    sensor::SensorId,
+    timestamp::Timestamp,
+    topic::TopicName,
+};
 
 /// What happened to the episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -20,6 +25,11 @@ impl AlertState {
         match self {
             Self::Raised => "raised",
         }
+    }
+
+    /// The state of this name.
+    pub fn from_stored(name: &str) -> Option<Self> {
+        (name == Self::Raised.as_str()).then_some(Self::Raised)
     }
 }
 
@@ -36,6 +46,23 @@ pub struct Alert {
     pub value: f64,
     pub ts: Timestamp,
     pub reading_id: ReadingId,
-    /// A JSON object: those of the reading.
-    pub attributes: Box<RawValue>,
+    /// Those of the reading.
+    pub attributes: Attributes,
+}
+
+impl Alert {
+    /// The alert as it goes to dashboards: QoS 1, retained.
+    pub fn message(&self) -> Option<Message> {
+        let topic = TopicName::new(&format!("alerts/{}", self.sensor_id)).ok()?;
+        let payload = serde_json::to_vec(self).ok()?;
+        Some(Message {
+            topic,
+            payload: payload.into(),
+            qos: Qos::AtLeastOnce,
+            retain: true,
+            received_at: self.ts,
+            publisher: "".into(),
+            properties: None,
+        })
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::Error};
 use serde_json::value::RawValue;
 
 use crate::domain::{sensor::SensorId, timestamp::Timestamp, topic::TopicName};
@@ -52,6 +52,13 @@ impl Attributes {
     /// The JSON object's text.
     pub fn as_json(&self) -> &str {
         self.stored().unwrap_or("{}")
+    }
+}
+
+impl Serialize for Attributes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let object: &RawValue = serde_json::from_str(self.as_json()).map_err(Error::custom)?;
+        object.serialize(serializer)
     }
 }
 

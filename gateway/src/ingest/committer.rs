@@ -14,7 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::value::RawValue;
 use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc::error::TryRecvError, oneshot},
@@ -28,10 +27,9 @@ use super::{
 };
 use crate::domain::{
     alert::{Alert, AlertState},
-    message::{Message, Qos},
+    message::Message,
     reading::Reading,
     status::DeviceStatus,
-    topic::TopicName,
 };
 use crate::metrics::{Limit, Metrics};
 use crate::rules::{self, Engine};
@@ -241,7 +239,6 @@ impl Committer {
         let gateway_id = Arc::clone(&self.settings.gateway_id);
         self.writer.add_alert(&mut pending.group, |new, alert_id| {
             let reading = &new.reading;
-            let attributes = reading.attributes.as_json().to_owned();
             Alert {
                 gateway_id,
                 alert_id,
@@ -252,13 +249,18 @@ impl Committer {
                 value: reading.value,
                 ts: reading.ts,
                 reading_id: new.id,
-                attributes: RawValue::from_string(attributes).unwrap_or_default(),
+                attributes: reading.attributes.clone(),
             }
         });
         let newest = pending.group.alerts().next_back();
-        if let Some(message) = newest.and_then(alert_message) {
-            let routed = self.route(message, &mut pending.group);
-            pending.alerts.push(routed);
+        if let Some(message) = newest.and_then(Alert::message) {
+            let message = Arc::new(message);
+            let routed = self.settings.outlet.route(&message);
+            // What its topic retains follows from the alert's own row.
+            for queued in routed.queued_changes() {
+                pending.group.push_session(queued);
+            }
+            pending.alerts.push((message, routed));
         }
     }
 
@@ -369,21 +371,6 @@ impl Committer {
             self.settings.outbox_wake.notify_one();
         }
     }
-}
-
-/// The alert as it goes to dashboards: QoS 1, retained.
-fn alert_message(alert: &Alert) -> Option<Message> {
-    let topic = TopicName::new(&format!("alerts/{}", alert.sensor_id)).ok()?;
-    let payload = serde_json::to_vec(alert).ok()?;
-    Some(Message {
-        topic,
-        payload: payload.into(),
-        qos: Qos::AtLeastOnce,
-        retain: true,
-        received_at: alert.ts,
-        publisher: "".into(),
-        properties: None,
-    })
 }
 
 impl fmt::Debug for Committer {

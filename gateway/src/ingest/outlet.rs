@@ -53,7 +53,11 @@ impl Routed {
             Retention::Keep => Some(Change::Retain(Arc::clone(message))),
             Retention::Forget => Some(Change::Forget(message.topic.clone())),
         };
-        let queued = self.queued.iter().cloned().map(Change::Queue);
-        retained.into_iter().chain(queued)
+        retained.into_iter().chain(self.queued_changes())
+    }
+
+    /// Those of them that are places in queues.
+    pub fn queued_changes(&self) -> impl Iterator<Item = Change> {
+        self.queued.iter().cloned().map(Change::Queue)
     }
 }

@@ -6,6 +6,7 @@
 //! Invariants: ids in the file ≤ ids given ≤ the stored counters of the last commit plus the group in hand;
 //! a [`Committed`] exists only after its group's rows are on disk.
 
+mod alerts;
 mod connection;
 mod devices;
 mod group;

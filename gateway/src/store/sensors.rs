@@ -1,4 +1,4 @@
-//! Sensors by name, and the newest reading of each. Kept in memory and written behind, so that a commit only appends.
+//! Sensors by name, and the newest reading and alert of each. Kept in memory and written behind, so that a commit only appends.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -7,7 +7,7 @@ use std::{
 
 use rusqlite::{Connection, params};
 
-use super::{StoreError, group::NewReading};
+use super::{Group, StoreError};
 use crate::domain::{reading::ReadingId, sensor::SensorId};
 
 /// More names than any site has, and a bound on what made-up ones can cost: about 200 bytes of memory each.
@@ -33,6 +33,7 @@ struct Row {
     name: Arc<str>,
     readings: i64,
     last: Option<(i64, f64)>,
+    last_alert: Option<i64>,
     is_saved: bool,
 }
 
@@ -59,19 +60,27 @@ impl Sensors {
         row.last.map(|(id, _)| id)
     }
 
-    /// Takes over the readings of a group that is on disk.
-    pub(super) fn adopt(&self, readings: &[NewReading], index: &Index) {
+    /// The ids of the last alerts of at most `most` sensors, newest first.
+    pub(super) fn last_alerts(&self, most: usize) -> Vec<i64> {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let mut ids: Vec<i64> = rows.iter().filter_map(|row| row.last_alert).collect();
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids.truncate(most);
+        ids
+    }
+
+    /// Takes over the readings and alerts of a group that is on disk.
+    pub(super) fn adopt(&self, group: &Group) {
         let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
-        for new in readings {
-            let Some(row) = index
-                .position(new.sensor)
-                .and_then(|position| rows.get_mut(position))
-            else {
-                continue;
-            };
-            row.readings += 1;
-            row.last = Some((new.id.0, new.reading.value));
-            row.is_saved = false;
+        for new in &group.readings {
+            if let Some(row) = row_of(&mut rows, new.sensor) {
+                row.read(new.id.0, new.reading.value);
+            }
+        }
+        for (sensor, alert) in &group.alerts {
+            if let Some(row) = row_of(&mut rows, *sensor) {
+                row.alert(alert.alert_id);
+            }
         }
     }
 
@@ -79,11 +88,11 @@ impl Sensors {
     pub(super) fn save(&self, connection: &Connection) -> Result<(), StoreError> {
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
         let mut update = connection.prepare_cached(
-            "UPDATE sensor SET readings = ?2, last_reading = ?3, last_value = ?4 WHERE key = ?1",
+            "UPDATE sensor SET readings = ?2, last_reading = ?3, last_value = ?4, last_alert = ?5 WHERE key = ?1",
         )?;
         for row in rows.iter().filter(|row| !row.is_saved) {
             let (id, value) = row.last.unzip();
-            update.execute(params![row.key, row.readings, id, value])?;
+            update.execute(params![row.key, row.readings, id, value, row.last_alert])?;
         }
         Ok(())
     }
@@ -135,25 +144,38 @@ impl Index {
             name: Arc::clone(sensor.shared()),
             readings: 0,
             last: None,
+            last_alert: None,
             is_saved: true,
         });
         Some(key)
     }
+}
 
-    fn position(&self, key: i64) -> Option<usize> {
-        usize::try_from(key - 1).ok()
+impl Row {
+    fn read(&mut self, reading: i64, value: f64) {
+        self.readings += 1;
+        self.last = Some((reading, value));
+        self.is_saved = false;
+    }
+
+    fn alert(&mut self, alert: i64) {
+        self.last_alert = Some(alert);
+        self.is_saved = false;
     }
 }
 
-/// Reads the sensors, and the readings that came after their rows were last written; tells how many those are.
-pub(super) fn load(
-    connection: &Connection,
-    saved_upto: i64,
-) -> Result<(Index, Sensors, usize), StoreError> {
+fn row_of(rows: &mut [Row], key: i64) -> Option<&mut Row> {
+    rows.get_mut(usize::try_from(key - 1).ok()?)
+}
+
+/// Reads the sensors, and the readings and alerts that came after their rows were last written; tells how many readings
+/// those are.
+pub(super) fn load(connection: &Connection) -> Result<(Index, Sensors, usize), StoreError> {
     let mut rows = Vec::new();
     let mut keys = HashMap::new();
-    let mut select = connection
-        .prepare("SELECT key, name, readings, last_reading, last_value FROM sensor ORDER BY key")?;
+    let mut select = connection.prepare(
+        "SELECT key, name, readings, last_reading, last_value, last_alert FROM sensor ORDER BY key",
+    )?;
     let mut found = select.query([])?;
     while let Some(row) = found.next()? {
         let name: Arc<str> = row.get(1)?;
@@ -165,23 +187,28 @@ pub(super) fn load(
             name,
             readings: row.get(2)?,
             last: last_reading.zip(last_value),
+            last_alert: row.get(5)?,
             is_saved: true,
         });
     }
-    let mut select =
-        connection.prepare("SELECT sensor, id, value FROM reading WHERE ?1 < id ORDER BY id")?;
-    let mut found = select.query([saved_upto])?;
+    let mut select = connection.prepare(
+        "SELECT sensor, id, value FROM reading WHERE (SELECT sensors_saved_upto FROM counter) < id ORDER BY id",
+    )?;
+    let mut found = select.query([])?;
     let mut unsaved = 0;
     while let Some(reading) = found.next()? {
         unsaved += 1;
-        let key: i64 = reading.get(0)?;
-        if let Some(row) = usize::try_from(key - 1)
-            .ok()
-            .and_then(|at| rows.get_mut(at))
-        {
-            row.readings += 1;
-            row.last = Some((reading.get(1)?, reading.get(2)?));
-            row.is_saved = false;
+        if let Some(row) = row_of(&mut rows, reading.get(0)?) {
+            row.read(reading.get(1)?, reading.get(2)?);
+        }
+    }
+    let mut select = connection.prepare(
+        "SELECT sensor, id FROM alert WHERE (SELECT alerts_saved_upto FROM counter) < id ORDER BY id",
+    )?;
+    let mut found = select.query([])?;
+    while let Some(alert) = found.next()? {
+        if let Some(row) = row_of(&mut rows, alert.get(0)?) {
+            row.alert(alert.get(1)?);
         }
     }
     let sensors = Sensors {

@@ -16,7 +16,7 @@ use std::{
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
-    Group, NewReading, NewReject, Reader, Sensors, StoreError,
+    Group, NewReading, NewReject, Reader, Sensors, StoreError, alerts,
     connection::{self, StoreLock},
     devices::{self, Devices},
     group::NewSensor,
@@ -30,7 +30,8 @@ use crate::domain::{
     status::DeviceStatus,
 };
 
-/// The newest reading of each sensor is written down after so many readings; that many are read again at start.
+/// The newest reading and alert of each sensor are written down after so many readings; that many are read again at
+/// start.
 const SAVE_SENSORS_EVERY: usize = 50_000;
 
 /// Proof that a group is on disk. Only this file makes one; whoever acknowledges asks for it.
@@ -54,8 +55,8 @@ pub struct Writer {
     path: PathBuf,
     store_id: Arc<str>,
     given: Counters,
-    /// The last reading of the last commit.
-    committed_reading: i64,
+    /// As the last commit left them.
+    committed: Counters,
     unsaved_readings: usize,
     index: Index,
     sensors: Sensors,
@@ -73,14 +74,14 @@ impl Writer {
         let connection = connection::open_writer(path)?;
         let new_store_id = format!("{:016x}", fastrand::u64(..));
         connection.execute(
-            "INSERT OR IGNORE INTO counter VALUES (1, ?1, 0, 0, 0, 0, 0, 0)",
+            "INSERT OR IGNORE INTO counter VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0)",
             [new_store_id],
         )?;
         sessions::remove_orphans(&connection)?;
         // What a killed gateway left in the log may not have been synced: what is said of it must stand.
         checkpoint_if_free(&connection, "FULL")?;
-        let (store_id, given, saved_upto) = read_counters(&connection)?;
-        let (index, sensors, unsaved_readings) = sensors::load(&connection, saved_upto)?;
+        let (store_id, given) = read_counters(&connection)?;
+        let (index, sensors, unsaved_readings) = sensors::load(&connection)?;
         let devices = Devices::load(&connection)?;
         let pending: i64 =
             connection.query_row("SELECT count(*) FROM outbox_entry", [], |row| row.get(0))?;
@@ -88,7 +89,7 @@ impl Writer {
             connection,
             path: path.to_owned(),
             store_id,
-            committed_reading: given.reading,
+            committed: given,
             given,
             unsaved_readings,
             index,
@@ -113,6 +114,16 @@ impl Writer {
     /// What is owed to clients that are away.
     pub fn broker_state(&self) -> Result<BrokerState, StoreError> {
         sessions::load(&self.connection)
+    }
+
+    /// The last alert of each sensor, newest first, of at most `most` sensors.
+    pub fn last_alerts(
+        &self,
+        gateway_id: &Arc<str>,
+        most: usize,
+    ) -> Result<Vec<Alert>, StoreError> {
+        let ids = self.sensors.last_alerts(most);
+        alerts::read(&self.connection, &ids, gateway_id)
     }
 
     /// Whether the sensors of all these readings can be held.
@@ -211,8 +222,8 @@ impl Writer {
             self.is_doubtful = false;
         }
         self.given.group = number;
-        self.committed_reading = self.given.reading;
-        self.sensors.adopt(&group.readings, &self.index);
+        self.committed = self.given;
+        self.sensors.adopt(group);
         Ok(Committed(()))
     }
 
@@ -227,7 +238,7 @@ impl Writer {
 
     fn reopen(&mut self) -> Result<i64, StoreError> {
         self.connection = connection::open_writer(&self.path)?;
-        let (_, stored, _) = read_counters(&self.connection)?;
+        let (_, stored) = read_counters(&self.connection)?;
         Ok(stored.group)
     }
 
@@ -245,7 +256,7 @@ impl Writer {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut pending = group.forwarded_count() as i64;
         write_readings(&transaction, group)?;
-        write_alerts(&transaction, group)?;
+        alerts::write(&transaction, group)?;
         write_rejects(&transaction, group)?;
         devices::write(&transaction, &group.statuses)?;
         for change in &group.outbox {
@@ -257,8 +268,10 @@ impl Writer {
         if is_saving {
             self.sensors.save(&transaction)?;
             transaction
-                .prepare_cached("UPDATE counter SET sensors_saved_upto = ?1")?
-                .execute([self.committed_reading])?;
+                .prepare_cached(
+                    "UPDATE counter SET sensors_saved_upto = ?1, alerts_saved_upto = ?2",
+                )?
+                .execute([self.committed.reading, self.committed.alert])?;
         }
         transaction
             .prepare_cached(
@@ -282,9 +295,9 @@ impl Writer {
     }
 }
 
-fn read_counters(connection: &Connection) -> Result<(Arc<str>, Counters, i64), StoreError> {
+fn read_counters(connection: &Connection) -> Result<(Arc<str>, Counters), StoreError> {
     let row = connection.query_row(
-        "SELECT store_id, commit_group, reading, alert, reject, batch, sensors_saved_upto FROM counter",
+        "SELECT store_id, commit_group, reading, alert, reject, batch FROM counter",
         [],
         |row| {
             let counters = Counters {
@@ -294,7 +307,7 @@ fn read_counters(connection: &Connection) -> Result<(Arc<str>, Counters, i64), S
                 reject: row.get(4)?,
                 batch: row.get(5)?,
             };
-            Ok((row.get(0)?, counters, row.get(6)?))
+            Ok((row.get(0)?, counters))
         },
     );
     row.map_err(|error| match error {
@@ -347,25 +360,6 @@ fn write_readings(connection: &Connection, group: &Group) -> Result<(), StoreErr
         if new.forward {
             entry.execute([new.id.0])?;
         }
-    }
-    Ok(())
-}
-
-fn write_alerts(connection: &Connection, group: &Group) -> Result<(), StoreError> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO alert (id, episode, rule, state, sensor, value, ts, reading) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
-    for (sensor, alert) in &group.alerts {
-        insert.execute(params![
-            alert.alert_id,
-            alert.episode,
-            alert.rule,
-            alert.state.as_str(),
-            sensor,
-            alert.value,
-            alert.ts.millis(),
-            alert.reading_id.0,
-        ])?;
     }
     Ok(())
 }

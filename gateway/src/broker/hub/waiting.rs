@@ -36,8 +36,18 @@ impl Hub {
             .retained
             .write()
             .unwrap_or_else(PoisonError::into_inner);
+        let mut left_out = 0;
         for message in state.retained {
-            retained.keep(&Arc::new(message));
+            match retained.check_room(&message) {
+                Ok(()) => retained.keep(&Arc::new(message)),
+                Err(_) => left_out += 1,
+            }
+        }
+        if 0 < left_out {
+            tracing::warn!(
+                left_out,
+                "there are too many retained messages: some are left out"
+            );
         }
         drop(retained);
         for session in state.sessions {

@@ -45,6 +45,22 @@ fn group(writer: &mut Writer, sensor: &str, values: &[f64]) -> Group {
     group
 }
 
+/// An alert of the group's newest reading.
+fn raise(writer: &mut Writer, group: &mut Group) {
+    writer.add_alert(group, |new, alert_id| Alert {
+        gateway_id: "g".into(),
+        alert_id,
+        episode: alert_id,
+        rule: "high".into(),
+        state: AlertState::Raised,
+        sensor_id: new.reading.sensor_id.clone(),
+        value: new.reading.value,
+        ts: new.reading.ts,
+        reading_id: new.id,
+        attributes: new.reading.attributes.clone(),
+    });
+}
+
 fn page(reader: &Reader, sensor: Option<&str>) -> Vec<(i64, f64)> {
     let query = ReadingQuery {
         sensor_id: sensor.map(|sensor| SensorId::new(sensor).unwrap()),
@@ -61,18 +77,7 @@ fn what_is_committed_is_there_after_a_restart() {
     let place = Place::new();
     let mut writer = place.open();
     let mut all = group(&mut writer, "a", &[80.0, 20.0]);
-    writer.add_alert(&mut all, |new, alert_id| Alert {
-        gateway_id: "g".into(),
-        alert_id,
-        episode: alert_id,
-        rule: "high".into(),
-        state: AlertState::Raised,
-        sensor_id: new.reading.sensor_id.clone(),
-        value: new.reading.value,
-        ts: new.reading.ts,
-        reading_id: new.id,
-        attributes: serde_json::value::RawValue::from_string("{}".to_owned()).unwrap(),
-    });
+    raise(&mut writer, &mut all);
     writer.commit(&all).unwrap();
     drop(writer);
     let reader = place.open().reader();
@@ -240,6 +245,40 @@ fn the_newest_reading_of_each_sensor_is_known_after_a_crash_and_after_a_clean_en
         )
         .unwrap();
     assert_eq!((count, saved), (3, 3));
+}
+
+#[test]
+fn the_last_alert_of_each_sensor_is_known_after_a_crash_and_after_a_clean_end() {
+    let place = Place::new();
+    let mut writer = place.open();
+    let mut messages = Vec::new();
+    for sensor in ["a", "b", "a", "quiet"] {
+        let mut alerting = group(&mut writer, sensor, &[80.0]);
+        if sensor != "quiet" {
+            raise(&mut writer, &mut alerting);
+        }
+        messages.extend(alerting.alerts().next().and_then(Alert::message));
+        writer.commit(&alerting).unwrap();
+    }
+    let is_known = |writer: &Writer| {
+        let found = writer.last_alerts(&"g".into(), 2).unwrap();
+        let found: Vec<_> = found.iter().filter_map(Alert::message).collect();
+        let newest = [&messages[2], &messages[1]];
+        assert_eq!(format!("{found:?}"), format!("{newest:?}"));
+        assert_eq!(writer.last_alerts(&"g".into(), 1).unwrap().len(), 1);
+    };
+    drop(writer);
+    let writer = place.open();
+    is_known(&writer);
+    writer.close().unwrap();
+    let writer = place.open();
+    is_known(&writer);
+    let saved = "SELECT alerts_saved_upto FROM counter";
+    let saved: i64 = writer
+        .connection
+        .query_row(saved, [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(saved, 3);
 }
 
 #[test]

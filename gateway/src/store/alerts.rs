@@ -1,0 +1,72 @@
+//! Alerts: a row for each, and the last one of each sensor, which is what its topic retains.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Group, StoreError};
+use crate::domain::{
+    alert::{Alert, AlertState},
+    reading::{Attributes, ReadingId},
+    sensor::SensorId,
+    timestamp::Timestamp,
+};
+
+/// Writes the alerts of a group.
+pub(super) fn write(connection: &Connection, group: &Group) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO alert (id, episode, rule, state, sensor, value, ts, reading) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    for (sensor, alert) in &group.alerts {
+        insert.execute(params![
+            alert.alert_id,
+            alert.episode,
+            alert.rule,
+            alert.state.as_str(),
+            sensor,
+            alert.value,
+            alert.ts.millis(),
+            alert.reading_id.0,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Reads alerts by their ids, as this gateway's; one that is not there is left out.
+pub(super) fn read(
+    connection: &Connection,
+    ids: &[i64],
+    gateway_id: &Arc<str>,
+) -> Result<Vec<Alert>, StoreError> {
+    let mut select = connection.prepare(
+        "SELECT a.id, a.episode, a.rule, a.state, s.name, a.value, a.ts, a.reading, r.attributes \
+         FROM alert a CROSS JOIN sensor s ON s.key = a.sensor LEFT JOIN reading r ON r.id = a.reading WHERE a.id = ?1",
+    )?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let read = |row: &Row<'_>| read_alert(row, gateway_id);
+        found.extend(select.query_row([id], read).optional()?.flatten());
+    }
+    Ok(found)
+}
+
+/// `None`: it is in a state that this version does not know.
+fn read_alert(row: &Row<'_>, gateway_id: &Arc<str>) -> rusqlite::Result<Option<Alert>> {
+    let state: Box<str> = row.get(3)?;
+    let Some(state) = AlertState::from_stored(&state) else {
+        return Ok(None);
+    };
+    let attributes: Option<String> = row.get(8)?;
+    Ok(Some(Alert {
+        gateway_id: Arc::clone(gateway_id),
+        alert_id: row.get(0)?,
+        episode: row.get(1)?,
+        rule: row.get(2)?,
+        state,
+        sensor_id: SensorId::from_stored(row.get(4)?),
+        value: row.get(5)?,
+        ts: Timestamp::from_millis(row.get(6)?),
+        reading_id: ReadingId(row.get(7)?),
+        attributes: attributes.map(Attributes::from_json).unwrap_or_default(),
+    }))
+}
