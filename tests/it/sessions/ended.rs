@@ -2,8 +2,8 @@
 
 use super::{expiry, keeper, leave, serve, wait_until};
 use crate::support::Site;
-use crate::support::call::metric;
 use crate::support::frames::{Connect, Publish, V5, V311, packet};
+use crate::support::http::metric;
 use crate::support::properties::SESSION_EXPIRY;
 use crate::support::raw::{Raw, refusal};
 

@@ -2,10 +2,8 @@
 
 pub(crate) mod accounts;
 pub(crate) mod authority;
-pub(crate) mod call;
 pub(crate) mod frames;
 pub(crate) mod http;
-pub(crate) mod packets;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod properties;
