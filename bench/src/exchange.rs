@@ -46,12 +46,25 @@ impl Talkers {
         })
     }
 
-    /// Lets each client have its exchanges, one after the other and all clients at once; gives how long that took.
-    pub(crate) fn hold(&mut self, exchanges: Vec<Vec<Exchange>>) -> Result<Duration> {
+    /// Begins all connections at once; the first exchange of each is to be its CONNECT.
+    pub(crate) fn begin(address: SocketAddr, count: usize) -> Result<Self> {
+        let poll = Poll::new()?;
+        let peers = (0..count).map(|number| Peer::connect(address, poll.registry(), Token(number)));
+        Ok(Self {
+            peers: peers.collect::<Result<_>>()?,
+            poll,
+            buffer: vec![0; READ_BYTES],
+        })
+    }
+
+    /// Lets each client have its exchanges, one after the other and all clients at once.
+    pub(crate) fn hold(&mut self, exchanges: Vec<Vec<Exchange>>) -> Result<Took> {
         let started = Instant::now();
+        let mut slowest = Duration::ZERO;
         let mut left: Vec<_> = exchanges.into_iter().map(Vec::into_iter).collect();
-        let mut awaited = Vec::new();
+        let (mut awaited, mut asked) = (Vec::new(), Vec::new());
         for (peer, exchanges) in self.peers.iter_mut().zip(&mut left) {
+            asked.push(Instant::now());
             awaited.push(ask(peer, exchanges.next())?);
         }
         let mut busy = awaited.iter().flatten().count();
@@ -65,12 +78,17 @@ impl Talkers {
                     .with_context(|| client_id(number))?;
                 peer.flush()?;
                 if is_answered {
+                    slowest = slowest.max(asked[number].elapsed());
+                    asked[number] = Instant::now();
                     awaited[number] = ask(peer, left[number].next())?;
                     busy -= usize::from(awaited[number].is_none());
                 }
             }
         }
-        Ok(started.elapsed())
+        Ok(Took {
+            all: started.elapsed(),
+            slowest,
+        })
     }
 
     pub(crate) fn leave(mut self) -> Result<()> {
@@ -82,14 +100,14 @@ impl Talkers {
     }
 }
 
-/// How long connects took.
-pub(crate) struct Connects {
+/// How long all took together, and the slowest by itself.
+pub(crate) struct Took {
     pub(crate) all: Duration,
     pub(crate) slowest: Duration,
 }
 
 /// Connects `total` clients, `at_once` at a time: each leaves when it is accepted, and the next takes its place.
-pub(crate) fn connect_storm(address: SocketAddr, total: usize, at_once: usize) -> Result<Connects> {
+pub(crate) fn connect_storm(address: SocketAddr, total: usize, at_once: usize) -> Result<Took> {
     let started = Instant::now();
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(EVENTS));
     let mut buffer = vec![0; READ_BYTES];
@@ -126,13 +144,13 @@ pub(crate) fn connect_storm(address: SocketAddr, total: usize, at_once: usize) -
             }
         }
     }
-    Ok(Connects {
+    Ok(Took {
         all: started.elapsed(),
         slowest,
     })
 }
 
-fn client_id(number: usize) -> String {
+pub(crate) fn client_id(number: usize) -> String {
     format!("bench-storm-{number}")
 }
 

@@ -14,15 +14,29 @@ const UNSUBACK: u8 = 0xB0;
 pub(crate) const DISCONNECT: [u8; 2] = [0xE0, 0];
 /// What an MQTT 3.1.1 server answers to a clean session that it takes.
 pub(crate) const CONNACK_ACCEPTED: [u8; 4] = [0x20, 2, 0, 0];
+/// The same to who finds its session.
+pub(crate) const CONNACK_RESUMED: [u8; 4] = [0x20, 2, 1, 0];
 const CLEAN_SESSION: u8 = 0x02;
+const USER_NAME_AND_PASSWORD: u8 = 0xC0;
 const KEEP_ALIVE_SECONDS: u16 = 60;
 
 pub(crate) fn connect(client_id: &str) -> Result<Vec<u8>> {
+    connect_as(CLEAN_SESSION, &[client_id])
+}
+
+/// Asks for the session that `client_id` has.
+pub(crate) fn log_in(client_id: &str, user: &str, password: &str) -> Result<Vec<u8>> {
+    connect_as(USER_NAME_AND_PASSWORD, &[client_id, user, password])
+}
+
+fn connect_as(flags: u8, texts: &[&str]) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     push_text(&mut body, "MQTT")?;
-    body.extend([4, CLEAN_SESSION]);
+    body.extend([4, flags]);
     body.extend(KEEP_ALIVE_SECONDS.to_be_bytes());
-    push_text(&mut body, client_id)?;
+    for text in texts {
+        push_text(&mut body, text)?;
+    }
     packet(CONNECT, &body)
 }
 
@@ -221,6 +235,15 @@ mod tests {
         assert_eq!(
             connect("b7")?,
             b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02b7"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_login_asks_for_its_session_with_user_and_password() -> Result<()> {
+        assert_eq!(
+            log_in("b7", "ann", "pw")?,
+            b"\x10\x17\x00\x04MQTT\x04\xc0\x00\x3c\x00\x02b7\x00\x03ann\x00\x02pw"
         );
         Ok(())
     }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::{
     listening::{self, listening_address},
     server::Server,
+    subject::{Guests, USERS_FILE, User},
 };
 
 const NAME: &str = "edge-gateway";
@@ -35,9 +36,11 @@ pub(crate) fn start(
     program: &Path,
     folder: &Path,
     cloud_url: &str,
+    guests: Guests,
 ) -> Result<(Server, SocketAddr)> {
     let config = folder.join("gateway.toml");
-    fs::write(&config, configuration(folder, cloud_url)).context("cannot write gateway.toml")?;
+    fs::write(&config, configuration(folder, cloud_url, guests))
+        .context("cannot write gateway.toml")?;
     let (sender, found) = mpsc::sync_channel(8);
     let mut command = Command::new(program);
     command
@@ -55,11 +58,36 @@ pub(crate) fn start(
     Ok((server, address))
 }
 
-fn configuration(folder: &Path, cloud_url: &str) -> String {
+/// Adds each user as an operator does.
+pub(crate) fn add_users(program: &Path, folder: &Path, users: &[User]) -> Result<()> {
+    let password_file = folder.join("password");
+    for User { name, password } in users {
+        fs::write(&password_file, password)?;
+        let output = Command::new(program)
+            .args(["user", "add", name, "--users-file", USERS_FILE])
+            .arg("--password-file")
+            .arg(&password_file)
+            .current_dir(folder)
+            .output()
+            .context("cannot run edge-gateway user add")?;
+        ensure!(
+            output.status.success(),
+            "{name} cannot be added: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}
+
+fn configuration(folder: &Path, cloud_url: &str, guests: Guests) -> String {
     let store = Value::from(folder.join(STORE).to_string_lossy());
     let url = Value::from(cloud_url);
+    let users = match guests {
+        Guests::Anybody => String::new(),
+        Guests::Users => format!("users_file = {:?}\nanonymous = \"never\"\n", USERS_FILE),
+    };
     format!(
-        "gateway_id = \"bench\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\nwebsocket_listen = \"\"\n\
+        "gateway_id = \"bench\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\nwebsocket_listen = \"\"\n{users}\
          [http]\nlisten = \"127.0.0.1:0\"\n\
          [store]\npath = {store}\n[cloud]\nurl = {url}\n"
     )

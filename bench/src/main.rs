@@ -16,6 +16,7 @@ mod gateway;
 mod kill;
 mod listening;
 mod load;
+mod logins;
 mod machine;
 mod matching;
 mod mosquitto;
@@ -75,6 +76,9 @@ fn run(options: &Options) -> Result<()> {
     } else if options.storms {
         let report = storms::run(options)?;
         ("storms", report.render(), report.versions()?, Ok(()))
+    } else if options.logins {
+        let report = logins::run(options)?;
+        ("logins", report.render(), report.versions()?, Ok(()))
     } else {
         let report = flood::run(options)?;
         let check = report.check_stored();

@@ -9,9 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::server::Server;
+use crate::{
+    server::Server,
+    subject::{Guests, USERS_FILE, User},
+};
 
 const NAME: &str = "mosquitto";
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -31,6 +34,26 @@ pub(crate) fn find() -> Result<PathBuf> {
         )
 }
 
+/// Writes the users' names and passwords and has `mosquitto_passwd` turn them into hashes.
+pub(crate) fn add_users(folder: &Path, users: &[User]) -> Result<()> {
+    let lines: String = users
+        .iter()
+        .map(|User { name, password }| format!("{name}:{password}\n"))
+        .collect();
+    fs::write(folder.join(USERS_FILE), lines)?;
+    let output = Command::new("mosquitto_passwd")
+        .args(["-U", USERS_FILE])
+        .current_dir(folder)
+        .output()
+        .context("cannot run mosquitto_passwd")?;
+    ensure!(
+        output.status.success(),
+        "mosquitto_passwd: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
+
 /// The first line of its help, which names it and its version.
 pub(crate) fn version(program: &Path) -> Result<String> {
     let help = Command::new(program)
@@ -48,11 +71,20 @@ pub(crate) const IN_FLIGHT: usize = 64;
 pub(crate) const ALLOWANCE: &str = "Mosquitto may have as many in flight to a subscriber as the gateway has (64) and queue without bound";
 
 /// Returns once it accepts connections.
-pub(crate) fn start(program: &Path, folder: &Path) -> Result<(Server, SocketAddr)> {
+pub(crate) fn start(program: &Path, folder: &Path, guests: Guests) -> Result<(Server, SocketAddr)> {
     let address = free_address()?;
     let config = folder.join("mosquitto.conf");
+    let guests = match guests {
+        Guests::Anybody => "allow_anonymous true\npersistence false\n".to_owned(),
+        // Saved at each change: it is killed. As root it would become another user, to whom the folder is closed.
+        Guests::Users => format!(
+            "allow_anonymous false\npassword_file {USERS_FILE}\nuser root\npersistence true\n\
+             persistence_location {}/\nautosave_on_changes true\nautosave_interval 1\n",
+            folder.display()
+        ),
+    };
     let text = format!(
-        "listener {} {}\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n\
+        "listener {} {}\n{guests}set_tcp_nodelay true\n\
          max_inflight_messages {IN_FLIGHT}\nmax_queued_messages 0\nlog_dest stderr\nlog_type error\n",
         address.port(),
         address.ip()

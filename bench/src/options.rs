@@ -29,6 +29,10 @@ pub(crate) struct Options {
     /// open files to 5,500 by prlimit(1) if it is lower
     #[arg(long, group = "workload")]
     pub(crate) storms: bool,
+    /// Instead of the flood: 1,000 clients with passwords and sessions come back at once after a SIGKILL; raises the limit
+    /// of open files to 1,500
+    #[arg(long, group = "workload")]
+    pub(crate) logins: bool,
     /// With --fanout, --matching and --storms: only the cases that have this in their name
     #[arg(long, value_name = "TEXT")]
     case: Option<String>,

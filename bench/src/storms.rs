@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::{
     cases::{Cases, Column, Compare, Figures},
     descriptors,
-    exchange::{Connects, Exchange, Talkers, connect_storm},
+    exchange::{Exchange, Talkers, Took, connect_storm},
     frames,
     options::Options,
     process,
@@ -127,7 +127,7 @@ fn measure(subject: &Subject, storm: &Storm, options: &Options) -> Result<Figure
 }
 
 fn connects(address: SocketAddr, at_once: usize) -> Result<Seen> {
-    let Connects { all, slowest } = connect_storm(address, CONNECTS, at_once)?;
+    let Took { all, slowest } = connect_storm(address, CONNECTS, at_once)?;
     Ok(Seen {
         done_per_second: Some(CONNECTS as f64 / all.as_secs_f64()),
         slowest: Some(slowest),
@@ -149,9 +149,12 @@ fn idle_clients(server: &Server, address: SocketAddr) -> Result<Seen> {
 fn subscriptions(server: &Server, address: SocketAddr) -> Result<Seen> {
     let per_second = |took: Duration| (SUBSCRIBERS * SUBSCRIPTIONS) as f64 / took.as_secs_f64();
     let mut clients = Talkers::connect(address, SUBSCRIBERS)?;
-    let subscribed = clients.hold(all(subscribe)?).context("subscribing")?;
+    let subscribed = clients.hold(all(subscribe)?).context("subscribing")?.all;
     let with_all_kib = settled_kib(server)?;
-    let unsubscribed = clients.hold(all(unsubscribe)?).context("unsubscribing")?;
+    let unsubscribed = clients
+        .hold(all(unsubscribe)?)
+        .context("unsubscribing")?
+        .all;
     let undone_kib = settled_kib(server)?;
     // Who leaves with subscriptions leaves more behind.
     clients.hold(all(subscribe)?).context("subscribing again")?;

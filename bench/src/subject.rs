@@ -24,6 +24,22 @@ pub(crate) enum Subject {
     Mosquitto { program: PathBuf },
 }
 
+/// Who may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guests {
+    Anybody,
+    /// Those of `USERS_FILE` in the server's folder.
+    Users,
+}
+
+const NO_USERS: &str = "the stock gateway knows no users";
+pub(crate) const USERS_FILE: &str = "users";
+
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) password: String,
+}
+
 /// Those that `options` ask for and that are there, the gateway first.
 pub(crate) fn find(options: &Options) -> Result<Vec<Subject>> {
     let mut subjects = find_that_store(options)?;
@@ -111,9 +127,30 @@ impl Subject {
     /// Returns once it accepts connections, with its address for MQTT.
     pub(crate) fn start(&self, folder: &Path) -> Result<(Server, SocketAddr)> {
         match self {
-            Self::Gateway { program, sink } => gateway::start(program, folder, &sink.url()),
+            Self::Gateway { program, sink } => {
+                gateway::start(program, folder, &sink.url(), Guests::Anybody)
+            }
             Self::Stock { program, sink } => stock::start(program, folder, &sink.url()),
-            Self::Mosquitto { program } => mosquitto::start(program, folder),
+            Self::Mosquitto { program } => mosquitto::start(program, folder, Guests::Anybody),
+        }
+    }
+
+    /// As `start`, for nobody but the users that were added in `folder`.
+    pub(crate) fn start_for_users(&self, folder: &Path) -> Result<(Server, SocketAddr)> {
+        match self {
+            Self::Gateway { program, sink } => {
+                gateway::start(program, folder, &sink.url(), Guests::Users)
+            }
+            Self::Stock { .. } => bail!(NO_USERS),
+            Self::Mosquitto { program } => mosquitto::start(program, folder, Guests::Users),
+        }
+    }
+
+    pub(crate) fn add_users(&self, folder: &Path, users: &[User]) -> Result<()> {
+        match self {
+            Self::Gateway { program, .. } => gateway::add_users(program, folder, users),
+            Self::Stock { .. } => bail!(NO_USERS),
+            Self::Mosquitto { .. } => mosquitto::add_users(folder, users),
         }
     }
 

@@ -5,7 +5,10 @@ use std::thread;
 use serde_json::Value;
 
 use crate::support::Site;
-use crate::support::packets::{PINGREQ, Packet, Peer, puback, publish, pubrel, reading};
+use crate::support::frames::{
+    PINGRESP, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish, V311, ack, acked, ping, reading,
+};
+use crate::support::raw::Raw;
 
 #[test]
 fn acknowledgements_come_in_the_order_of_the_publishes() {
@@ -15,7 +18,7 @@ fn acknowledgements_come_in_the_order_of_the_publishes() {
     let mut rng = fastrand::Rng::with_seed(seed);
     let site = Site::new();
     let gateway = site.start();
-    let mut sensor = Peer::connect(gateway.mqtt, "sensor");
+    let mut sensor = Raw::connect(&gateway, V311, "sensor");
     let (mut bytes, mut expected, mut stored) = (Vec::new(), Vec::new(), 0);
     for id in 1..=PUBLISHES {
         let (topic, qos) = match rng.u8(..4) {
@@ -25,20 +28,17 @@ fn acknowledgements_come_in_the_order_of_the_publishes() {
             _ => ("chat/b", 2),
         };
         stored += i64::from(topic.starts_with("sensors"));
-        bytes.extend(publish(topic, qos, id, &reading("a", 80.0, id.into())));
-        expected.push(match qos {
-            1 => Packet::Puback(id),
-            _ => Packet::Pubrec(id),
-        });
+        let publish = Publish::new(topic, reading("a", 80.0, id.into())).qos(qos, id);
+        bytes.extend(publish.bytes(V311));
+        expected.push(acked(if qos == 1 { PUBACK } else { PUBREC }, id));
     }
     sensor.send(&bytes);
-    let received: Vec<Packet> = expected.iter().map(|_| sensor.receive()).collect();
-    assert_eq!(received, expected);
-    for packet in &expected {
-        if let Packet::Pubrec(id) = packet {
-            sensor.send(&pubrel(*id));
-            assert_eq!(sensor.receive(), Packet::Pubcomp(*id));
-        }
+    let received = expected.iter().map(|_| sensor.receive().unwrap());
+    assert_eq!(received.collect::<Vec<_>>(), expected);
+    for packet in expected.iter().filter(|packet| packet.kind() == PUBREC) {
+        let (id, _) = packet.acknowledged(V311);
+        sensor.send(&ack(PUBREL, id));
+        assert_eq!(sensor.receive(), Some(acked(PUBCOMP, id)));
     }
     assert_eq!(site.sql::<i64>("SELECT count(*) FROM readings"), stored);
     gateway.stop();
@@ -48,21 +48,25 @@ fn acknowledgements_come_in_the_order_of_the_publishes() {
 fn an_ordinary_message_is_not_acknowledged_before_the_reading_in_front_of_it() {
     let site = Site::new().environment("EDGE_GATEWAY_STORE__GROUP_COMMIT", "300ms");
     let gateway = site.start();
-    let mut sensor = Peer::connect(gateway.mqtt, "sensor");
+    let mut sensor = Raw::connect(&gateway, V311, "sensor");
     let mut received = Vec::new();
     for (id, topic) in [(1, "sensors/a"), (2, "chat/a")] {
-        sensor.send(&publish(topic, 1, id, &reading("a", 80.0, 1)));
+        let publish = Publish::new(topic, reading("a", 80.0, 1)).qos(1, id);
+        sensor.send(&publish.bytes(V311));
         // Each is read by itself, the second while the commit of the first waits for company.
-        sensor.send(PINGREQ);
-        while received.last() != Some(&Packet::Pingresp) {
-            received.push(sensor.receive());
+        sensor.send(&ping());
+        loop {
+            let frame = sensor.receive().unwrap();
+            if frame.kind() == PINGRESP {
+                break;
+            }
+            received.push(frame);
         }
-        received.pop();
     }
     while received.len() < 2 {
-        received.push(sensor.receive());
+        received.push(sensor.receive().unwrap());
     }
-    assert_eq!(received, [Packet::Puback(1), Packet::Puback(2)]);
+    assert_eq!(received, [1, 2].map(|id| acked(PUBACK, id)));
     gateway.stop();
 }
 
@@ -76,13 +80,14 @@ fn ids_grow_in_the_order_in_which_a_connection_publishes() {
             let gateway = &gateway;
             scope.spawn(move || {
                 let name = format!("o{sensor}");
-                let mut peer = Peer::connect(gateway.mqtt, &name);
+                let mut peer = Raw::connect(gateway, V311, &name);
                 for id in 1..=READINGS {
                     let (qos, seq) = (1 + (id % 2) as u8, id.into());
                     let topic = format!("sensors/{}", id % 7);
-                    peer.send(&publish(&topic, qos, id, &reading(&name, 80.0, seq)));
+                    let publish = Publish::new(&topic, reading(&name, 80.0, seq)).qos(qos, id);
+                    peer.send(&publish.bytes(V311));
                 }
-                (0..READINGS).for_each(|_| drop(peer.receive()));
+                (0..READINGS).for_each(|_| drop(peer.receive().unwrap()));
             });
         }
     });
@@ -116,15 +121,16 @@ fn a_subscriber_sees_a_publishers_messages_in_order_for_each_topic() {
     ];
     let site = Site::new();
     let gateway = site.start();
-    let mut dashboard = Peer::connect(gateway.mqtt, "dashboard");
+    let mut dashboard = Raw::connect(&gateway, V311, "dashboard");
     dashboard.subscribe("sensors/#", 1);
     dashboard.subscribe("chat/#", 1);
-    let mut publisher = Peer::connect(gateway.mqtt, "publisher");
+    let mut publisher = Raw::connect(&gateway, V311, "publisher");
     let mut id = 0;
     for number in 1..=MESSAGES {
         for (topic, qos) in TOPICS {
             id += 1;
-            publisher.send(&publish(topic, qos, id, &reading("s", 1.0, number)));
+            let publish = Publish::new(topic, reading("s", 1.0, number)).qos(qos, id);
+            publisher.send(&publish.bytes(V311));
         }
     }
     let mut last = [0; TOPICS.len()];
@@ -142,12 +148,13 @@ fn alerts_and_readings_reach_subscribers_only_when_they_are_on_disk() {
     const READINGS: u16 = 200;
     let site = Site::new();
     let gateway = site.start();
-    let mut dashboard = Peer::connect(gateway.mqtt, "dashboard");
+    let mut dashboard = Raw::connect(&gateway, V311, "dashboard");
     dashboard.subscribe("alerts/#", 1);
     dashboard.subscribe("sensors/#", 1);
-    let mut sensor = Peer::connect(gateway.mqtt, "sensor");
+    let mut sensor = Raw::connect(&gateway, V311, "sensor");
     for id in 1..=READINGS {
-        sensor.send(&publish("sensors/s", 1, id, &reading("s", 80.0, id.into())));
+        let publish = Publish::new("sensors/s", reading("s", 80.0, id.into())).qos(1, id);
+        sensor.send(&publish.bytes(V311));
     }
     let (mut alerts, mut readings) = (0, 0);
     while alerts < READINGS || readings < READINGS {
@@ -169,18 +176,9 @@ fn alerts_and_readings_reach_subscribers_only_when_they_are_on_disk() {
     gateway.stop();
 }
 
-/// The next message, acknowledged.
-fn message(subscriber: &mut Peer) -> (String, Value) {
-    let Packet::Publish {
-        topic,
-        payload,
-        packet_id,
-    } = subscriber.receive()
-    else {
-        panic!("not a message");
-    };
-    if packet_id != 0 {
-        subscriber.send(&puback(packet_id));
-    }
-    (topic, serde_json::from_slice(&payload).unwrap())
+/// The topic and the JSON of the next message, acknowledged.
+fn message(subscriber: &mut Raw) -> (String, Value) {
+    let message = subscriber.message();
+    let read = serde_json::from_slice(&message.payload).unwrap();
+    (message.topic, read)
 }

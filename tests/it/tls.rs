@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair};
@@ -13,9 +12,10 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::support::authority::{Authority, TLS13, VERSIONS};
 use crate::support::frames::{Connect, Publish, V5, V311};
+use crate::support::http::metric;
 use crate::support::program::run_with;
 use crate::support::raw::Raw;
-use crate::support::{Gateway, LIMIT, Site, signal};
+use crate::support::{Gateway, Site, signal, wait_until};
 
 const SECTION: &str = "[mqtt.tls]\nlisten = \"127.0.0.1:0\"\n";
 
@@ -49,12 +49,9 @@ fn shown(gateway: &Gateway<'_>, config: &Arc<ClientConfig>) -> io::Result<Certif
     Ok(client.peer_certificates().unwrap()[0].clone())
 }
 
+#[track_caller]
 fn wait_for_log(gateway: &Gateway<'_>, part: &str) {
-    let started = Instant::now();
-    while !gateway.log().contains(part) {
-        assert!(started.elapsed() < LIMIT, "no log line has {part:?}");
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("the log says so", || gateway.log().contains(part));
 }
 
 #[test]
@@ -153,20 +150,37 @@ fn both_listeners_share_the_limit_of_connections() {
     let site = site(&authority, "").environment("EDGE_GATEWAY_MQTT__MAX_CONNECTIONS", "1");
     let gateway = site.start();
     let config = authority.client(TLS13, None);
-    let plain = Raw::connect(&gateway, V5, "plain");
-    let mut late = thread::scope(|scope| {
-        let late = scope.spawn(|| {
-            connect(&gateway, &config, "late").ping();
-            Instant::now()
+    let is_over = |times: f64| {
+        let limited = "gateway_mqtt_limited_total{limit=\"max_connections\"}";
+        wait_until("a client is one too many", || {
+            metric(&gateway, limited) == times
         });
-        thread::sleep(Duration::from_millis(300));
-        let freed = Instant::now();
-        drop(plain);
-        assert!(freed <= late.join().unwrap(), "there was room for one only");
-        Raw::connect(&gateway, V5, "plain again")
-    });
-    late.ping();
+    };
+    let plain = Raw::connect(&gateway, V5, "plain");
+    let mut secure = open_with_hello(&gateway, &config);
+    is_over(1.0);
+    assert!(secure.is_silent(), "there was room for one only");
+    drop(plain);
+    let secure = secure.let_in(&Connect::new(V5, "secure"));
+
+    let mut plain = Raw::open(&gateway, V5);
+    plain.send(&Connect::new(V5, "plain").bytes());
+    is_over(2.0);
+    assert!(plain.is_silent(), "there was room for one only");
+    drop(secure);
+    assert_eq!(plain.connack().0, 0);
     assert_eq!(gateway.stop().code(), Some(0));
+}
+
+/// Says the first word of TLS, and waits for no answer.
+fn open_with_hello(gateway: &Gateway<'_>, config: &Arc<ClientConfig>) -> Raw {
+    let address = gateway.address("mqtts");
+    let mut socket = TcpStream::connect(address).unwrap();
+    let mut client = ClientConnection::new(Arc::clone(config), address.ip().into()).unwrap();
+    client.write_tls(&mut socket).unwrap();
+    Raw::over(socket, V5, |socket| {
+        Box::new(StreamOwned::new(client, socket))
+    })
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! No room on the disk: nothing is acknowledged until there is, and then everything, without a restart.
 
-use serde_json::Value;
 use simulator::cloud::Cloud;
 use simulator::fleet::Fleet;
 
 use crate::support::accounts::{assert_all_delivered_once, missing, stored};
-use crate::support::call::{call, get};
-use crate::support::packets::{Packet, Peer, publish, reading};
+use crate::support::frames::{self, PUBACK, Publish, V311, reading};
+use crate::support::http::{get, post};
 use crate::support::process::{command_that_outlives_a_full_disk, limit_file_size};
+use crate::support::raw::Raw;
 use crate::support::{LIMIT, Site, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,29 +36,29 @@ async fn a_full_disk_holds_up_acknowledgements_until_there_is_room_again() {
             .len();
         limit_file_size(&gateway, Some(log + 1000 * number));
         let unwell = eventually("healthz is 503", || {
-            Some(get(&gateway, "/healthz")).filter(|(status, _)| *status == 503)
+            Some(get(&gateway, "/healthz")).filter(|answer| answer.status == 503)
         });
-        let (_, problem) = unwell.await;
-        let problem: Value = serde_json::from_str(&problem).unwrap();
+        let problem = unwell.await.json();
         let detail = problem["detail"].as_str().unwrap_or_default();
         assert!(detail.contains("disk"), "{problem}");
 
-        let mut sensor = Peer::connect(gateway.mqtt, "witness");
+        let mut sensor = Raw::connect(&gateway, V311, "witness");
         let id = u16::try_from(number).unwrap();
-        sensor.send(&publish("sensors/w", 1, id, &reading("w", 80.0, number)));
+        let publish = Publish::new("sensors/w", reading("w", 80.0, number)).qos(1, id);
+        sensor.send(&publish.bytes(V311));
         // The gateway lives and has read the reading, but does not acknowledge it.
         sensor.ping();
         let acked = fleet.acked_of();
         assert!(sensor.is_silent());
-        let (status, answer) = call(&gateway, "POST /data", r#"{"id":"w","value":80}"#).unwrap();
-        assert_eq!(status, 503, "{answer}");
+        let answer = post(&gateway, "/data", r#"{"id":"w","value":80}"#);
+        assert_eq!(answer.status, 503, "{answer:?}");
         let missing = missing(&stored(&site), &acked, seed);
         assert!(missing.is_empty(), "acknowledged without room: {missing:?}");
 
         limit_file_size(&gateway, None);
-        assert_eq!(sensor.receive(), Packet::Puback(id));
+        assert_eq!(sensor.receive(), Some(frames::acked(PUBACK, id)));
         eventually("healthz is 200", || {
-            (get(&gateway, "/healthz").0 == 200).then_some(())
+            (get(&gateway, "/healthz").status == 200).then_some(())
         })
         .await;
         readings += 1;

@@ -11,8 +11,9 @@ use simulator::cloud::Cloud;
 use simulator::fleet::{Fleet, QoS};
 
 use crate::support::accounts::{assert_all_delivered_once, missing, stored};
-use crate::support::call::call;
-use crate::support::packets::{Packet, Peer, publish};
+use crate::support::frames::{self, PUBACK, Publish, V311};
+use crate::support::http::{Answer, try_post};
+use crate::support::raw::Raw;
 use crate::support::{Gateway, LIMIT, Site, cloud_section};
 
 const ROUNDS: usize = 12;
@@ -148,9 +149,11 @@ fn post_until_killed(
     let post = |number: u64| {
         let reading = format!(r#"{{"id":"h{client}","value":80,"seq":{number}}}"#);
         let readings = vec![reading; READINGS_OF_A_REQUEST].join(",");
-        match call(gateway, "POST /data", &format!("[{readings}]")) {
-            Ok((201, _)) if answers.send((client, number)).is_ok() => ControlFlow::Continue(()),
-            Ok((201, _)) | Err(_) => ControlFlow::Break(()),
+        match try_post(gateway, "/data", &format!("[{readings}]")) {
+            Ok(Answer { status: 201, .. }) if answers.send((client, number)).is_ok() => {
+                ControlFlow::Continue(())
+            }
+            Ok(Answer { status: 201, .. }) | Err(_) => ControlFlow::Break(()),
             Ok(other) => panic!("unexpected answer {other:?}"),
         }
     };
@@ -163,16 +166,18 @@ fn acked_statuses_survive_kill_nine() {
     let site = Site::new();
     for round in 0..5 {
         let gateway = site.start();
-        let mut devices = Peer::connect(gateway.mqtt, "devices");
-        let status = |n: u16| publish(&format!("status/d{round}-{n}"), 1, n, b"online");
+        let mut devices = Raw::connect(&gateway, V311, "devices");
+        let status = |n: u16| {
+            let status = Publish::new(&format!("status/d{round}-{n}"), "online").qos(1, n);
+            status.bytes(V311)
+        };
         devices.send(&(1..=2000).flat_map(status).collect::<Vec<u8>>());
         let mut acked: Vec<u16> = Vec::new();
         let killed_at = rng.usize(1..=1000);
         let mut gateway = Some(gateway);
-        while let Some(packet) = devices.next() {
-            let Packet::Puback(number) = packet else {
-                panic!("unexpected {packet:?}");
-            };
+        while let Some(packet) = devices.receive() {
+            let (number, _) = packet.acknowledged(V311);
+            assert_eq!(packet, frames::acked(PUBACK, number));
             acked.push(number);
             if acked.len() == killed_at {
                 gateway.take().unwrap().kill();

@@ -3,7 +3,7 @@
 use simulator::cloud::{Cloud, Step};
 
 use crate::support::accounts::assert_all_delivered_once;
-use crate::support::call::{get_json, post_readings};
+use crate::support::http::{get_json, post_readings};
 use crate::support::process::{peak_mib, resident_mib};
 use crate::support::{LIMIT, Site};
 

@@ -3,7 +3,7 @@
 use simulator::cloud::{Cloud, Step};
 
 use crate::support::accounts::assert_all_delivered_once;
-use crate::support::call::{get, get_json, post_readings};
+use crate::support::http::{Answer, get, get_json, post_readings};
 use crate::support::{Gateway, LIMIT, Site, cloud_section, eventually};
 
 const HELD: &str = "batch held";
@@ -11,15 +11,15 @@ const HELD: &str = "batch held";
 /// Waits until readiness names the uplink, and gives its words.
 async fn not_ready(gateway: &Gateway<'_>) -> String {
     eventually("readyz names the uplink", || {
-        let (status, answer) = get(gateway, "/readyz");
-        (status == 503 && answer.contains("uplink")).then_some(answer)
+        let Answer { status, body, .. } = get(gateway, "/readyz");
+        (status == 503 && body.contains("uplink")).then_some(body)
     })
     .await
 }
 
 async fn ready(gateway: &Gateway<'_>) {
     eventually("readyz is 200", || {
-        (get(gateway, "/readyz").0 == 200).then_some(())
+        (get(gateway, "/readyz").status == 200).then_some(())
     })
     .await;
 }
@@ -35,7 +35,7 @@ async fn a_wrong_url_holds_the_readings_until_it_is_right() {
         let words = not_ready(&gateway).await;
         assert!(words.contains(&status.to_string()), "{words}");
         assert_eq!(
-            get(&gateway, "/healthz").0,
+            get(&gateway, "/healthz").status,
             200,
             "the cloud is no matter of liveness"
         );
@@ -74,7 +74,7 @@ async fn a_wrong_token_holds_the_readings_and_is_told_to_nobody() {
         "/api/v1/outbox",
         "/api/v1/rejects",
     ] {
-        said.push_str(&get(&gateway, path).1);
+        said.push_str(&get(&gateway, path).body);
     }
     said.push_str(&gateway.log());
     for token in [RIGHT, WRONG] {

@@ -6,7 +6,7 @@ use simulator::cloud::{Cloud, Step};
 use simulator::fleet::Fleet;
 
 use crate::support::accounts::assert_all_delivered_once;
-use crate::support::call::post_readings;
+use crate::support::http::post_readings;
 use crate::support::{LIMIT, Site, cloud_section};
 
 const SENT_AGAIN: &str = "batch not delivered";

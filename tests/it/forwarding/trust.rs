@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use simulator::cloud::Cloud;
 
-use crate::support::call::{get_json, post_readings};
+use crate::support::http::{get_json, post_readings};
 use crate::support::{Site, cloud_section, command, eventually};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use simulator::cloud::Cloud;
 
 use crate::support::accounts::assert_all_delivered_once;
-use crate::support::call::post_readings;
+use crate::support::http::post_readings;
 use crate::support::{LIMIT, Site, cloud_section, eventually};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use tokio::net::TcpSocket;
 
 use super::serve_at;
-use crate::support::call::{call, metric};
 use crate::support::frames::{
     BOTH, Connect, PUBACK, Publish, SUBACK, V5, V311, ack, disconnect, subscribe,
 };
+use crate::support::http::{get, metric, post};
 use crate::support::properties::{CONTENT_TYPE, Property};
 use crate::support::raw::{Raw, refusal};
 use crate::support::{Gateway, Site};
@@ -59,7 +59,7 @@ fn each_limit_is_counted_from_the_start() {
             "retained_bytes",
             "devices",
         ] {
-            let text = call(gateway, "GET /metrics", "").unwrap().1;
+            let text = get(gateway, "/metrics").body;
             let line = format!("gateway_mqtt_limited_total{{limit={key:?}}} 0\n");
             assert!(text.contains(&line), "{key}: {text}");
         }
@@ -278,9 +278,9 @@ fn a_reading_that_cannot_be_retained_is_acknowledged_for_being_on_disk() {
 #[test]
 fn a_device_too_many_goes_to_the_rejects() {
     let site = site("devices = 2");
-    let post = |gateway: &Gateway<'_>, device: &str| {
-        let start = format!("POST /status?device_id={device}&status=on");
-        call(gateway, &start, "").unwrap()
+    let say_by_http = |gateway: &Gateway<'_>, device: &str| {
+        let path = format!("/status?device_id={device}&status=on");
+        post(gateway, &path, "")
     };
     serve_at(&site, |gateway| {
         let mut device = Raw::connect(gateway, V5, "device");
@@ -301,10 +301,10 @@ fn a_device_too_many_goes_to_the_rejects() {
         assert_eq!(metric(gateway, name), 1.0);
     });
     serve_at(&site, |gateway| {
-        let (status, answer) = post(gateway, "c");
-        assert_eq!(status, 507, "{answer}");
-        assert!(answer.contains("more devices"), "{answer}");
-        assert_eq!(post(gateway, "b").0, 200);
+        let answer = say_by_http(gateway, "c");
+        assert_eq!(answer.status, 507, "{answer:?}");
+        assert!(answer.body.contains("more devices"), "{answer:?}");
+        assert_eq!(say_by_http(gateway, "b").status, 200);
         was_limited(gateway, "devices", 1);
         assert_eq!(site.sql::<i64>("SELECT count(*) FROM rejects"), 1);
     });

@@ -2,11 +2,11 @@
 
 use super::{serve, serve_at};
 use crate::support::Site;
-use crate::support::call::metric;
 use crate::support::frames::{
     BOTH, Connect, DISCONNECT, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish, V5, V311, ack, disconnect,
     packet, ping, subscribe, unsubscribe,
 };
+use crate::support::http::metric;
 use crate::support::properties::{MAXIMUM_PACKET_SIZE, Property, RECEIVE_MAXIMUM, TOPIC_ALIAS};
 use crate::support::raw::Raw;
 

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::serve_at;
 use crate::support::Site;
-use crate::support::call::metric;
 use crate::support::frames::{BOTH, Connect, PUBACK, PUBLISH, Publish, V5, disconnect};
+use crate::support::http::metric;
 use crate::support::raw::Raw;
 
 fn site(rate: usize) -> Site {

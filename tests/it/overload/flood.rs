@@ -4,9 +4,10 @@ use std::thread;
 
 use rusqlite::Connection;
 
-use crate::support::call::metric;
-use crate::support::packets::{Packet, Peer, publish, reading};
+use crate::support::frames::{PUBACK, Publish, V311, acked, reading};
+use crate::support::http::metric;
 use crate::support::process::peak_mib;
+use crate::support::raw::Raw;
 use crate::support::{Gateway, Site};
 
 const CLIENTS: usize = 4;
@@ -21,16 +22,18 @@ fn hold_up_commits(site: &Site) -> Connection {
 }
 
 /// Each client publishes so many readings at QoS 0; returns when the gateway has read them all.
-fn flood(gateway: &Gateway<'_>, readings: u64) -> Vec<Peer> {
+fn flood(gateway: &Gateway<'_>, readings: u64) -> Vec<Raw> {
     thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
                 scope.spawn(move || {
                     let name = format!("f{client}");
-                    let mut peer = Peer::connect(gateway.mqtt, &name);
+                    let mut peer = Raw::connect(gateway, V311, &name);
                     for first in (0..readings).step_by(500) {
                         let some: Vec<u8> = (first..first + 500)
-                            .flat_map(|n| publish("sensors/f", 0, 0, &reading(&name, 80.0, n)))
+                            .flat_map(|n| {
+                                Publish::new("sensors/f", reading(&name, 80.0, n)).bytes(V311)
+                            })
                             .collect();
                         peer.send(&some);
                     }
@@ -58,10 +61,11 @@ fn assert_all_accounted_for(gateway: &Gateway<'_>, site: &Site, received: f64) -
 }
 
 /// A reading of QoS 1 behind the flood of each connection: once it is acknowledged, all before it is settled.
-fn settle(clients: &mut [Peer]) {
+fn settle(clients: &mut [Raw]) {
     for client in clients {
-        client.send(&publish("sensors/f", 1, 1, &reading("last", 80.0, 1)));
-        assert_eq!(client.receive(), Packet::Puback(1));
+        let last = Publish::new("sensors/f", reading("last", 80.0, 1)).qos(1, 1);
+        client.send(&last.bytes(V311));
+        assert_eq!(client.receive(), Some(acked(PUBACK, 1)));
     }
 }
 

@@ -3,15 +3,16 @@
 use simulator::fleet::Fleet;
 use tokio::net::TcpSocket;
 
-use crate::support::call::metric;
-use crate::support::packets::{Packet, Peer, connect, publish};
+use crate::support::frames::{Connect, PUBACK, Publish, V311, acked};
+use crate::support::http::metric;
 use crate::support::process::resident_mib;
+use crate::support::raw::Raw;
 use crate::support::{Gateway, LIMIT, Site};
 
 const MOST_MIB: f64 = 30.0;
 
 /// A client for which the system keeps little: what it does not read stays at the gateway.
-async fn narrow(gateway: &Gateway<'_>, client_id: &str) -> Peer {
+async fn narrow(gateway: &Gateway<'_>, client_id: &str) -> Raw {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let stream = socket
@@ -21,10 +22,7 @@ async fn narrow(gateway: &Gateway<'_>, client_id: &str) -> Peer {
         .into_std()
         .unwrap();
     stream.set_nonblocking(false).unwrap();
-    let mut peer = Peer::over(stream);
-    peer.send(&connect(client_id));
-    assert_eq!(peer.receive(), Packet::Connack);
-    peer
+    Raw::over(stream, V311, |stream| Box::new(stream)).let_in(&Connect::new(V311, client_id))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,7 +36,7 @@ async fn a_subscriber_that_does_not_read_holds_up_nobody() {
         peer.subscribe("#", qos);
         stalled.push(peer);
     }
-    let mut lively = Peer::connect(gateway.mqtt, "lively");
+    let mut lively = Raw::connect(&gateway, V311, "lively");
     lively.subscribe("chat/lively", 1);
     let fleet = Fleet {
         broker: gateway.mqtt.to_string(),
@@ -59,22 +57,19 @@ async fn a_subscriber_that_does_not_read_holds_up_nobody() {
         .await
         .unwrap();
     // Larger messages, so that bytes are bounded and not only their number.
-    let mut publisher = Peer::connect(gateway.mqtt, "publisher");
+    let mut publisher = Raw::connect(&gateway, V311, "publisher");
     for id in 1..=2000 {
-        let (topic, qos) = (format!("chat/{id}"), 1);
-        publisher.send(&publish(&topic, qos, id, &[b'x'; 16 << 10]));
-        assert_eq!(publisher.receive(), Packet::Puback(id));
+        let large = Publish::new(&format!("chat/{id}"), [b'x'; 16 << 10]).qos(1, id);
+        publisher.send(&large.bytes(V311));
+        assert_eq!(publisher.receive(), Some(acked(PUBACK, id)));
     }
     let grown = resident_mib(&gateway) - before;
     println!("grown by {grown:.1} MiB");
     assert!(grown < MOST_MIB, "grown by {grown} MiB");
     assert!(0.0 < metric(&gateway, "gateway_mqtt_dropped_total"));
     // Who reads gets what it asked for.
-    publisher.send(&publish("chat/lively", 1, 1, b"hello"));
-    let Packet::Publish { topic, .. } = lively.receive() else {
-        panic!("not a message");
-    };
-    assert_eq!(topic, "chat/lively");
+    publisher.send(&Publish::new("chat/lively", "hello").qos(1, 1).bytes(V311));
+    assert_eq!(lively.unacknowledged().topic, "chat/lively");
     let counts = fleet.stop(LIMIT).await;
     assert_eq!((counts.acked, counts.disconnects), (counts.published, 0));
     gateway.stop();

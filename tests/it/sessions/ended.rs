@@ -1,11 +1,11 @@
 //! When a session ends, who may take it up, and how many there may be.
 
-use super::{expiry, keeper, leave, serve, wait_until};
-use crate::support::Site;
-use crate::support::call::metric;
+use super::{expiry, keeper, leave, serve};
 use crate::support::frames::{Connect, Publish, V5, V311, packet};
+use crate::support::http::metric;
 use crate::support::properties::SESSION_EXPIRY;
 use crate::support::raw::{Raw, refusal};
+use crate::support::{Site, wait_until};
 
 #[test]
 fn a_session_ends_when_its_time_is_over() {

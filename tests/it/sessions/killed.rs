@@ -2,8 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{expiry, keeper, leave, wait_until};
-use crate::support::Site;
+use super::{expiry, keeper, leave};
 use crate::support::frames::{
     BOTH, Connect, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish, V5, V311, ack,
 };
@@ -12,6 +11,7 @@ use crate::support::properties::{
     RESPONSE_TOPIC, SUBSCRIPTION_ID,
 };
 use crate::support::raw::Raw;
+use crate::support::{Site, wait_until};
 
 #[test]
 fn a_client_gets_what_it_missed_over_a_kill() {

@@ -6,13 +6,10 @@ mod resumed;
 mod retained;
 mod wills;
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use crate::support::frames::{Connect, V5, disconnect};
 use crate::support::properties::{Property, SESSION_EXPIRY};
 use crate::support::raw::Raw;
-use crate::support::{Gateway, LIMIT, Site};
+use crate::support::{Gateway, Site};
 
 /// A client that wants its session kept: `clean_session = 0`, or an hour of MQTT 5.
 fn keeper(version: u8, client_id: &str) -> Connect<'_> {
@@ -42,14 +39,4 @@ fn serve(test: impl FnOnce(&Gateway<'_>)) {
     let gateway = site.start();
     test(&gateway);
     assert_eq!(gateway.stop().code(), Some(0));
-}
-
-/// Waits until something holds of the store.
-#[track_caller]
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let until = Instant::now() + LIMIT;
-    while !holds() {
-        assert!(Instant::now() < until, "waited in vain until {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }

@@ -226,8 +226,22 @@ pub(crate) fn unsubscribe(version: u8, packet_id: u16, filter: &str) -> Vec<u8> 
 
 /// PUBACK, PUBREC, PUBREL or PUBCOMP in the short form that both versions know.
 pub(crate) fn ack(kind: u8, packet_id: u16) -> Vec<u8> {
+    let Frame { first, body } = acked(kind, packet_id);
+    packet(first, &body)
+}
+
+/// As [`ack`], to compare with what has come.
+pub(crate) fn acked(kind: u8, packet_id: u16) -> Frame {
     let flags = if kind == PUBREL { 2 } else { 0 };
-    packet(kind << 4 | flags, &packet_id.to_be_bytes())
+    Frame {
+        first: kind << 4 | flags,
+        body: packet_id.to_be_bytes().to_vec(),
+    }
+}
+
+/// The payload of a reading as a simulated sensor sends it.
+pub(crate) fn reading(sensor_id: &str, value: f64, seq: u64) -> String {
+    format!(r#"{{"sensor_id":"{sensor_id}","value":{value},"seq":{seq}}}"#)
 }
 
 /// PINGREQ.

@@ -1,27 +1,26 @@
-//! A plain HTTP client that waits for each answer.
+//! HTTP calls, each on a connection of its own.
 
-use std::sync::OnceLock;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
 
-use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
-use tokio::runtime::Runtime;
 
-use super::{Gateway, LIMIT};
+use crate::support::{Gateway, LIMIT};
 
-/// An answer, read to its end.
+/// A whole answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    headers: reqwest::header::HeaderMap,
+    head: String,
     pub(crate) body: String,
 }
 
 impl Answer {
     /// A header's text, empty if there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        let mut fields = self.head.lines().filter_map(|line| line.split_once(':'));
+        let found = fields.find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map_or("", |(_, value)| value.trim())
     }
 
     pub(crate) fn content_type(&self) -> &str {
@@ -32,12 +31,67 @@ impl Answer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
+
+    /// `None` if a part is missing.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (head, body) = std::str::from_utf8(bytes).ok()?.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        let (head, body) = (head.to_owned(), body.to_owned());
+        let mut answer = Self { status, head, body };
+        if answer.header("transfer-encoding") == "chunked" {
+            answer.body = join_chunks(&answer.body)?;
+        } else if answer.header("content-length").parse() != Ok(answer.body.len()) {
+            return None;
+        }
+        Some(answer)
+    }
+}
+
+fn join_chunks(mut chunks: &str) -> Option<String> {
+    let mut body = String::new();
+    loop {
+        let (length, rest) = chunks.split_once("\r\n")?;
+        let length = usize::from_str_radix(length, 16).ok()?;
+        if length == 0 {
+            return Some(body);
+        }
+        body += rest.get(..length)?;
+        chunks = rest.get(length..)?.strip_prefix("\r\n")?;
+    }
+}
+
+/// Sends a request that begins with `start`, as in "GET /data"; an error if the connection broke before the answer was
+/// whole. Without a `content_type` the request does not say what its body is.
+pub(crate) fn send(
+    gateway: &Gateway<'_>,
+    start: &str,
+    content_type: Option<&str>,
+    body: &str,
+) -> io::Result<Answer> {
+    let content_type =
+        content_type.map_or(String::new(), |value| format!("Content-Type: {value}\r\n"));
+    let mut stream = TcpStream::connect(gateway.http)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    let request = format!(
+        "{start} HTTP/1.1\r\nHost: {}\r\n{content_type}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        gateway.http,
+        body.len()
+    );
+    // Who refuses a body does not read it to its end: what counts is the answer.
+    stream.write_all(request.as_bytes()).ok();
+    let mut bytes = Vec::new();
+    let ended = stream.read_to_end(&mut bytes);
+    Answer::read(&bytes).ok_or_else(|| {
+        ended
+            .err()
+            .unwrap_or_else(|| ErrorKind::UnexpectedEof.into())
+    })
 }
 
 /// Asks for a path.
 #[track_caller]
 pub(crate) fn get(gateway: &Gateway<'_>, path: &str) -> Answer {
-    send(gateway, Method::GET, path, |request| request)
+    send(gateway, &format!("GET {path}"), None, "").unwrap()
 }
 
 /// The JSON at a path that answers 200.
@@ -48,50 +102,39 @@ pub(crate) fn get_json(gateway: &Gateway<'_>, path: &str) -> Value {
     answer.json()
 }
 
-/// Posts a body that says it is JSON.
+/// Posts a body that says it is JSON; an error as in [`send`].
+pub(crate) fn try_post(gateway: &Gateway<'_>, path: &str, body: &str) -> io::Result<Answer> {
+    let start = format!("POST {path}");
+    send(gateway, &start, Some("application/json"), body)
+}
+
+/// As [`try_post`], where an answer has to come.
 #[track_caller]
 pub(crate) fn post(gateway: &Gateway<'_>, path: &str, body: &str) -> Answer {
-    let body = body.to_owned();
-    send(gateway, Method::POST, path, |request| {
-        request
-            .header("content-type", "application/json")
-            .body(body)
-    })
+    try_post(gateway, path, body).unwrap()
 }
 
-/// Sends a request as `make` makes it.
-#[track_caller]
-pub(crate) fn send(
+/// Stores readings of one sensor, numbered by `numbers`, in one request and so in one commit.
+pub(crate) fn post_readings(
     gateway: &Gateway<'_>,
-    method: Method,
-    path: &str,
-    make: impl FnOnce(RequestBuilder) -> RequestBuilder,
-) -> Answer {
-    let (runtime, client) = client();
-    let request = make(client.request(method, gateway.url(path)));
-    runtime.block_on(async {
-        let response = request.send().await.unwrap();
-        Answer {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body: response.text().await.unwrap(),
-        }
-    })
+    sensor_id: &str,
+    value: f64,
+    numbers: std::ops::Range<u64>,
+) {
+    let one = |seq| format!(r#"{{"sensor_id":"{sensor_id}","value":{value},"seq":{seq}}}"#);
+    let readings: Vec<String> = numbers.map(one).collect();
+    let answer = post(gateway, "/data", &format!("[{}]", readings.join(",")));
+    assert_eq!(answer.status, 201, "{answer:?}");
 }
 
-fn client() -> &'static (Runtime, Client) {
-    static CLIENT: OnceLock<(Runtime, Client)> = OnceLock::new();
-    CLIENT.get_or_init(|| {
-        // Another test may have been first.
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .ok();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let client = Client::builder().no_proxy().timeout(LIMIT).build().unwrap();
-        (runtime, client)
-    })
+/// The sum of a metric over all its labels; zero if it was never counted.
+pub(crate) fn metric(gateway: &Gateway<'_>, name: &str) -> f64 {
+    let text = get(gateway, "/metrics").body;
+    let samples = text.lines().filter(|line| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(['{', ' ']))
+    });
+    samples
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .fold(0.0, |sum, sample| sum + sample)
 }

@@ -2,10 +2,8 @@
 
 pub(crate) mod accounts;
 pub(crate) mod authority;
-pub(crate) mod call;
 pub(crate) mod frames;
 pub(crate) mod http;
-pub(crate) mod packets;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod properties;
@@ -21,7 +19,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
@@ -319,6 +317,16 @@ pub(crate) async fn eventually<T>(what: &str, mut holds: impl FnMut() -> Option<
     match tokio::time::timeout(LIMIT, search).await {
         Ok(found) => found,
         Err(_) => panic!("waited in vain until {what}"),
+    }
+}
+
+/// As [`eventually`], where nothing else goes on.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let until = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < until, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

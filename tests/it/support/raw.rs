@@ -13,9 +13,9 @@ use super::properties::Property;
 use super::{Gateway, LIMIT};
 
 /// What frames are sent over.
-pub(crate) trait Stream: Read + Write {}
+pub(crate) trait Stream: Read + Write + Send {}
 
-impl<S: Read + Write> Stream for S {}
+impl<S: Read + Write + Send> Stream for S {}
 
 /// One connection.
 pub(crate) struct Raw {
@@ -45,6 +45,7 @@ impl Raw {
     ) -> Self {
         socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(LIMIT)).unwrap();
+        socket.set_write_timeout(Some(LIMIT)).unwrap();
         Self {
             stream: wrap(socket.try_clone().unwrap()),
             socket,
@@ -198,6 +199,14 @@ impl Raw {
         let outcome = self.socket.peek(&mut [0]);
         self.socket.set_read_timeout(Some(LIMIT)).unwrap();
         !matches!(outcome, Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+    }
+
+    /// Whether the connection is open and the gateway has said nothing that was not received.
+    pub(crate) fn is_silent(&mut self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let peeked = self.socket.peek(&mut [0]);
+        self.socket.set_nonblocking(false).unwrap();
+        self.inbox.is_empty() && peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
     /// Asks and is answered: what was sent before has been handled.

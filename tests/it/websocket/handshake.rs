@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::support::Site;
-use crate::support::call::metric;
 use crate::support::frames::{Connect, V5};
+use crate::support::http::metric;
 use crate::support::raw::Raw;
 use crate::support::websocket::{connect_tcp, mqtt};
 

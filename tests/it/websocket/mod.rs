@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::Site;
-use crate::support::call::metric;
 use crate::support::frames::{BOTH, Connect, Publish, V5, V311};
+use crate::support::http::metric;
 use crate::support::raw::Raw;
 use crate::support::websocket::mqtt;
 
