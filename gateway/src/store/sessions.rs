@@ -320,9 +320,13 @@ fn write_queued(connection: &Connection, queued: &Queued) -> Result<(), StoreErr
     let message = &delivery.message;
     let ids = &delivery.subscription_ids;
     let ids = (!ids.is_empty()).then(|| serde_json::json!(ids).to_string());
+    let shared = delivery
+        .shared
+        .as_ref()
+        .map(|interest| interest.to_string());
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO queued VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT OR REPLACE INTO queued VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             queued.session,
@@ -335,7 +339,8 @@ fn write_queued(connection: &Connection, queued: &Queued) -> Result<(), StoreErr
             message.received_at.millis(),
             message.publisher,
             encode(message.properties.as_deref()),
-            ids
+            ids,
+            shared
         ])?;
     Ok(())
 }

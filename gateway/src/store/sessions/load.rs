@@ -136,6 +136,10 @@ fn read_delivery(row: &Row<'_>) -> rusqlite::Result<Option<Delivery>> {
         return Ok(None);
     };
     message.qos = publish_qos;
+    let shared: Option<Box<str>> = row.get("shared")?;
+    let Ok(shared) = shared.map(|text| Interest::new(&text)).transpose() else {
+        return Ok(None);
+    };
     let ids: Option<Box<str>> = row.get("subscription_ids")?;
     let ids = ids.map(|json| serde_json::from_str(&json));
     Ok(Some(Delivery {
@@ -143,7 +147,7 @@ fn read_delivery(row: &Row<'_>) -> rusqlite::Result<Option<Delivery>> {
         message: Arc::new(message),
         qos,
         subscription_ids: ids.and_then(Result::ok).unwrap_or_default(),
-        shared: None,
+        shared: shared.map(Arc::new),
     }))
 }
 
