@@ -49,6 +49,14 @@ pub enum Change {
         session: i64,
         interest: Interest,
         options: SubscriptionOptions,
+        /// Whether all retained messages of it are to be sent. If not, those that are still to be sent for a former one are.
+        wants_retained: bool,
+    },
+    /// Retained messages of a subscription have places in its queue up to this topic; `None`: all have.
+    RetainedUpto {
+        session: i64,
+        interest: Interest,
+        topic: Option<TopicName>,
     },
     Unsubscribe {
         session: i64,
@@ -94,6 +102,7 @@ impl Change {
             | Self::ForgetWill { session }
             | Self::End { session }
             | Self::Subscribe { session, .. }
+            | Self::RetainedUpto { session, .. }
             | Self::Unsubscribe { session, .. }
             | Self::Queue(Queued { session, .. })
             | Self::Received { session, .. }
@@ -110,7 +119,9 @@ impl Change {
             Self::Open {
                 client_id, will, ..
             } => client_id.len() + will.as_ref().map_or(0, |will| will.message.size()),
-            Self::Subscribe { interest, .. } | Self::Unsubscribe { interest, .. } => {
+            Self::Subscribe { interest, .. }
+            | Self::Unsubscribe { interest, .. }
+            | Self::RetainedUpto { interest, .. } => {
                 interest.filter.as_str().len() + interest.group.as_ref().map_or(0, |g| g.len())
             }
             Self::Queue(queued) => queued.delivery.message.size(),
@@ -141,10 +152,26 @@ pub struct StoredSession {
     pub left_at: Option<Timestamp>,
     pub sent_upto: u64,
     pub will: Option<Will>,
-    pub subscriptions: Vec<(Interest, SubscriptionOptions)>,
+    pub subscriptions: Vec<StoredSubscription>,
     /// In their order; the flag: the client has it, PUBREL is to go out.
     pub queued: Vec<(u64, bool, Delivery)>,
     pub exchanges: Vec<u16>,
+}
+
+/// A subscription as it was stored.
+#[derive(Debug)]
+pub struct StoredSubscription {
+    pub interest: Interest,
+    pub options: SubscriptionOptions,
+    pub retained: StoredRetained,
+}
+
+/// Which retained messages of a subscription are still to be sent.
+#[derive(Debug)]
+pub enum StoredRetained {
+    None,
+    All,
+    After(TopicName),
 }
 
 /// All that is owed to clients that are away.
@@ -200,10 +227,14 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
             session,
             interest,
             options,
+            wants_retained,
         } => {
             connection
                 .prepare_cached(
-                    "INSERT OR REPLACE INTO subscription VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    "INSERT INTO subscription VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+                     ON CONFLICT (session, filter) DO UPDATE SET qos = excluded.qos, no_local = excluded.no_local, \
+                     retain_as_published = excluded.retain_as_published, id = excluded.id, \
+                     retained_after = coalesce(excluded.retained_after, retained_after)",
                 )?
                 .execute(params![
                     session,
@@ -211,7 +242,23 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
                     options.qos as u8,
                     options.no_local,
                     options.retain_as_published,
-                    options.id
+                    options.id,
+                    wants_retained.then_some("")
+                ])?;
+        }
+        Change::RetainedUpto {
+            session,
+            interest,
+            topic,
+        } => {
+            connection
+                .prepare_cached(
+                    "UPDATE subscription SET retained_after = ?3 WHERE session = ?1 AND filter = ?2",
+                )?
+                .execute(params![
+                    session,
+                    interest.to_string(),
+                    topic.as_ref().map(TopicName::as_str)
                 ])?;
         }
         Change::Unsubscribe { session, interest } => {

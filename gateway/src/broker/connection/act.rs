@@ -185,11 +185,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             if let (Granted::Yes(_), Ok(interest)) = (outcome, &entry.interest)
                 && self.member.is_stored()
             {
-                turn.submission.changes.push(Change::Subscribe {
-                    session: self.member.session,
-                    interest: interest.clone(),
-                    options: entry.options,
-                });
+                let change = self.member.subscribed(interest, entry.options);
+                turn.submission.changes.push(change);
             }
             granted.push(outcome);
         }

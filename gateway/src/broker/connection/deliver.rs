@@ -4,6 +4,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Connection;
 use crate::broker::acknowledge::Leave;
+use crate::broker::hub::RetainedPage;
 use crate::broker::queue::Outgoing;
 use crate::broker::turn::{Answer, Turn};
 use crate::broker::wire::MAX_SEND_BYTES;
@@ -12,7 +13,7 @@ use crate::domain::message::{Delivery, Qos};
 use crate::domain::timestamp::Timestamp;
 use crate::ingest::Submission;
 use crate::metrics::Limit;
-use crate::store::sessions::{Change, Queued};
+use crate::store::sessions::Change;
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Moves messages from the queue to the send buffer, as far as there is room for them; then retained ones.
@@ -21,21 +22,26 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         self.deliver_queued(now);
         let is_free = self.unsent.is_none() && !self.member.awaits_retained;
         if is_free && self.member.queue.is_empty() {
-            let (is_more, stored) = self.shared.hub.send_retained(&mut self.member);
-            if !stored.is_empty() {
-                self.store_retained(stored);
-            } else if is_more {
+            let page = self.shared.hub.send_retained(&mut self.member);
+            if page.is_more && page.stored.is_empty() {
                 // The rest comes in another turn, so that nobody has to wait for it.
                 self.member.queue.nudge();
             }
+            self.store_retained(page);
             self.deliver_queued(now);
         }
         self.hand_over_changes();
     }
 
-    /// Retained messages go out when it is on disk that they are owed.
-    fn store_retained(&mut self, stored: Vec<Queued>) {
-        let rows = stored.iter().cloned().map(Change::Queue);
+    /// Retained messages go out when it is on disk that they are owed. If there are none, nobody waits for how far it is.
+    fn store_retained(&mut self, page: RetainedPage) {
+        let RetainedPage {
+            stored, progress, ..
+        } = page;
+        if stored.is_empty() {
+            return self.changes.extend(progress);
+        }
+        let rows = stored.iter().cloned().map(Change::Queue).chain(progress);
         self.finish(Turn {
             submission: Submission::of_changes(rows.collect()),
             answers: vec![Answer::Retained(stored)],

@@ -7,16 +7,15 @@ use std::sync::{Arc, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use super::Hub;
+use super::wanted::WantedRetained;
 use crate::broker::queue::Queue;
 use crate::broker::session::Session;
 use crate::broker::subscribe::{Entry, Granted, Removed, Retained};
 use crate::broker::subscriptions::Subscriber;
-use crate::clock;
-use crate::domain::message::{Delivery, Qos};
 use crate::domain::subscription::{Interest, SubscriptionOptions};
-use crate::domain::topic::{TopicError, TopicName};
+use crate::domain::topic::TopicError;
 use crate::metrics::Limit;
-use crate::store::sessions::Queued;
+use crate::store::sessions::{Change, Queued};
 
 /// A connected client, as the hub knows it.
 #[derive(Debug)]
@@ -40,14 +39,6 @@ pub(in crate::broker) struct Member {
     pub(super) hub: Arc<Hub>,
 }
 
-/// Retained messages that are still to be sent.
-#[derive(Debug)]
-pub(super) struct WantedRetained {
-    interest: Interest,
-    options: SubscriptionOptions,
-    after: Option<TopicName>,
-}
-
 impl Drop for Member {
     /// Also when its connection panics.
     fn drop(&mut self) {
@@ -66,6 +57,22 @@ impl Member {
     /// Tells who waits for the client id that the last word of this connection has been said.
     pub(in crate::broker) fn say_gone(&self) {
         self.gone.cancel();
+    }
+
+    /// What is to be stored of a subscription that was granted.
+    pub(in crate::broker) fn subscribed(
+        &self,
+        interest: &Interest,
+        options: SubscriptionOptions,
+    ) -> Change {
+        let is_it = |wanted: &WantedRetained| wanted.interest == *interest;
+        let mut wanted = self.retained.iter().filter(|wanted| is_it(wanted));
+        Change::Subscribe {
+            session: self.session,
+            interest: interest.clone(),
+            options,
+            wants_retained: wanted.any(|wanted| wanted.after.is_none()),
+        }
     }
 
     /// Retained messages that are stored now, or will be before the session can be taken up again.
@@ -171,54 +178,5 @@ impl Hub {
         }
         self.count_subscriptions(member, -1);
         Removed::Yes
-    }
-
-    /// Puts some more of the retained messages that a member waits for into its queue, once that is empty, as far as
-    /// there is room: so none is lost to its bound. Gives whether there may be more, and those that have a place there
-    /// and are to be stored before they take it.
-    pub(in crate::broker) fn send_retained(&self, member: &mut Member) -> (bool, Vec<Queued>) {
-        let mut stored = Vec::new();
-        let Some(mut wanted) = member.retained.pop_front() else {
-            return (false, stored);
-        };
-        let (page, next) = self
-            .retained
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next_page(&wanted.interest.filter, wanted.after.as_ref(), clock::now());
-        for message in page {
-            let delivery = Delivery {
-                qos: wanted.options.qos.min(message.qos),
-                message: Arc::clone(&message),
-                retain: true,
-                subscription_ids: wanted.options.id.into_iter().collect(),
-                shared: None,
-            };
-            let is_taken = if !member.is_stored() || delivery.qos == Qos::AtMostOnce {
-                member.queue.push(delivery).is_none()
-            } else {
-                let seq = member.queue.reserve(&delivery).0;
-                let session = member.session;
-                stored.extend(seq.map(|seq| Queued {
-                    session,
-                    seq,
-                    delivery,
-                }));
-                seq.is_some()
-            };
-            if !is_taken {
-                // It comes when there is room again: what takes it now is put in, and nudges.
-                member.retained.push_front(wanted);
-                member.awaits_retained = !stored.is_empty();
-                return (false, stored);
-            }
-            wanted.after = Some(message.topic.clone());
-        }
-        member.awaits_retained = !stored.is_empty();
-        if next.is_some() {
-            wanted.after = next;
-            member.retained.push_front(wanted);
-        }
-        (!member.retained.is_empty(), stored)
     }
 }

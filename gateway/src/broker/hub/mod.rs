@@ -7,6 +7,7 @@ mod late;
 mod member;
 mod places;
 mod waiting;
+mod wanted;
 
 use std::{
     collections::HashMap,
@@ -32,6 +33,7 @@ use crate::store::sessions::{Change, Queued};
 
 pub(super) use self::member::Member;
 pub(super) use self::places::{Arrival, Joined, Newcomer};
+pub(super) use self::wanted::RetainedPage;
 
 /// Where messages of all clients meet.
 #[derive(Debug)]

@@ -6,7 +6,8 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Hub;
-use super::member::{Member, WantedRetained};
+use super::member::Member;
+use super::wanted::WantedRetained;
 use crate::broker::queue::Queue;
 use crate::broker::session::Session;
 use crate::domain::message::{Message, Will};

@@ -5,7 +5,9 @@ use crate::clock;
 use crate::domain::message::Will;
 use crate::domain::subscription::SubscriptionOptions;
 use crate::domain::topic::TopicName;
-use crate::store::sessions::{BrokerState, Change, StoredSession};
+use crate::store::sessions::{
+    BrokerState, Change, StoredRetained, StoredSession, StoredSubscription,
+};
 
 fn hub() -> Arc<Hub> {
     Arc::new(Hub::new(&Limits::default(), Arc::default()))
@@ -80,11 +82,19 @@ fn entry(filter: &str, qos: Qos) -> Entry {
     }
 }
 
+fn stored_subscription(options: SubscriptionOptions) -> StoredSubscription {
+    StoredSubscription {
+        interest: Interest::new("t").unwrap(),
+        options,
+        retained: StoredRetained::None,
+    }
+}
+
 /// Takes all that waits, retained messages too.
 fn drain_all(hub: &Hub, member: &mut Member) -> Vec<(String, Qos, bool, Vec<u32>)> {
     let mut all = drain(member);
     loop {
-        let (is_more, _) = hub.send_retained(member);
+        let is_more = hub.send_retained(member).is_more;
         all.extend(drain(member));
         if !is_more {
             return all;
@@ -340,7 +350,7 @@ fn what_was_stored_is_taken_up_after_a_restart() {
             left_at: Some(clock::now()),
             sent_upto: 2,
             will: None,
-            subscriptions: vec![(Interest::new("t").unwrap(), options)],
+            subscriptions: vec![stored_subscription(options)],
             queued: vec![
                 (1, true, delivery("received")),
                 (2, false, delivery("sent")),
@@ -441,10 +451,7 @@ fn a_session_that_was_to_end_with_its_connection_ends_after_a_kill() {
             message: message("w", Qos::AtLeastOnce, false, ""),
             delay: 60,
         }),
-        subscriptions: vec![(
-            Interest::new("t").unwrap(),
-            entry("t", Qos::AtLeastOnce).options,
-        )],
+        subscriptions: vec![stored_subscription(entry("t", Qos::AtLeastOnce).options)],
         queued: vec![],
         exchanges: vec![],
     };

@@ -72,9 +72,8 @@ impl Hub {
                 has_will: stored.will.is_some(),
             }]);
         }
-        for (interest, options) in stored.subscriptions {
-            self.add_subscription(&member, &interest, options);
-            member.interests.insert(interest);
+        for subscription in stored.subscriptions {
+            self.restore_subscription(&mut member, subscription);
         }
         let place = Place {
             session: member.session,

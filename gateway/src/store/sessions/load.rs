@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
-use super::{BrokerState, StoredSession};
+use super::{BrokerState, StoredRetained, StoredSession, StoredSubscription};
 use crate::domain::{
     message::{Delivery, Message, Qos, Will},
     subscription::{Interest, SubscriptionOptions},
@@ -110,7 +110,7 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
     })
 }
 
-fn read_subscription(row: &Row<'_>) -> rusqlite::Result<Option<(Interest, SubscriptionOptions)>> {
+fn read_subscription(row: &Row<'_>) -> rusqlite::Result<Option<StoredSubscription>> {
     let filter: Box<str> = row.get("filter")?;
     let qos = Qos::from_number(row.get("qos")?);
     let (Ok(interest), Some(qos)) = (Interest::new(&filter), qos) else {
@@ -122,7 +122,17 @@ fn read_subscription(row: &Row<'_>) -> rusqlite::Result<Option<(Interest, Subscr
         retain_as_published: row.get("retain_as_published")?,
         id: row.get("id")?,
     };
-    Ok(Some((interest, options)))
+    let after: Option<Box<str>> = row.get("retained_after")?;
+    let retained = match after.as_deref() {
+        None => StoredRetained::None,
+        // What cannot be understood is sent again rather than not at all.
+        Some(topic) => TopicName::new(topic).map_or(StoredRetained::All, StoredRetained::After),
+    };
+    Ok(Some(StoredSubscription {
+        interest,
+        options,
+        retained,
+    }))
 }
 
 fn read_delivery(row: &Row<'_>) -> rusqlite::Result<Option<Delivery>> {
