@@ -38,7 +38,7 @@ pub struct Limits {
     pub in_flight: usize,
     /// Sessions that outlive their connections. Default: 10,000.
     pub sessions: usize,
-    /// Memory that what waits for all of these may take. Default: 64 MiB.
+    /// Memory that what waits for all of these, their filters and their wills may take. Default: 64 MiB.
     pub sessions_bytes: usize,
     /// The longest that a session is kept after its connection. Default: 30 days.
     pub session_expiry: Duration,

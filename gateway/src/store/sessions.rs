@@ -121,9 +121,7 @@ impl Change {
             } => client_id.len() + will.as_ref().map_or(0, |will| will.message.size()),
             Self::Subscribe { interest, .. }
             | Self::Unsubscribe { interest, .. }
-            | Self::RetainedUpto { interest, .. } => {
-                interest.filter.as_str().len() + interest.group.as_ref().map_or(0, |g| g.len())
-            }
+            | Self::RetainedUpto { interest, .. } => interest.size(),
             Self::Queue(queued) => queued.delivery.message.size(),
             Self::Retain(message) => message.size(),
             _ => 0,

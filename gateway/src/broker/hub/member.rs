@@ -1,6 +1,6 @@
 //! A client that is connected, as the hub knows it: its subscriptions and the retained messages that it waits for.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Hub;
 use super::wanted::WantedRetained;
-use crate::broker::queue::Queue;
+use crate::broker::queue::{Queue, Room};
 use crate::broker::session::Session;
 use crate::broker::subscribe::{Entry, Granted, Removed, Retained};
 use crate::broker::subscriptions::Subscriber;
@@ -16,6 +16,9 @@ use crate::domain::subscription::{Interest, SubscriptionOptions};
 use crate::domain::topic::TopicError;
 use crate::metrics::Limit;
 use crate::store::sessions::{Change, Queued};
+
+/// What a session subscribes to, with its room if it is a stored one.
+pub(super) type Interests = HashMap<Interest, Option<Room>>;
 
 /// A connected client, as the hub knows it.
 #[derive(Debug)]
@@ -28,7 +31,9 @@ pub(in crate::broker) struct Member {
     pub(in crate::broker) expiry: u32,
     /// What its own publishes are owed.
     pub(in crate::broker) exchanges: Session,
-    pub(super) interests: HashSet<Interest>,
+    pub(super) interests: Interests,
+    /// That of its will.
+    pub(super) will_room: Option<Room>,
     /// Subscriptions whose retained messages have not all been sent.
     pub(super) retained: VecDeque<WantedRetained>,
     /// Whether some of them are being stored.
@@ -91,10 +96,15 @@ impl Hub {
             return Granted::FilterInvalid;
         };
         let options = entry.options;
-        let is_full = self.limits.subscriptions <= member.interests.len();
-        if is_full && !member.interests.contains(interest) {
-            self.limited(Limit::Subscriptions);
-            return Granted::QuotaExceeded;
+        if !member.interests.contains_key(interest) {
+            let room = match self.room_for_another(member, interest) {
+                Ok(room) => room,
+                Err(limit) => {
+                    self.limited(limit);
+                    return Granted::QuotaExceeded;
+                }
+            };
+            member.interests.insert(interest.clone(), room);
         }
         let is_new = self.add_subscription(member, interest, options);
         let is_wanted = match entry.retained {
@@ -116,8 +126,22 @@ impl Hub {
             });
             member.queue.nudge();
         }
-        member.interests.insert(interest.clone());
         Granted::Yes(options.qos)
+    }
+
+    fn room_for_another(
+        &self,
+        member: &Member,
+        interest: &Interest,
+    ) -> Result<Option<Room>, Limit> {
+        if self.limits.subscriptions <= member.interests.len() {
+            return Err(Limit::Subscriptions);
+        }
+        if !member.is_stored() {
+            return Ok(None);
+        }
+        let room = self.stored_total.take(interest.size(), 0);
+        room.map(Some).ok_or(Limit::SessionsBytes)
     }
 
     pub(super) fn add_subscription(

@@ -66,10 +66,7 @@ impl Hub {
             retained: RwLock::new(RetainedMessages::new(limits)),
             places: Mutex::default(),
             stored: RwLock::default(),
-            stored_total: Total {
-                bytes: Arc::default(),
-                max_bytes: limits.sessions_bytes,
-            },
+            stored_total: Total::new(limits.sessions_bytes),
             late: Late::default(),
             last_session: AtomicI64::new(0),
             has_refused_to_retain: AtomicBool::new(false),
@@ -385,9 +382,9 @@ fn shared_delivery(message: &Arc<Message>, group: &Group, chosen: &Subscriber) -
 
 #[cfg(test)]
 impl Hub {
-    /// What waits for sessions that outlive their connections.
+    /// The memory of sessions that outlive their connections.
     pub(super) fn stored_bytes(&self) -> usize {
-        self.stored_total.bytes.load(Ordering::Relaxed)
+        self.stored_total.bytes()
     }
 }
 

@@ -1,17 +1,16 @@
 //! Who has a client id: a client that is connected, or a session that waits for its client.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Hub;
-use super::member::Member;
+use super::member::{Interests, Member};
 use super::wanted::WantedRetained;
-use crate::broker::queue::Queue;
+use crate::broker::queue::{Queue, Room};
 use crate::broker::session::Session;
 use crate::domain::message::{Message, Will};
-use crate::domain::subscription::Interest;
 use crate::metrics::Limit;
 use crate::store::sessions::Change;
 
@@ -29,11 +28,28 @@ pub(super) struct Place {
 pub(super) struct Parked {
     user: Option<Arc<str>>,
     exchanges: Session,
-    pub(super) interests: HashSet<Interest>,
+    pub(super) interests: Interests,
     retained: VecDeque<WantedRetained>,
     /// `None`: never.
     pub(super) expires_at: Option<Instant>,
-    pub(super) will: Option<(Message, Instant)>,
+    pub(super) will: Option<LaterWill>,
+}
+
+/// A will that waits for its time.
+#[derive(Debug)]
+pub(super) struct LaterWill {
+    pub(super) message: Message,
+    pub(super) at: Instant,
+    room: Option<Room>,
+}
+
+impl Parked {
+    /// The memory of its filters and its will.
+    fn bytes(&self) -> usize {
+        let filters = self.interests.values().flatten();
+        let will = self.will.as_ref().and_then(|will| will.room.as_ref());
+        filters.chain(will).map(Room::bytes).sum()
+    }
 }
 
 /// A client that asks for its place.
@@ -54,7 +70,7 @@ pub(in crate::broker) enum Joined {
     In(Box<Arrival>),
     /// Another connection has the place; its session and queue.
     Occupied(i64, Arc<Queue>),
-    /// There are too many sessions that outlive their connections.
+    /// There are too many sessions that outlive their connections, or they take too much memory.
     TooMany,
 }
 
@@ -97,6 +113,21 @@ impl Hub {
             self.limited(Limit::Sessions);
             return Joined::TooMany;
         }
+        let is_stored = is_resumable || 0 < newcomer.expiry;
+        let will_room = match newcomer.will.as_ref().filter(|_| is_stored) {
+            None => None,
+            Some(will) => {
+                // What the client has already is not in its way: it comes for that.
+                let owned = parked.map_or(0, |parked| parked.bytes());
+                let owned = owned + former.map_or(0, |former| former.queue.bytes());
+                let room = self.stored_total.take(will.message.size(), owned);
+                if room.is_none() {
+                    self.limited(Limit::SessionsBytes);
+                    return Joined::TooMany;
+                }
+                room
+            }
+        };
         let mut changes = Vec::new();
         let mut last_will = None;
         let mut resumed = None;
@@ -111,20 +142,20 @@ impl Hub {
             } else {
                 self.end(session, &parked.interests, &former.queue);
                 changes.push(Change::End { session });
-                last_will = parked.will.map(|(will, _)| will);
+                last_will = parked.will.map(|will| will.message);
             }
         }
         let is_present = resumed.is_some();
         let mut member = match resumed {
             Some((session, queue, parked)) => self.resume(session, queue, *parked, newcomer),
             None => {
-                let is_stored = 0 < newcomer.expiry;
                 let session = self.last_session.fetch_add(1, Ordering::Relaxed) + 1;
                 let (client_id, user) = (&newcomer.client_id, newcomer.user.clone());
                 self.member(session, Arc::clone(client_id), user, is_stored)
             }
         };
         member.expiry = newcomer.expiry;
+        member.will_room = will_room;
         let place = Place {
             session: member.session,
             queue: Arc::clone(&member.queue),
@@ -168,6 +199,7 @@ impl Hub {
         let place = places.get_mut(&member.client_id);
         let place = place.filter(|place| place.session == member.session);
         let interests = std::mem::take(&mut member.interests);
+        let room = member.will_room.take();
         match place {
             Some(place) if member.is_stored() && (0 < member.expiry || waited.is_some()) => {
                 let after = |seconds: u32| {
@@ -183,7 +215,11 @@ impl Hub {
                     interests,
                     retained: std::mem::take(&mut member.retained),
                     expires_at: (member.expiry != u32::MAX).then(|| after(member.expiry)),
-                    will: will.map(|will| (will.message, after(will.delay.min(member.expiry)))),
+                    will: will.map(|will| LaterWill {
+                        message: will.message,
+                        at: after(will.delay.min(member.expiry)),
+                        room,
+                    }),
                 }));
             }
             place => {
@@ -223,7 +259,8 @@ impl Hub {
             queue,
             expiry: 0,
             exchanges: Session::default(),
-            interests: HashSet::new(),
+            interests: HashMap::new(),
+            will_room: None,
             retained: VecDeque::new(),
             awaits_retained: false,
             has_left: false,
@@ -248,6 +285,7 @@ impl Hub {
             expiry: 0,
             exchanges: parked.exchanges,
             interests: parked.interests,
+            will_room: None,
             retained: parked.retained,
             awaits_retained: false,
             has_left: false,
@@ -256,13 +294,13 @@ impl Hub {
     }
 
     /// Lets go of a session. What it was chosen for out of a group and has not got goes to another of the group.
-    pub(super) fn end(&self, session: i64, interests: &HashSet<Interest>, queue: &Queue) {
+    pub(super) fn end(&self, session: i64, interests: &Interests, queue: &Queue) {
         let mut tree = self
             .subscriptions
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let gone = interests
-            .iter()
+            .keys()
             .filter(|of| tree.remove(of, session))
             .count();
         drop(tree);

@@ -25,7 +25,7 @@ impl Place {
     /// Whether it is, or its will is due.
     fn is_due(&self, now: Instant) -> bool {
         let will = self.parked.as_ref().and_then(|parked| parked.will.as_ref());
-        self.is_over(now) || will.is_some_and(|(_, at)| *at <= now)
+        self.is_over(now) || will.is_some_and(|will| will.at <= now)
     }
 }
 
@@ -75,6 +75,8 @@ impl Hub {
         for subscription in stored.subscriptions {
             self.restore_subscription(&mut member, subscription);
         }
+        let will = stored.will.as_ref();
+        member.will_room = will.map(|will| self.stored_total.hold(will.message.size()));
         let place = Place {
             session: member.session,
             queue: Arc::clone(&member.queue),
@@ -119,7 +121,7 @@ impl Hub {
         let parked = places
             .get_mut(&client_id)
             .and_then(|place| place.parked.as_mut());
-        let will = parked.and_then(|parked| parked.will.take().map(|(will, _)| will));
+        let will = parked.and_then(|parked| parked.will.take().map(|will| will.message));
         let has_ended = places
             .get(&client_id)
             .is_some_and(|place| place.is_over(now));

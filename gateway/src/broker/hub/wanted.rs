@@ -92,7 +92,8 @@ impl Hub {
             options,
             after,
         }));
-        member.interests.insert(interest);
+        let room = self.stored_total.hold(interest.size());
+        member.interests.insert(interest, Some(room));
     }
 }
 
