@@ -221,3 +221,33 @@ fn filters_and_wills_of_sessions_count_in_their_memory() {
     assert_eq!(full.subscribe(&filter("a"), 1), 1, "its will is no more");
     assert_eq!(gateway.stop().code(), Some(0));
 }
+
+#[test]
+fn sessions_of_one_user_are_so_many_and_no_more() {
+    let site = Site::new().environment("EDGE_GATEWAY_MQTT__LIMITS__SESSIONS_PER_USER", "2");
+    let gateway = site.start();
+    for name in ["one", "two"] {
+        leave(Raw::connect_with(&gateway, &keeper(V5, name)));
+    }
+    let is_refused = |gateway: &Gateway<'_>, name: &'static str| {
+        for (version, reason) in [(V311, 3), (V5, 0x97)] {
+            let mut client = Raw::open(gateway, version);
+            client.send(&keeper(version, name).bytes());
+            assert_eq!(client.rest(), [refusal(version, reason)]);
+        }
+        let name = "gateway_mqtt_limited_total{limit=\"sessions_per_user\"}";
+        assert_eq!(metric(gateway, name), 2.0);
+    };
+    is_refused(&gateway, "three");
+    leave(Raw::connect(&gateway, V5, "three"));
+    leave(Raw::resume(&gateway, &keeper(V5, "one")));
+    assert_eq!(gateway.stop().code(), Some(0));
+    site.change("UPDATE session SET user = 'ann' WHERE client_id = 'one'");
+    let gateway = site.start();
+    leave(Raw::connect_with(&gateway, &keeper(V5, "three")));
+    // It would be one more of this user's, in the place of another's.
+    is_refused(&gateway, "one");
+    leave(Raw::connect(&gateway, V5, "two"));
+    leave(Raw::connect_with(&gateway, &keeper(V5, "one")));
+    assert_eq!(gateway.stop().code(), Some(0));
+}

@@ -32,6 +32,7 @@ pub(super) const LIMITS: Limits = Limits {
     queue_bytes: 4 << 10,
     in_flight: 4,
     sessions: 6,
+    sessions_per_user: 6,
     sessions_bytes: 12 << 10,
     session_expiry: Duration::from_secs(3600),
     retained_messages: 8,

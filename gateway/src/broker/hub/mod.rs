@@ -6,6 +6,7 @@
 mod late;
 mod member;
 mod places;
+mod stored;
 mod waiting;
 mod wanted;
 
@@ -19,6 +20,7 @@ use std::{
 
 use self::late::Late;
 use self::places::Place;
+use self::stored::Stored;
 use super::{
     queue::{LeftOut, Queue, Total},
     retained::RetainedMessages,
@@ -45,8 +47,7 @@ pub struct Hub {
     retained: RwLock<RetainedMessages>,
     /// By client id.
     places: Mutex<HashMap<Arc<str>, Place>>,
-    /// The queues of sessions that outlive their connections.
-    stored: RwLock<HashMap<i64, Arc<Queue>>>,
+    stored: RwLock<Stored>,
     stored_total: Total,
     late: Late,
     last_session: AtomicI64,
@@ -312,7 +313,7 @@ impl Outlet for Arc<Hub> {
         let mut orphans = Vec::new();
         let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
         for queued in routed.queued {
-            match stored.get(&queued.session) {
+            match stored.queue(queued.session) {
                 Some(queue) => queue.push_reserved(queued.seq, queued.delivery),
                 None => orphans.push(queued.delivery),
             }
@@ -382,6 +383,12 @@ fn shared_delivery(message: &Arc<Message>, group: &Group, chosen: &Subscriber) -
 
 #[cfg(test)]
 impl Hub {
+    /// How many sessions outlive, or have outlived, their connections.
+    pub(super) fn stored_count(&self) -> usize {
+        let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
+        stored.len()
+    }
+
     /// The memory of sessions that outlive their connections.
     pub(super) fn stored_bytes(&self) -> usize {
         self.stored_total.bytes()

@@ -103,14 +103,16 @@ impl Hub {
         {
             return Joined::Occupied(place.session, Arc::clone(&place.queue));
         }
-        let parked = former.and_then(|place| place.parked.as_ref());
+        let parked = former.and_then(|place| place.parked.as_deref());
         let is_resumable = parked.is_some_and(|parked| {
             let has_expired = parked.expires_at.is_some_and(|at| at <= now);
             !newcomer.is_clean && !has_expired && parked.user == newcomer.user
         });
-        let others = self.stored_count() - usize::from(parked.is_some());
-        if !is_resumable && 0 < newcomer.expiry && self.limits.sessions <= others {
-            self.limited(Limit::Sessions);
+        if !is_resumable
+            && 0 < newcomer.expiry
+            && let Err(limit) = self.check_count(newcomer, parked)
+        {
+            self.limited(limit);
             return Joined::TooMany;
         }
         let is_stored = is_resumable || 0 < newcomer.expiry;
@@ -180,6 +182,19 @@ impl Hub {
         }))
     }
 
+    /// Whether there may be one more session that outlives its connection, in the place of the one that is `parked`.
+    fn check_count(&self, newcomer: &Newcomer, parked: Option<&Parked>) -> Result<(), Limit> {
+        let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
+        if self.limits.sessions <= stored.len() - usize::from(parked.is_some()) {
+            return Err(Limit::Sessions);
+        }
+        let is_own = parked.is_some_and(|parked| parked.user == newcomer.user);
+        if self.limits.sessions_per_user <= stored.count_of(&newcomer.user) - usize::from(is_own) {
+            return Err(Limit::SessionsPerUser);
+        }
+        Ok(())
+    }
+
     /// Takes a client out. If its session outlives it, `will` waits with it for its time.
     pub(in crate::broker) fn leave(&self, member: &mut Member, will: Option<Will>) {
         self.leave_since(member, will, None);
@@ -232,12 +247,6 @@ impl Hub {
         }
     }
 
-    /// How many sessions outlive, or have outlived, their connections.
-    pub(in crate::broker) fn stored_count(&self) -> usize {
-        let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
-        stored.len()
-    }
-
     pub(super) fn member(
         self: &Arc<Self>,
         session: i64,
@@ -249,7 +258,7 @@ impl Hub {
         let queue = Arc::new(Queue::new(&self.limits, total));
         if is_stored {
             let mut stored = self.stored.write().unwrap_or_else(PoisonError::into_inner);
-            stored.insert(session, Arc::clone(&queue));
+            stored.insert(session, Arc::clone(&queue), user.clone());
         }
         Member {
             session,
@@ -309,7 +318,7 @@ impl Hub {
             self.stored_subscription_count
                 .fetch_sub(gone, Ordering::Relaxed);
             let mut stored = self.stored.write().unwrap_or_else(PoisonError::into_inner);
-            stored.remove(&session);
+            stored.remove(session);
         }
         for delivery in queue.take_undelivered() {
             if let Some(interest) = &delivery.shared {
