@@ -7,8 +7,6 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use crate::clock;
-use crate::domain::message::Message;
 use crate::ingest::Submission;
 
 /// As fine as the protocol counts: it has seconds.
@@ -38,12 +36,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             let is_more = shared.hub.expire(|changes, will| {
                 let mut submission = Submission::of_changes(changes);
                 if let Some(will) = will {
-                    let received_at = clock::now();
-                    let will = Message {
-                        received_at,
-                        ..will
-                    };
-                    shared.intake.take(will, true, &mut submission);
+                    will.publish(&shared, &mut submission);
                 }
                 place.submit(submission);
             });

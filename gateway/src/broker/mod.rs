@@ -4,7 +4,7 @@
 //! `connection` moves bytes (through `wire` and `scratch`) and answers them by `turn`, `protocol` (with `framing`, `connect`,
 //! `subscribe`, `acknowledge`, `properties`, `aliases` and `violation`) reads and writes packets, `session` keeps what is owed, `rate` how much a client may publish, `intake` tells readings from other messages,
 //! `hub` (with `subscriptions`, `retained` and `queue`) brings messages to their subscribers, `expiry`
-//! ends what has waited too long, `sys` says how it goes.
+//! ends what has waited too long, `will` publishes for who is gone, `sys` says how it goes.
 //!
 //! Absent on purpose: a PUBACK or PUBREC of a reading without its `Committed`; a publisher that waits for a subscriber;
 //! a queue without a bound.
@@ -32,6 +32,7 @@ mod sys;
 mod turn;
 mod violation;
 mod websocket;
+mod will;
 mod wire;
 
 use std::num::NonZeroU16;

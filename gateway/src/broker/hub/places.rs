@@ -10,6 +10,7 @@ use super::member::{Interests, Member};
 use super::wanted::WantedRetained;
 use crate::broker::queue::{Queue, Room};
 use crate::broker::session::Session;
+use crate::broker::will::LastWill;
 use crate::domain::message::{Message, Will};
 use crate::metrics::Limit;
 use crate::store::sessions::Change;
@@ -26,7 +27,7 @@ pub(super) struct Place {
 /// A session that waits for its client.
 #[derive(Debug)]
 pub(super) struct Parked {
-    user: Option<Arc<str>>,
+    pub(super) user: Option<Arc<str>>,
     exchanges: Session,
     pub(super) interests: Interests,
     retained: VecDeque<WantedRetained>,
@@ -83,7 +84,7 @@ pub(in crate::broker) struct Arrival {
     /// What is to be stored before it is told.
     pub(in crate::broker) changes: Vec<Change>,
     /// The will of a session that has ended thereby.
-    pub(in crate::broker) last_will: Option<Message>,
+    pub(in crate::broker) last_will: Option<LastWill>,
 }
 
 impl Hub {
@@ -144,7 +145,11 @@ impl Hub {
             } else {
                 self.end(session, &parked.interests, &former.queue);
                 changes.push(Change::End { session });
-                last_will = parked.will.map(|will| will.message);
+                let user = parked.user;
+                last_will = parked.will.map(|will| LastWill {
+                    message: will.message,
+                    user,
+                });
             }
         }
         let is_present = resumed.is_some();

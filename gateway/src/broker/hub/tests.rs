@@ -427,7 +427,7 @@ fn a_session_ends_when_its_time_is_over_and_its_will_with_it() {
     }) {}
     let mut wills: Vec<_> = wills
         .iter()
-        .map(|will| String::from_utf8_lossy(will.payload.as_slice()).into_owned())
+        .map(|will| String::from_utf8_lossy(will.message.payload.as_slice()).into_owned())
         .collect();
     wills.sort_unstable();
     assert_eq!(wills, ["due", "over"]);

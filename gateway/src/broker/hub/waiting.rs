@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::Hub;
 use super::places::Place;
 use crate::broker::session::Session;
+use crate::broker::will::LastWill;
 use crate::clock;
-use crate::domain::message::Message;
 use crate::domain::timestamp::Timestamp;
 use crate::store::sessions::{BrokerState, Change, StoredSession};
 
@@ -99,7 +99,7 @@ impl Hub {
     /// stored of it and the will, before anybody else can take the place; false if there is none.
     pub(in crate::broker) fn expire(
         &self,
-        hand_over: impl FnOnce(Vec<Change>, Option<Message>),
+        hand_over: impl FnOnce(Vec<Change>, Option<LastWill>),
     ) -> bool {
         let now = Instant::now();
         let mut places = self.places();
@@ -121,7 +121,11 @@ impl Hub {
         let parked = places
             .get_mut(&client_id)
             .and_then(|place| place.parked.as_mut());
-        let will = parked.and_then(|parked| parked.will.take().map(|will| will.message));
+        let will = parked.and_then(|parked| {
+            let user = parked.user.clone();
+            let message = parked.will.take()?.message;
+            Some(LastWill { message, user })
+        });
         let has_ended = places
             .get(&client_id)
             .is_some_and(|place| place.is_over(now));
