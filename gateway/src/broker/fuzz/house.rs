@@ -116,9 +116,8 @@ impl House {
         let sessions = hub.stored_count();
         assert!(sessions <= LIMITS.sessions, "{sessions} stored sessions");
         let retained = hub.retained_count() as usize;
-        // Those of one commit do not see each other.
         assert!(
-            retained <= LIMITS.retained_messages + CROWD,
+            retained <= LIMITS.retained_messages,
             "{retained} retained messages"
         );
         let subscriptions = hub.subscription_count() as usize;

@@ -6,6 +6,7 @@
 mod late;
 mod member;
 mod places;
+mod retention;
 mod stored;
 mod waiting;
 mod wanted;
@@ -29,7 +30,7 @@ use super::{
 use crate::config::Limits;
 use crate::domain::message::{Delivery, Message, Qos};
 use crate::domain::subscription::Interest;
-use crate::ingest::{Outlet, Retention, Routed};
+use crate::ingest::{Outlet, Routed};
 use crate::metrics::{Limit, Metrics};
 use crate::store::sessions::{Change, Queued};
 
@@ -86,18 +87,6 @@ impl Hub {
         self.subscription_count.load(Ordering::Relaxed) as u64
     }
 
-    /// How many topics have a retained message.
-    pub(super) fn retained_count(&self) -> u64 {
-        let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
-        retained.len() as u64
-    }
-
-    /// Whether a message that asks to be retained can be.
-    pub(super) fn can_retain(&self, message: &Message) -> bool {
-        let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
-        retained.check_room(message).is_ok()
-    }
-
     /// Whether something has to be stored before this message counts as taken.
     pub(super) fn must_store(&self, message: &Message) -> bool {
         if message.retain {
@@ -125,40 +114,6 @@ impl Hub {
     /// Hands on a message that need not be stored.
     pub(super) fn publish_now(&self, message: Message) {
         self.fan_out(&Arc::new(message), None);
-    }
-
-    /// Hands on, and retains for as long as the gateway runs, what it says of itself.
-    pub(super) fn publish_own(&self, message: Message) {
-        let message = Arc::new(message);
-        self.retained
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .keep(&message);
-        self.fan_out(&message, None);
-    }
-
-    /// What becomes of the retained message of a topic.
-    fn retention_of(&self, message: &Message) -> Retention {
-        if !message.retain {
-            return Retention::None;
-        }
-        let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
-        if message.is_clearing() {
-            return Retention::Forget;
-        }
-        let Err(limit) = retained.check_room(message) else {
-            return Retention::Keep;
-        };
-        self.metrics.limited(limit);
-        self.count_dropped("retained_full", 1);
-        if !self.has_refused_to_retain.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                topic = %message.topic,
-                "there are too many retained messages: delivered, not retained; said once"
-            );
-        }
-        // The former one says what is no longer so.
-        Retention::Forget
     }
 
     /// Puts a message into the queues of those who want it; sessions of which `routed` tells have their place already.
@@ -261,7 +216,7 @@ impl Hub {
 impl Outlet for Arc<Hub> {
     fn route(&self, message: &Arc<Message>) -> Routed {
         let mut routed = Routed {
-            retention: self.retention_of(message),
+            retention: self.promise_retention(message),
             ..Routed::default()
         };
         if self.stored_subscription_count.load(Ordering::Relaxed) == 0 {
@@ -299,16 +254,7 @@ impl Outlet for Arc<Hub> {
     }
 
     fn publish(&self, message: Arc<Message>, routed: Routed) {
-        if routed.retention != Retention::None {
-            let mut retained = self
-                .retained
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            match routed.retention {
-                Retention::Keep => retained.keep(&message),
-                _ => retained.forget(&message.topic),
-            }
-        }
+        self.retain(&message, routed.retention);
         self.fan_out(&message, Some(&routed));
         let mut orphans = Vec::new();
         let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@ use crate::clock;
 use crate::domain::message::Will;
 use crate::domain::subscription::SubscriptionOptions;
 use crate::domain::topic::TopicName;
+use crate::ingest::Retention;
 use crate::store::sessions::{
     BrokerState, Change, StoredRetained, StoredSession, StoredSubscription,
 };
@@ -525,4 +526,49 @@ fn sessions_that_outlive_their_connections_are_bounded() {
     assert!(matches!(hub.join(&another, None), Joined::TooMany));
     assert!(stay(&hub, "c").is_present);
     join(&hub, "plain");
+}
+
+#[test]
+fn what_one_commit_brings_keeps_to_the_bounds_of_retained_messages() {
+    let size = message("t/1", Qos::AtLeastOnce, true, "x").size();
+    for (retained_messages, retained_bytes) in [(2, 1 << 20), (100, 2 * size)] {
+        let limits = Limits {
+            retained_messages,
+            retained_bytes,
+            ..Limits::default()
+        };
+        let hub = Arc::new(Hub::new(&limits, Arc::default()));
+        let mut routed = Vec::new();
+        let mut route = |topic, payload| {
+            let message = Arc::new(message(topic, Qos::AtLeastOnce, true, payload));
+            let promised = hub.route(&message);
+            let retention = promised.retention;
+            routed.push((message, promised));
+            retention
+        };
+        assert_eq!(route("t/1", "a"), Retention::Keep);
+        assert_eq!(route("t/2", "b"), Retention::Keep);
+        assert_eq!(route("t/3", "c"), Retention::Forget, "there is no room");
+        assert_eq!(route("t/1", "d"), Retention::Keep, "in its own place");
+        assert_eq!(route("t/2", ""), Retention::Forget, "it is cleared");
+        assert_eq!(route("t/3", "e"), Retention::Keep, "in the place of that");
+        assert_eq!(route("t/4", "f"), Retention::Forget);
+        assert!(!hub.can_retain(&message("t/2", Qos::AtLeastOnce, true, "g")));
+        for (message, routed) in routed {
+            Outlet::publish(&hub, message, routed);
+        }
+        let mut member = join(&hub, "c");
+        hub.subscribe(&mut member, &entry("#", Qos::AtLeastOnce));
+        let kept: Vec<_> = drain_all(&hub, &mut member)
+            .into_iter()
+            .map(|m| m.0)
+            .collect();
+        assert_eq!(kept, ["d", "e"]);
+        assert_eq!(
+            hub.route(&Arc::new(message("t/3", Qos::AtLeastOnce, true, "")))
+                .retention,
+            Retention::Forget
+        );
+        assert!(hub.can_retain(&message("t/2", Qos::AtLeastOnce, true, "g")));
+    }
 }

@@ -1,7 +1,7 @@
 //! Sessions that wait for their clients: read from the store at start, and ended when their time is over.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Hub;
@@ -32,10 +32,7 @@ impl Place {
 impl Hub {
     /// Takes up what was owed when the gateway ended.
     pub fn restore(self: &Arc<Self>, state: BrokerState) {
-        let mut retained = self
-            .retained
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut retained = self.retained_mut();
         for message in state.retained {
             retained.keep(&Arc::new(message));
         }

@@ -1,6 +1,6 @@
 //! Retained messages that a member waits for: they come in pages. How far it is stands in the store with each page.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::Hub;
 use super::member::Member;
@@ -37,11 +37,9 @@ impl Hub {
         let Some(mut wanted) = member.retained.pop_front() else {
             return page;
         };
-        let (messages, next) = self
-            .retained
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next_page(&wanted.interest.filter, wanted.after.as_ref(), clock::now());
+        let (messages, next) =
+            self.retained()
+                .next_page(&wanted.interest.filter, wanted.after.as_ref(), clock::now());
         let mut has_changed = false;
         for message in messages {
             let delivery = Delivery {
