@@ -144,6 +144,33 @@ impl RetainedMessages {
     }
 }
 
+impl RetainedMessages {
+    /// The topics whose messages have expired, among some after `after`, and where to go on.
+    pub(super) fn expired(
+        &self,
+        after: Option<&TopicName>,
+        now: Timestamp,
+    ) -> (Vec<TopicName>, Option<TopicName>) {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let some = self
+            .messages
+            .range::<TopicName, _>((from, Bound::Unbounded));
+        let some: Vec<_> = some.take(PAGE_TOPICS).collect();
+        let next = some.last().filter(|_| PAGE_TOPICS <= some.len());
+        let next = next.map(|(topic, _)| TopicName::clone(topic));
+        let expired = some
+            .into_iter()
+            .filter(|(_, message)| !is_alive(message, now));
+        (expired.map(|(topic, _)| topic.clone()).collect(), next)
+    }
+
+    /// Whether the message of a topic has expired, and no other is on its way.
+    pub(super) fn has_expired(&self, topic: &TopicName, now: Timestamp) -> bool {
+        let message = self.messages.get(topic);
+        !self.promised.contains_key(topic) && message.is_some_and(|message| !is_alive(message, now))
+    }
+}
+
 fn is_alive(message: &Message, now: Timestamp) -> bool {
     let expiry = message.properties.as_ref().and_then(|p| p.message_expiry);
     expiry.is_none_or(|limit| (now - message.received_at).as_secs() < u64::from(limit))

@@ -94,6 +94,25 @@ impl Message {
         size_of::<Self>() + self.topic.as_str().len() + self.payload.held() + properties
     }
 
+    /// The note that the retained message of a topic has expired. It takes the way of messages, so that it keeps its order
+    /// among them; nobody receives it.
+    pub fn of_expiry(topic: TopicName, now: Timestamp) -> Self {
+        Self {
+            topic,
+            payload: Payload::default(),
+            qos: Qos::AtMostOnce,
+            retain: true,
+            received_at: now,
+            publisher: "".into(),
+            properties: None,
+        }
+    }
+
+    /// Whether it is such a note: clients have names, and what the gateway says of itself is not empty.
+    pub fn is_of_expiry(&self) -> bool {
+        self.publisher.is_empty() && self.is_clearing()
+    }
+
     /// Whether it asks for the retained message of its topic to be forgotten.
     pub fn is_clearing(&self) -> bool {
         self.retain && self.payload.as_slice().is_empty()

@@ -1,6 +1,6 @@
 //! Retained messages are there after the gateway was killed.
 
-use super::keeper;
+use super::{keeper, wait_until};
 use crate::support::frames::{PUBACK, PUBREC, Publish, V5, V311};
 use crate::support::properties::{MESSAGE_EXPIRY, Property, RECEIVE_MAXIMUM};
 use crate::support::raw::Raw;
@@ -136,4 +136,26 @@ fn pages_of_retained_messages_that_came_before_a_kill_do_not_come_again() {
     let gateway = site.start();
     assert_eq!(Raw::resume(&gateway, &connect).messages(), []);
     gateway.kill();
+}
+
+#[test]
+fn expired_retained_messages_are_removed() {
+    let site = Site::new();
+    let gateway = site.start();
+    let mut publisher = Raw::connect(&gateway, V5, "publisher");
+    let mut publish = |topic: &str, seconds| {
+        let message = Publish::new(topic, "x").qos(1, 0).retained();
+        let expiry = Property::Four(MESSAGE_EXPIRY, seconds);
+        assert_eq!(publisher.publish(message.with(expiry)), 0);
+    };
+    publish("a/brief", 1);
+    publish("a/long", 1000);
+    publish("a/renewed", 1);
+    publish("a/renewed", 1000);
+    let topics = || site.sql_all::<String>("SELECT topic FROM retained ORDER BY topic");
+    wait_until("the expired one is gone", || {
+        topics() == ["a/long", "a/renewed"]
+    });
+    assert_eq!(gateway.stop().code(), Some(0));
+    assert_eq!(topics(), ["a/long", "a/renewed"]);
 }

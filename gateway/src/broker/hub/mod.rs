@@ -219,7 +219,8 @@ impl Outlet for Arc<Hub> {
             retention: self.promise_retention(message),
             ..Routed::default()
         };
-        if self.stored_subscription_count.load(Ordering::Relaxed) == 0 {
+        let has_stored = 0 < self.stored_subscription_count.load(Ordering::Relaxed);
+        if !has_stored || message.is_of_expiry() {
             return routed;
         }
         let tree = self
@@ -255,6 +256,9 @@ impl Outlet for Arc<Hub> {
 
     fn publish(&self, message: Arc<Message>, routed: Routed) {
         self.retain(&message, routed.retention);
+        if message.is_of_expiry() {
+            return;
+        }
         self.fan_out(&message, Some(&routed));
         let mut orphans = Vec::new();
         let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);

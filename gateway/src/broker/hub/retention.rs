@@ -5,7 +5,9 @@ use std::sync::{Arc, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Hub;
 use crate::broker::retained::RetainedMessages;
+use crate::clock;
 use crate::domain::message::Message;
+use crate::domain::topic::TopicName;
 use crate::ingest::Retention;
 
 impl Hub {
@@ -26,12 +28,27 @@ impl Hub {
         self.fan_out(&message, None);
     }
 
+    /// Notes of messages that have expired, among those of some topics after `after`, and where to go on. They are for the
+    /// committer: what is newer then stays.
+    pub(in crate::broker) fn expired_retained(
+        &self,
+        after: Option<&TopicName>,
+    ) -> (Vec<Message>, Option<TopicName>) {
+        let now = clock::now();
+        let (topics, next) = self.retained().expired(after, now);
+        let note = |topic| Message::of_expiry(topic, now);
+        (topics.into_iter().map(note).collect(), next)
+    }
+
     /// What becomes of the retained message of a topic, once it is [on disk](Self::retain).
     pub(super) fn promise_retention(&self, message: &Message) -> Retention {
         if !message.retain {
             return Retention::None;
         }
         let mut retained = self.retained_mut();
+        if message.is_of_expiry() && !retained.has_expired(&message.topic, clock::now()) {
+            return Retention::None;
+        }
         if message.is_clearing() {
             retained.promise(&message.topic, None);
             return Retention::Forget;

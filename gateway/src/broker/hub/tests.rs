@@ -2,7 +2,7 @@ use super::*;
 use crate::broker::queue::Outgoing;
 use crate::broker::subscribe::{Entry, Granted, Removed, Retained};
 use crate::clock;
-use crate::domain::message::Will;
+use crate::domain::message::{Properties, Will};
 use crate::domain::subscription::SubscriptionOptions;
 use crate::domain::topic::TopicName;
 use crate::ingest::Retention;
@@ -571,4 +571,46 @@ fn what_one_commit_brings_keeps_to_the_bounds_of_retained_messages() {
         );
         assert!(hub.can_retain(&message("t/2", Qos::AtLeastOnce, true, "g")));
     }
+}
+
+#[test]
+fn an_expired_retained_message_is_forgotten_and_never_a_newer_one() {
+    let hub = hub();
+    let brief = |payload| Message {
+        properties: Some(Arc::new(Properties {
+            message_expiry: Some(0),
+            ..Properties::default()
+        })),
+        ..message("t", Qos::AtLeastOnce, true, payload)
+    };
+    let newer = || message("t", Qos::AtLeastOnce, true, "newer");
+    let mut watcher = stay(&hub, "watcher").member;
+    hub.subscribe(&mut watcher, &entry("t", Qos::AtLeastOnce));
+    let note = |hub: &Hub| {
+        let (mut notes, next) = hub.expired_retained(None);
+        assert!(next.is_none());
+        notes.pop().map(Arc::new)
+    };
+    publish(&hub, brief("old"));
+    publish(&hub, message("u", Qos::AtLeastOnce, true, "without an end"));
+    // What the committer gets in this order is published in this order.
+    let in_order = |messages: Vec<Arc<Message>>| {
+        let routed: Vec<_> = messages.into_iter().map(|m| (hub.route(&m), m)).collect();
+        for (routed, message) in routed {
+            Outlet::publish(&hub, message, routed);
+        }
+    };
+    let late = note(&hub).unwrap();
+    in_order(vec![Arc::new(newer()), late]);
+    assert_eq!(hub.retained_count(), 2);
+    publish(&hub, brief("old"));
+    let early = note(&hub).unwrap();
+    in_order(vec![early, Arc::new(newer())]);
+    assert_eq!(hub.retained_count(), 2);
+    assert!(note(&hub).is_none());
+    publish(&hub, brief("old"));
+    let (once, again) = (note(&hub).unwrap(), note(&hub).unwrap());
+    in_order(vec![once, again]);
+    assert_eq!(hub.retained_count(), 1);
+    assert_eq!(payloads(&watcher), ["old", "newer", "old", "newer", "old"]);
 }
