@@ -111,11 +111,15 @@ impl Shared {
         }
     }
 
-    /// Counts readings and statuses that were not taken.
+    /// Counts what was not taken: readings and statuses, and other messages.
     fn count_lost(&self, submission: &Submission, reason: &str) {
         let lost = submission.readings.len() + submission.statuses.len();
         let counter = &self.metrics.readings_lost;
         counter.with_label_values(&[reason]).inc_by(lost as u64);
+        let messages = submission.messages.iter();
+        let others = messages.filter(|message| self.intake.is_ordinary(message));
+        let dropped = self.metrics.mqtt_dropped.with_label_values(&[reason]);
+        dropped.inc_by(others.count() as u64);
     }
 }
 
