@@ -90,6 +90,13 @@ impl Queue {
         self.change(|contents| contents.reserve(delivery))
     }
 
+    /// Whether a message of this QoS and size would be taken now.
+    pub(super) fn has_room_for(&self, qos: Qos, bytes: usize) -> bool {
+        (qos != Qos::AtMostOnce || self.is_connected())
+            && self.has_room_in_total(bytes)
+            && self.lock().has_room_for(qos, bytes)
+    }
+
     /// Puts in a message that has its number.
     pub(super) fn push_reserved(&self, seq: u64, delivery: Delivery) {
         self.lock().push_reserved(seq, delivery);

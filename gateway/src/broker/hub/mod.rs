@@ -142,8 +142,8 @@ impl Hub {
             let subscriber = match chosen {
                 // Its place is in a queue that is stored.
                 Some(None) => continue,
-                Some(Some(session)) => group.member(session).or_else(|| group.pick()),
-                None => group.pick(),
+                Some(Some(session)) => group.member(session).or_else(|| group.pick(message)),
+                None => group.pick(message),
             };
             if let Some(subscriber) = subscriber {
                 self.push(subscriber, shared_delivery(message, group, subscriber));
@@ -159,7 +159,7 @@ impl Hub {
             .unwrap_or_else(PoisonError::into_inner);
         let (_, groups) = matches(&tree, message);
         if let Some(group) = groups.iter().find(|group| *group.interest == *interest)
-            && let Some(subscriber) = group.pick()
+            && let Some(subscriber) = group.pick(message)
         {
             self.push(subscriber, shared_delivery(message, group, subscriber));
         }
@@ -240,7 +240,7 @@ impl Outlet for Arc<Hub> {
             .into_iter()
             .filter(|group| group.has_stored_members())
         {
-            let Some(subscriber) = group.pick() else {
+            let Some(subscriber) = group.pick(message) else {
                 continue;
             };
             let delivery = shared_delivery(message, group, subscriber);

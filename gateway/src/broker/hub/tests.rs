@@ -614,3 +614,47 @@ fn an_expired_retained_message_is_forgotten_and_never_a_newer_one() {
     assert_eq!(hub.retained_count(), 1);
     assert_eq!(payloads(&watcher), ["old", "newer", "old", "newer", "old"]);
 }
+
+#[test]
+fn a_member_of_a_group_whose_queue_is_full_is_passed_over() {
+    let limits = Limits {
+        queue_messages: 3,
+        ..Limits::default()
+    };
+    let metrics = Arc::<Metrics>::default();
+    let hub = Arc::new(Hub::new(&limits, Arc::clone(&metrics)));
+    let [mut first, mut second] = ["first", "second"].map(|name| stay(&hub, name).member);
+    for member in [&mut first, &mut second] {
+        hub.subscribe(member, &entry("$share/g/t", Qos::AtLeastOnce));
+    }
+    hub.subscribe(&mut first, &entry("first", Qos::AtLeastOnce));
+    for _ in 0..3 {
+        publish(&hub, message("first", Qos::AtLeastOnce, false, "own"));
+    }
+    let send = |payload| publish(&hub, message("t", Qos::AtLeastOnce, false, payload));
+    let rows: usize = ["a", "b", "c"]
+        .map(|payload| send(payload).queued.len())
+        .iter()
+        .sum();
+    assert_eq!(rows, 3);
+    let dropped = || {
+        metrics
+            .mqtt_dropped
+            .with_label_values(&["queue_full"])
+            .get()
+    };
+    assert_eq!(dropped(), 0);
+    // Who is connected goes before who is away, but not if there is room only there.
+    assert_eq!(payloads(&second), ["a", "b", "c"]);
+    drop(second);
+    assert_eq!(send("d").queued.len(), 1);
+    assert_eq!(payloads(&first), ["own", "own", "own"]);
+    assert_eq!(send("e").queued.len(), 1);
+    assert_eq!(payloads(&first), ["e"]);
+    drop(first);
+    for payload in ["f", "g", "h", "i", "j"] {
+        assert_eq!(send(payload).queued.len(), 1);
+    }
+    assert_eq!(send("k").queued.len(), 0, "both are full");
+    assert_eq!(dropped(), 1);
+}
