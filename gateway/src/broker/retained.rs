@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::Limits;
 use crate::domain::{
     message::Message,
-    timestamp::Timestamp,
     topic::{TopicFilter, TopicName},
 };
 use crate::metrics::Limit;
@@ -119,7 +119,7 @@ impl RetainedMessages {
         &self,
         filter: &TopicFilter,
         after: Option<&TopicName>,
-        now: Timestamp,
+        now: Instant,
     ) -> (Vec<Arc<Message>>, Option<TopicName>) {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let prefix = filter.literal_prefix();
@@ -133,7 +133,7 @@ impl RetainedMessages {
                 return (page, None);
             }
             looked_at += 1;
-            if filter.matches(topic) && is_alive(message, now) {
+            if filter.matches(topic) && !message.has_expired(now) {
                 page.push(Arc::clone(message));
             }
             if PAGE_MESSAGES <= page.len() || PAGE_TOPICS <= looked_at {
@@ -149,7 +149,7 @@ impl RetainedMessages {
     pub(super) fn expired(
         &self,
         after: Option<&TopicName>,
-        now: Timestamp,
+        now: Instant,
     ) -> (Vec<TopicName>, Option<TopicName>) {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let some = self
@@ -160,18 +160,14 @@ impl RetainedMessages {
         let next = next.map(|(topic, _)| TopicName::clone(topic));
         let expired = some
             .into_iter()
-            .filter(|(_, message)| !is_alive(message, now));
+            .filter(|(_, message)| message.has_expired(now));
         (expired.map(|(topic, _)| topic.clone()).collect(), next)
     }
 
     /// Whether the message of a topic has expired, and no other is on its way.
-    pub(super) fn has_expired(&self, topic: &TopicName, now: Timestamp) -> bool {
+    pub(super) fn has_expired(&self, topic: &TopicName, now: Instant) -> bool {
         let message = self.messages.get(topic);
-        !self.promised.contains_key(topic) && message.is_some_and(|message| !is_alive(message, now))
+        !self.promised.contains_key(topic)
+            && message.is_some_and(|message| message.has_expired(now))
     }
-}
-
-fn is_alive(message: &Message, now: Timestamp) -> bool {
-    let expiry = message.properties.as_ref().and_then(|p| p.message_expiry);
-    expiry.is_none_or(|limit| (now - message.received_at).as_secs() < u64::from(limit))
 }

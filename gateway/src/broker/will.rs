@@ -1,6 +1,7 @@
 //! Wills, when they are due.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::Shared;
 use crate::clock;
@@ -28,10 +29,11 @@ impl LastWill {
             return;
         }
         let received_at = clock::now();
-        let message = Message {
+        let mut message = Message {
             received_at,
             ..message
         };
+        message.count_expiry(Instant::now(), Duration::ZERO);
         shared.intake.take(message, true, submission);
     }
 }

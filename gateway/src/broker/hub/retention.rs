@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
 
 use super::Hub;
 use crate::broker::retained::RetainedMessages;
@@ -35,7 +36,7 @@ impl Hub {
         after: Option<&TopicName>,
     ) -> (Vec<Message>, Option<TopicName>) {
         let now = clock::now();
-        let (topics, next) = self.retained().expired(after, now);
+        let (topics, next) = self.retained().expired(after, Instant::now());
         let note = |topic| Message::of_expiry(topic, now);
         (topics.into_iter().map(note).collect(), next)
     }
@@ -46,7 +47,7 @@ impl Hub {
             return Retention::None;
         }
         let mut retained = self.retained_mut();
-        if message.is_of_expiry() && !retained.has_expired(&message.topic, clock::now()) {
+        if message.is_of_expiry() && !retained.has_expired(&message.topic, Instant::now()) {
             return Retention::None;
         }
         if message.is_clearing() {

@@ -1,9 +1,12 @@
+use std::time::{Duration, Instant};
+
 use super::*;
 use crate::broker::queue::Outgoing;
 use crate::broker::subscribe::{Entry, Granted, Removed, Retained};
 use crate::clock;
 use crate::domain::message::{Properties, Will};
 use crate::domain::subscription::SubscriptionOptions;
+use crate::domain::timestamp::Timestamp;
 use crate::domain::topic::TopicName;
 use crate::ingest::Retention;
 use crate::store::sessions::{
@@ -397,7 +400,7 @@ fn a_session_ends_when_its_time_is_over_and_its_will_with_it() {
         client_id: client_id.into(),
         user: None,
         expiry: 60,
-        left_at: Some(crate::domain::timestamp::Timestamp::from_millis(
+        left_at: Some(Timestamp::from_millis(
             clock::now().millis() - waited as i64 * 1000,
         )),
         sent_upto: 0,
@@ -576,13 +579,7 @@ fn what_one_commit_brings_keeps_to_the_bounds_of_retained_messages() {
 #[test]
 fn an_expired_retained_message_is_forgotten_and_never_a_newer_one() {
     let hub = hub();
-    let brief = |payload| Message {
-        properties: Some(Arc::new(Properties {
-            message_expiry: Some(0),
-            ..Properties::default()
-        })),
-        ..message("t", Qos::AtLeastOnce, true, payload)
-    };
+    let brief = |payload| expiring(message("t", Qos::AtLeastOnce, true, payload), 0);
     let newer = || message("t", Qos::AtLeastOnce, true, "newer");
     let mut watcher = stay(&hub, "watcher").member;
     hub.subscribe(&mut watcher, &entry("t", Qos::AtLeastOnce));
@@ -657,4 +654,43 @@ fn a_member_of_a_group_whose_queue_is_full_is_passed_over() {
     }
     assert_eq!(send("k").queued.len(), 0, "both are full");
     assert_eq!(dropped(), 1);
+}
+
+fn expiring(message: Message, seconds: u32) -> Message {
+    let properties = Properties {
+        message_expiry: Some(seconds),
+        ..Properties::default()
+    };
+    let mut message = Message {
+        properties: Some(Arc::new(properties)),
+        ..message
+    };
+    message.count_expiry(Instant::now(), Duration::ZERO);
+    message
+}
+
+#[test]
+fn a_step_of_the_wall_clock_does_not_expire_a_message() {
+    let hub = hub();
+    for (topic, received_at, seconds) in [
+        ("t/before", Timestamp::MIN, 1000),
+        ("t/behind", Timestamp::MAX, 1000),
+        ("t/over", Timestamp::MAX, 0),
+    ] {
+        let sent = Message {
+            received_at,
+            ..message(topic, Qos::AtMostOnce, true, topic)
+        };
+        publish(&hub, expiring(sent, seconds));
+    }
+    let mut member = join(&hub, "c");
+    hub.subscribe(&mut member, &entry("#", Qos::AtLeastOnce));
+    let found: Vec<_> = drain_all(&hub, &mut member)
+        .into_iter()
+        .map(|m| m.0)
+        .collect();
+    assert_eq!(found, ["t/before", "t/behind"]);
+    let (notes, _) = hub.expired_retained(None);
+    let topics: Vec<_> = notes.iter().map(|note| note.topic.as_str()).collect();
+    assert_eq!(topics, ["t/over"]);
 }

@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Hub;
 use super::places::Place;
 use crate::broker::session::Session;
 use crate::broker::will::LastWill;
 use crate::clock;
-use crate::domain::timestamp::Timestamp;
 use crate::store::sessions::{BrokerState, Change, StoredSession};
-
-/// Before this a clock has not been set, so that nothing can be said of how long a session has waited: 2020-01-01.
-const PLAUSIBLE: Timestamp = Timestamp::from_millis(1_577_836_800_000);
 
 impl Place {
     /// Whether its session's time is over.
@@ -80,10 +76,9 @@ impl Hub {
             parked: None,
         };
         self.places().insert(Arc::clone(&member.client_id), place);
-        let waited = stored.left_at.filter(|at| PLAUSIBLE <= *at);
-        let waited = waited.map_or(Duration::ZERO, |at| clock::now() - at);
+        let waited = stored.left_at.map(|at| at.gone_until(clock::now()));
         // Also one whose time is over: `expire` ends it, with its will.
-        self.leave_since(&mut member, stored.will, Some(waited));
+        self.leave_since(&mut member, stored.will, Some(waited.unwrap_or_default()));
     }
 
     /// Whether [`expire`](Self::expire) has something to do.

@@ -1,10 +1,10 @@
 //! Retained messages that a member waits for: they come in pages. How far it is stands in the store with each page.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Hub;
 use super::member::Member;
-use crate::clock;
 use crate::domain::message::{Delivery, Qos};
 use crate::domain::subscription::{Interest, SubscriptionOptions};
 use crate::domain::topic::TopicName;
@@ -37,9 +37,11 @@ impl Hub {
         let Some(mut wanted) = member.retained.pop_front() else {
             return page;
         };
-        let (messages, next) =
-            self.retained()
-                .next_page(&wanted.interest.filter, wanted.after.as_ref(), clock::now());
+        let (messages, next) = self.retained().next_page(
+            &wanted.interest.filter,
+            wanted.after.as_ref(),
+            Instant::now(),
+        );
         let mut has_changed = false;
         for message in messages {
             let delivery = Delivery {

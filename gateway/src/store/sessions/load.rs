@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rusqlite::{Connection, Row};
 
 use super::{BrokerState, StoredRetained, StoredSession, StoredSubscription};
+use crate::clock;
 use crate::domain::{
     message::{Delivery, Message, Qos, Will},
     subscription::{Interest, SubscriptionOptions},
@@ -176,7 +178,7 @@ fn read_message(
     let (Ok(topic), Ok(properties), Some(qos)) = (TopicName::new(&topic), properties, qos) else {
         return Ok(None);
     };
-    Ok(Some(Message {
+    let mut message = Message {
         topic,
         payload: payload.into(),
         qos,
@@ -184,5 +186,7 @@ fn read_message(
         received_at,
         publisher,
         properties: properties.map(Arc::new),
-    }))
+    };
+    message.count_expiry(Instant::now(), received_at.gone_until(clock::now()));
+    Ok(Some(message))
 }
