@@ -694,3 +694,45 @@ fn a_step_of_the_wall_clock_does_not_expire_a_message() {
     let topics: Vec<_> = notes.iter().map(|note| note.topic.as_str()).collect();
     assert_eq!(topics, ["t/over"]);
 }
+
+#[test]
+fn what_a_session_takes_is_the_same_after_a_restart() {
+    let will = Will {
+        message: message("w", Qos::AtLeastOnce, false, "will"),
+        delay: 60,
+    };
+    let before = hub();
+    let newcomer = Newcomer {
+        is_clean: false,
+        expiry: 60,
+        will: Some(will.clone()),
+        ..newcomer("c")
+    };
+    let mut member = arrive(&before, &newcomer).member;
+    let filter = entry("t", Qos::AtLeastOnce);
+    before.subscribe(&mut member, &filter);
+    before.leave(&mut member, Some(will.clone()));
+    let mut queued = publish(&before, message("t", Qos::AtLeastOnce, false, "x")).queued;
+    let delivery = queued.pop().unwrap().delivery;
+    let after = hub();
+    after.restore(BrokerState {
+        sessions: vec![StoredSession {
+            session: 1,
+            client_id: "c".into(),
+            user: None,
+            expiry: 60,
+            left_at: Some(clock::now()),
+            sent_upto: 0,
+            will: Some(will),
+            subscriptions: vec![stored_subscription(filter.options)],
+            queued: vec![(1, false, delivery)],
+            exchanges: vec![],
+        }],
+        ..BrokerState::default()
+    });
+    assert_eq!(after.stored_bytes(), before.stored_bytes());
+    for hub in [before, after] {
+        assert!(!arrive(&hub, &self::newcomer("c")).is_present);
+        assert_eq!(hub.stored_bytes(), 0);
+    }
+}
