@@ -182,6 +182,15 @@ impl Access {
         })
     }
 
+    /// What the ACL allows a client that is not here to show who it is.
+    pub fn grants_by_name(&self, user: Option<&str>, client_id: &str) -> Grants {
+        let state = self.state();
+        Grants {
+            generation: state.generation,
+            rights: state.acl.for_client(user, client_id),
+        }
+    }
+
     fn state(&self) -> Arc<State> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&state)

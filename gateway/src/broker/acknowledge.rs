@@ -1,6 +1,8 @@
 //! Acknowledgements, and the publishes that we send. The only place that can write a PUBACK or PUBREC for what has to
 //! be on disk, and it asks for the proof.
 
+use std::time::Instant;
+
 use mqtt_protocol_core::mqtt::{
     packet::{Packet, v3_1_1, v5_0},
     result_code::{
@@ -15,10 +17,7 @@ use super::{
     protocol::{Protocol, to_wire},
     session::AckReason,
 };
-use crate::domain::{
-    message::{Delivery, Qos},
-    timestamp::Timestamp,
-};
+use crate::domain::message::{Delivery, Qos};
 use crate::store::Committed;
 
 /// Why an acknowledgement may go out.
@@ -142,17 +141,19 @@ impl Protocol {
         delivery: &Delivery,
         packet_id: u16,
         is_again: bool,
-        now: Timestamp,
+        now: Instant,
     ) -> usize {
         let before = self.out.len();
         let message = &*delivery.message;
         let packet_id = (delivery.qos != Qos::AtMostOnce).then_some(packet_id);
-        let age = u32::try_from((now - message.received_at).as_secs()).unwrap_or(u32::MAX);
-        let expiry = match message.properties.as_ref().and_then(|p| p.message_expiry) {
-            // What was sent before is brought to its end (MQTT 5.0, sections 4.3.3 and 4.4).
-            Some(limit) if limit <= age && !is_again => return 0,
-            limit => limit.map(|limit| limit.saturating_sub(age)),
-        };
+        // What was sent before is brought to its end (MQTT 5.0, sections 4.3.3 and 4.4).
+        if message.has_expired(now) && !is_again {
+            return 0;
+        }
+        let expiry = message.expiry_left(now).map(|left| {
+            let seconds = left.as_millis().div_ceil(1000);
+            u32::try_from(seconds).unwrap_or(u32::MAX)
+        });
         if !self.is_v5() {
             let built = v3_1_1::Publish::builder()
                 .topic_name(message.topic.as_str())

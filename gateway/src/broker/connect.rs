@@ -93,7 +93,7 @@ pub(super) enum Refusal {
     AuthenticationMethod,
     WillTopic,
     WillTooLarge,
-    /// There are too many sessions that outlive their connections.
+    /// There are too many sessions that outlive their connections, or they take too much memory.
     TooManySessions,
     /// Its session cannot be taken up yet.
     Busy,

@@ -1,4 +1,5 @@
-//! Sessions whose time is over, wills that come later, and what else of sessions nobody brings to the committer.
+//! Sessions and retained messages whose time is over, wills that come later, and what else of sessions nobody brings to
+//! the committer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +8,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use crate::clock;
-use crate::domain::message::Message;
-use crate::ingest::Submission;
+use crate::ingest::{Place, Submission};
 
 /// As fine as the protocol counts: it has seconds.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -21,6 +20,7 @@ const WEIGHT_KIB: u32 = 64;
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    let mut after = None;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -28,22 +28,13 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         }
         while shared.hub.has_expired() {
             // First the place at the committer, then what goes there: who takes up a session meanwhile comes behind it.
-            let place = tokio::select! {
-                place = shared.submissions.reserve(WEIGHT_KIB) => place,
-                () = stop.cancelled() => return,
-            };
-            let Ok(place) = place else {
+            let Some(place) = reserve(&shared, WEIGHT_KIB, &stop).await else {
                 return;
             };
             let is_more = shared.hub.expire(|changes, will| {
                 let mut submission = Submission::of_changes(changes);
                 if let Some(will) = will {
-                    let received_at = clock::now();
-                    let will = Message {
-                        received_at,
-                        ..will
-                    };
-                    shared.intake.take(will, true, &mut submission);
+                    will.publish(&shared, &mut submission);
                 }
                 place.submit(submission);
             });
@@ -51,5 +42,23 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                 break;
             }
         }
+        let (messages, next) = shared.hub.expired_retained(after.as_ref());
+        after = next;
+        if !messages.is_empty() {
+            let mut submission = Submission::default();
+            submission.messages = messages;
+            let Some(place) = reserve(&shared, submission.weight(), &stop).await else {
+                return;
+            };
+            place.submit(submission);
+        }
+    }
+}
+
+/// Waits for a place at the committer; `None` if the gateway stops.
+async fn reserve(shared: &Shared, weight: u32, stop: &CancellationToken) -> Option<Place> {
+    tokio::select! {
+        place = shared.submissions.reserve(weight) => place.ok(),
+        () = stop.cancelled() => None,
     }
 }

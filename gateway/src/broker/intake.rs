@@ -57,10 +57,8 @@ impl Intake {
         if !Self::may_publish(&message.topic) {
             return AckReason::NotAuthorized;
         }
-        let is_one_of =
-            |filters: &[TopicFilter]| filters.iter().any(|filter| filter.matches(&message.topic));
-        let is_reading = is_one_of(&self.readings);
-        let is_status = !is_reading && is_one_of(&self.statuses);
+        let is_reading = is_one_of(&self.readings, &message);
+        let is_status = !is_reading && is_one_of(&self.statuses, &message);
         if (is_reading || is_status) && message.is_clearing() {
             // It must not overtake the message it clears, which waits for its commit.
             submission.messages.push(message);
@@ -85,6 +83,12 @@ impl Intake {
             self.hub.publish_now(message);
             AckReason::Success
         }
+    }
+
+    /// Whether it is neither a reading nor a status.
+    pub(super) fn is_ordinary(&self, message: &Message) -> bool {
+        let mut filters = [&self.readings, &self.statuses].into_iter();
+        message.is_clearing() || !filters.any(|filters| is_one_of(filters, message))
     }
 
     fn take_readings(&self, message: Message, submission: &mut Submission) -> AckReason {
@@ -123,6 +127,10 @@ impl Intake {
             submission.messages.push(message);
         }
     }
+}
+
+fn is_one_of(filters: &[TopicFilter], message: &Message) -> bool {
+    filters.iter().any(|filter| filter.matches(&message.topic))
 }
 
 /// A payload that says it is UTF-8 has to be (MQTT 5.0, section 3.3.2.3.2).

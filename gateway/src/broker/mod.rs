@@ -4,7 +4,7 @@
 //! `connection` moves bytes (through `wire` and `scratch`) and answers them by `turn`, `protocol` (with `framing`, `connect`,
 //! `subscribe`, `acknowledge`, `properties`, `aliases` and `violation`) reads and writes packets, `session` keeps what is owed, `rate` how much a client may publish, `intake` tells readings from other messages,
 //! `hub` (with `subscriptions`, `retained` and `queue`) brings messages to their subscribers, `expiry`
-//! ends what has waited too long, `sys` says how it goes.
+//! ends what has waited too long, `will` publishes for who is gone, `sys` says how it goes.
 //!
 //! Absent on purpose: a PUBACK or PUBREC of a reading without its `Committed`; a publisher that waits for a subscriber;
 //! a queue without a bound.
@@ -32,6 +32,7 @@ mod sys;
 mod turn;
 mod violation;
 mod websocket;
+mod will;
 mod wire;
 
 use std::num::NonZeroU16;
@@ -110,11 +111,15 @@ impl Shared {
         }
     }
 
-    /// Counts readings and statuses that were not taken.
+    /// Counts what was not taken: readings and statuses, and other messages.
     fn count_lost(&self, submission: &Submission, reason: &str) {
         let lost = submission.readings.len() + submission.statuses.len();
         let counter = &self.metrics.readings_lost;
         counter.with_label_values(&[reason]).inc_by(lost as u64);
+        let messages = submission.messages.iter();
+        let others = messages.filter(|message| self.intake.is_ordinary(message));
+        let dropped = self.metrics.mqtt_dropped.with_label_values(&[reason]);
+        dropped.inc_by(others.count() as u64);
     }
 }
 

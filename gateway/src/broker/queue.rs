@@ -6,10 +6,11 @@
 //! the store sends again under the same identifiers.
 
 mod contents;
+mod total;
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 use tokio::sync::Notify;
@@ -21,6 +22,7 @@ use crate::domain::message::{Delivery, Qos};
 use crate::metrics::Limit;
 
 pub(super) use self::contents::{LeftOut, Outgoing};
+pub(super) use self::total::{Room, Total};
 
 /// The queue of one session.
 #[derive(Debug)]
@@ -34,13 +36,6 @@ pub(super) struct Queue {
     /// Of the present connection: cancelled with its last word.
     gone: Mutex<CancellationToken>,
     stored: Option<Total>,
-}
-
-/// What all sessions that outlive their connections have in memory together.
-#[derive(Clone, Debug)]
-pub(super) struct Total {
-    pub(super) bytes: Arc<AtomicUsize>,
-    pub(super) max_bytes: usize,
 }
 
 const NO_ROOM_IN_TOTAL: LeftOut = LeftOut {
@@ -95,6 +90,13 @@ impl Queue {
         self.change(|contents| contents.reserve(delivery))
     }
 
+    /// Whether a message of this QoS and size would be taken now.
+    pub(super) fn has_room_for(&self, qos: Qos, bytes: usize) -> bool {
+        (qos != Qos::AtMostOnce || self.is_connected())
+            && self.has_room_in_total(bytes)
+            && self.lock().has_room_for(qos, bytes)
+    }
+
     /// Puts in a message that has its number.
     pub(super) fn push_reserved(&self, seq: u64, delivery: Delivery) {
         self.lock().push_reserved(seq, delivery);
@@ -114,6 +116,11 @@ impl Queue {
     /// What is to be sent next, if the client may have `window` of QoS 1 and 2 unacknowledged.
     pub(super) fn next(&self, window: usize) -> Option<Outgoing> {
         self.change(|contents| contents.next(window))
+    }
+
+    /// What waits and what is unacknowledged, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes()
     }
 
     /// How many messages the client has not acknowledged.
@@ -200,10 +207,8 @@ impl Queue {
         if self.is_connected() {
             return true;
         }
-        self.stored.as_ref().is_none_or(|total| {
-            let used = total.bytes.load(Ordering::Relaxed);
-            used == 0 || used + bytes <= total.max_bytes
-        })
+        let total = self.stored.as_ref();
+        total.is_none_or(|total| total.has_room_for(bytes))
     }
 
     fn change<T>(&self, act: impl FnOnce(&mut Contents) -> T) -> T {
@@ -212,8 +217,7 @@ impl Queue {
         let outcome = act(&mut contents);
         let after = contents.bytes();
         if let Some(total) = &self.stored {
-            total.bytes.fetch_add(after, Ordering::Relaxed);
-            total.bytes.fetch_sub(before, Ordering::Relaxed);
+            total.change(before, after);
         }
         outcome
     }
@@ -226,8 +230,7 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         if let Some(total) = &self.stored {
-            let bytes = self.lock().bytes();
-            total.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            total.change(self.bytes(), 0);
         }
     }
 }

@@ -133,7 +133,11 @@ impl Node {
 mod tests {
     use super::*;
     use crate::config::Limits;
-    use crate::domain::{message::Qos, topic::TopicFilter};
+    use crate::domain::{
+        message::{Message, Payload, Qos},
+        timestamp::Timestamp,
+        topic::TopicFilter,
+    };
 
     fn subscriber(session: i64) -> Subscriber {
         Subscriber {
@@ -146,6 +150,18 @@ mod tests {
                 retain_as_published: false,
                 id: None,
             },
+        }
+    }
+
+    fn message(topic: &str) -> Message {
+        Message {
+            topic: TopicName::new(topic).unwrap(),
+            payload: Payload::default(),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            received_at: Timestamp::MIN,
+            publisher: "".into(),
+            properties: None,
         }
     }
 
@@ -217,13 +233,13 @@ mod tests {
         assert!(tree.insert(&interest, subscriber(2)));
         assert!(tree.insert(&Interest::new("$share/other/a/+").unwrap(), subscriber(1)));
         assert!(!tree.insert(&interest, subscriber(2)));
-        let topic = TopicName::new("a/b").unwrap();
+        let message = message("a/b");
         let mut picked = Vec::new();
         for _ in 0..4 {
-            tree.for_each_match(&topic, &mut |found| match found {
+            tree.for_each_match(&message.topic, &mut |found| match found {
                 Found::One(_) => panic!("all share"),
                 Found::Group(group) if *group.interest == interest => {
-                    picked.push(group.pick().unwrap().session);
+                    picked.push(group.pick(&message).unwrap().session);
                 }
                 Found::Group(_) => {}
             });

@@ -38,7 +38,9 @@ pub struct Limits {
     pub in_flight: usize,
     /// Sessions that outlive their connections. Default: 10,000.
     pub sessions: usize,
-    /// Memory that what waits for all of these may take. Default: 64 MiB.
+    /// Those of one user; who has no name is one user with all others who have none. Default: as many as `sessions`.
+    pub sessions_per_user: usize,
+    /// Memory that what waits for all of these, their filters and their wills may take. Default: 64 MiB.
     pub sessions_bytes: usize,
     /// The longest that a session is kept after its connection. Default: 30 days.
     pub session_expiry: Duration,
@@ -65,6 +67,7 @@ impl Default for Limits {
             queue_bytes: 4 << 20,
             in_flight: 64,
             sessions: 10_000,
+            sessions_per_user: 10_000,
             sessions_bytes: 64 << 20,
             session_expiry: Duration::from_secs(30 * 24 * 3600),
             retained_messages: 100_000,
@@ -81,6 +84,7 @@ impl Limits {
             section.setting(key, value, kind).value
         };
         let million = whole(1..=1_000_000);
+        let sessions = read("sessions", default.sessions, &million);
         let limits = Self {
             client_id_bytes: read(
                 "client_id_bytes",
@@ -106,7 +110,8 @@ impl Limits {
                 &bytes(1 << 10..=1 << 30),
             ),
             in_flight: read("in_flight", default.in_flight, &whole(1..=65_535)),
-            sessions: read("sessions", default.sessions, &million),
+            sessions,
+            sessions_per_user: read("sessions_per_user", sessions, &million),
             sessions_bytes: read(
                 "sessions_bytes",
                 default.sessions_bytes,

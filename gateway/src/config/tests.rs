@@ -397,6 +397,12 @@ fn limits_are_bounded_and_zero_is_no_bound_where_that_is_said() {
             ..default
         },
     );
+    let as_many = Limits {
+        sessions: 7,
+        sessions_per_user: 7,
+        ..default
+    };
+    check("sessions = 7", as_many);
     for (key, value, expected) in [
         ("publish_rate", "-1", "a whole number from 0 to 1000000"),
         ("connect_timeout", "\"0s\"", "a duration from 100ms to 1h"),

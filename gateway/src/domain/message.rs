@@ -1,6 +1,10 @@
 //! A message between MQTT clients, as the hub hands it on. Not a reading: what a reading's payload says is `ingest`'s.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +80,7 @@ pub struct Message {
     pub payload: Payload,
     pub qos: Qos,
     pub retain: bool,
-    /// When it arrived; its expiry counts from here.
+    /// When it arrived, by the wall clock, which may step: its expiry does not follow it.
     pub received_at: Timestamp,
     /// The client id it came from; empty for the gateway's own.
     pub publisher: Arc<str>,
@@ -92,6 +96,47 @@ impl Message {
             .as_ref()
             .map_or(0, |properties| properties.size());
         size_of::<Self>() + self.topic.as_str().len() + self.payload.held() + properties
+    }
+
+    /// Its expiry counts from now on, of which `gone` is over already.
+    pub fn count_expiry(&mut self, now: Instant, gone: Duration) {
+        if let Some(properties) = &mut self.properties
+            && let Some(seconds) = properties.message_expiry
+        {
+            let left = Duration::from_secs(seconds.into()).saturating_sub(gone);
+            Arc::make_mut(properties).expires_at = Some(now + left);
+        }
+    }
+
+    /// What is left of its expiry; `None`: it has none.
+    pub fn expiry_left(&self, now: Instant) -> Option<Duration> {
+        let properties = self.properties.as_ref()?;
+        let expires_at = properties.expires_at?;
+        Some(expires_at.saturating_duration_since(now))
+    }
+
+    /// Whether it is of no use any more.
+    pub fn has_expired(&self, now: Instant) -> bool {
+        self.expiry_left(now).is_some_and(|left| left.is_zero())
+    }
+
+    /// The note that the retained message of a topic has expired. It takes the way of messages, so that it keeps its order
+    /// among them; nobody receives it.
+    pub fn of_expiry(topic: TopicName, now: Timestamp) -> Self {
+        Self {
+            topic,
+            payload: Payload::default(),
+            qos: Qos::AtMostOnce,
+            retain: true,
+            received_at: now,
+            publisher: "".into(),
+            properties: None,
+        }
+    }
+
+    /// Whether it is such a note: clients have names, and what the gateway says of itself is not empty.
+    pub fn is_of_expiry(&self) -> bool {
+        self.publisher.is_empty() && self.is_clearing()
     }
 
     /// Whether it asks for the retained message of its topic to be forgotten.
@@ -127,6 +172,9 @@ pub struct Properties {
     pub payload_is_utf8: Option<bool>,
     /// Seconds.
     pub message_expiry: Option<u32>,
+    /// When that is over, once it [counts](Message::count_expiry).
+    #[serde(skip)]
+    pub expires_at: Option<Instant>,
     pub content_type: Option<Box<str>>,
     pub response_topic: Option<Box<str>>,
     pub correlation_data: Option<Box<[u8]>>,

@@ -45,6 +45,12 @@ impl Interest {
             group: Some(group.into()),
         })
     }
+
+    /// About how many bytes it keeps in memory.
+    pub fn size(&self) -> usize {
+        let group = self.group.as_ref().map_or(0, |group| group.len());
+        size_of::<Self>() + self.filter.as_str().len() + group
+    }
 }
 
 impl fmt::Display for Interest {

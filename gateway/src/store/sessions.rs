@@ -2,6 +2,7 @@
 //! travel in a group; at start all of it is read once.
 
 mod load;
+mod state;
 
 use std::sync::Arc;
 
@@ -49,6 +50,14 @@ pub enum Change {
         session: i64,
         interest: Interest,
         options: SubscriptionOptions,
+        /// Whether all retained messages of it are to be sent. If not, those that are still to be sent for a former one are.
+        wants_retained: bool,
+    },
+    /// Retained messages of a subscription have places in its queue up to this topic; `None`: all have.
+    RetainedUpto {
+        session: i64,
+        interest: Interest,
+        topic: Option<TopicName>,
     },
     Unsubscribe {
         session: i64,
@@ -94,6 +103,7 @@ impl Change {
             | Self::ForgetWill { session }
             | Self::End { session }
             | Self::Subscribe { session, .. }
+            | Self::RetainedUpto { session, .. }
             | Self::Unsubscribe { session, .. }
             | Self::Queue(Queued { session, .. })
             | Self::Received { session, .. }
@@ -110,9 +120,9 @@ impl Change {
             Self::Open {
                 client_id, will, ..
             } => client_id.len() + will.as_ref().map_or(0, |will| will.message.size()),
-            Self::Subscribe { interest, .. } | Self::Unsubscribe { interest, .. } => {
-                interest.filter.as_str().len() + interest.group.as_ref().map_or(0, |g| g.len())
-            }
+            Self::Subscribe { interest, .. }
+            | Self::Unsubscribe { interest, .. }
+            | Self::RetainedUpto { interest, .. } => interest.size(),
             Self::Queue(queued) => queued.delivery.message.size(),
             Self::Retain(message) => message.size(),
             _ => 0,
@@ -130,29 +140,7 @@ pub struct Queued {
     pub delivery: Delivery,
 }
 
-/// A session as it was stored.
-#[derive(Debug)]
-pub struct StoredSession {
-    pub session: i64,
-    pub client_id: Arc<str>,
-    pub user: Option<Arc<str>>,
-    pub expiry: u32,
-    /// `None`: it was connected when the gateway ended.
-    pub left_at: Option<Timestamp>,
-    pub sent_upto: u64,
-    pub will: Option<Will>,
-    pub subscriptions: Vec<(Interest, SubscriptionOptions)>,
-    /// In their order; the flag: the client has it, PUBREL is to go out.
-    pub queued: Vec<(u64, bool, Delivery)>,
-    pub exchanges: Vec<u16>,
-}
-
-/// All that is owed to clients that are away.
-#[derive(Debug, Default)]
-pub struct BrokerState {
-    pub sessions: Vec<StoredSession>,
-    pub retained: Vec<Message>,
-}
+pub use state::{BrokerState, StoredRetained, StoredSession, StoredSubscription};
 
 pub(super) use load::load;
 
@@ -200,10 +188,14 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
             session,
             interest,
             options,
+            wants_retained,
         } => {
             connection
                 .prepare_cached(
-                    "INSERT OR REPLACE INTO subscription VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    "INSERT INTO subscription VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+                     ON CONFLICT (session, filter) DO UPDATE SET qos = excluded.qos, no_local = excluded.no_local, \
+                     retain_as_published = excluded.retain_as_published, id = excluded.id, \
+                     retained_after = coalesce(excluded.retained_after, retained_after)",
                 )?
                 .execute(params![
                     session,
@@ -211,7 +203,23 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), Stor
                     options.qos as u8,
                     options.no_local,
                     options.retain_as_published,
-                    options.id
+                    options.id,
+                    wants_retained.then_some("")
+                ])?;
+        }
+        Change::RetainedUpto {
+            session,
+            interest,
+            topic,
+        } => {
+            connection
+                .prepare_cached(
+                    "UPDATE subscription SET retained_after = ?3 WHERE session = ?1 AND filter = ?2",
+                )?
+                .execute(params![
+                    session,
+                    interest.to_string(),
+                    topic.as_ref().map(TopicName::as_str)
                 ])?;
         }
         Change::Unsubscribe { session, interest } => {
@@ -320,9 +328,13 @@ fn write_queued(connection: &Connection, queued: &Queued) -> Result<(), StoreErr
     let message = &delivery.message;
     let ids = &delivery.subscription_ids;
     let ids = (!ids.is_empty()).then(|| serde_json::json!(ids).to_string());
+    let shared = delivery
+        .shared
+        .as_ref()
+        .map(|interest| interest.to_string());
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO queued VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT OR REPLACE INTO queued VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             queued.session,
@@ -335,7 +347,8 @@ fn write_queued(connection: &Connection, queued: &Queued) -> Result<(), StoreErr
             message.received_at.millis(),
             message.publisher,
             encode(message.properties.as_deref()),
-            ids
+            ids,
+            shared
         ])?;
     Ok(())
 }

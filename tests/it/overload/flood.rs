@@ -4,7 +4,7 @@ use std::thread;
 
 use rusqlite::Connection;
 
-use crate::support::frames::{PUBACK, Publish, V311, acked, reading};
+use crate::support::frames::{PUBACK, Publish, V5, V311, acked, reading};
 use crate::support::http::metric;
 use crate::support::process::peak_mib;
 use crate::support::raw::Raw;
@@ -103,5 +103,29 @@ fn a_flood_while_nothing_can_be_stored_is_bounded_and_its_losses_are_counted() {
     let grown = peak_mib(&gateway) - before;
     println!("grown by {grown:.1} MiB");
     assert!(grown < MOST_MIB, "grown by {grown} MiB");
+    gateway.stop();
+}
+
+#[test]
+fn messages_of_qos_0_that_found_no_room_are_counted_apart_from_readings() {
+    const MESSAGES: u64 = 300;
+    let site = Site::new().allow(&["commit failed"]);
+    let gateway = site.start();
+    let held = hold_up_commits(&site);
+    let mut client = Raw::connect(&gateway, V5, "client");
+    for number in 0..MESSAGES {
+        let message = Publish::new(&format!("a/{number}"), vec![b'x'; 100 << 10]);
+        client.publish(message.retained());
+        client.publish(Publish::new("sensors/s", "80").retained());
+    }
+    client.ping();
+    drop(held);
+    assert_eq!(client.publish(Publish::new("sensors/s", "1").qos(1, 0)), 0);
+    let kept: i64 = site.sql("SELECT count(*) FROM retained WHERE topic LIKE 'a/%'");
+    let dropped = metric(&gateway, "gateway_mqtt_dropped_total{reason=\"overload\"}");
+    assert!(0.0 < dropped);
+    assert_eq!(kept as f64 + dropped, MESSAGES as f64);
+    let received = MESSAGES as f64 + 1.0;
+    assert_all_accounted_for(&gateway, &site, received);
     gateway.stop();
 }

@@ -5,7 +5,7 @@ use crate::support::frames::{Connect, Publish, V5, V311, packet};
 use crate::support::http::metric;
 use crate::support::properties::SESSION_EXPIRY;
 use crate::support::raw::{Raw, refusal};
-use crate::support::{Site, wait_until};
+use crate::support::{Gateway, Site, wait_until};
 
 #[test]
 fn a_session_ends_when_its_time_is_over() {
@@ -126,7 +126,7 @@ fn sessions_that_are_kept_are_so_many_and_no_more() {
 fn what_waits_for_sessions_is_bounded_for_each_and_for_all() {
     let site = Site::new()
         .environment("EDGE_GATEWAY_MQTT__LIMITS__QUEUE_MESSAGES", "3")
-        .environment("EDGE_GATEWAY_MQTT__LIMITS__SESSIONS_BYTES", "20KiB")
+        .environment("EDGE_GATEWAY_MQTT__LIMITS__SESSIONS_BYTES", "27KiB")
         .allow(&["subscriber is too slow"]);
     let gateway = site.start();
     for name in ["one", "two"] {
@@ -149,6 +149,9 @@ fn what_waits_for_sessions_is_bounded_for_each_and_for_all() {
         (limited("queue_messages"), limited("sessions_bytes")),
         (2.0, 1.0)
     );
+    // What waits leaves a quarter to who comes now.
+    let will = Publish::new("wills/a", "gone");
+    leave(Raw::connect_with(&gateway, &keeper(V5, "three").will(will)));
     let mut one = Raw::resume(&gateway, &keeper(V5, "one"));
     let texts: Vec<String> = one.messages().iter().map(|m| m.text().to_owned()).collect();
     assert_eq!(texts, ["0", "1", "2"]);
@@ -156,5 +159,98 @@ fn what_waits_for_sessions_is_bounded_for_each_and_for_all() {
         Raw::resume(&gateway, &keeper(V5, "two")).messages().len(),
         2
     );
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn filters_and_wills_of_sessions_count_in_their_memory() {
+    let site = Site::new().environment("EDGE_GATEWAY_MQTT__LIMITS__SESSIONS_BYTES", "2KiB");
+    let filter = |name: &str| format!("{name}/{}", "x".repeat(400));
+    let with_will =
+        |version, bytes| keeper(version, "mortal").will(Publish::new("wills/a", vec![b'x'; bytes]));
+    let is_refused = |gateway: &Gateway<'_>| {
+        for (version, reason) in [(V311, 3), (V5, 0x97)] {
+            let mut client = Raw::open(gateway, version);
+            client.send(&with_will(version, 1000).bytes());
+            assert_eq!(client.rest(), [refusal(version, reason)]);
+            // Where no session is kept nothing of it counts.
+            let will = with_will(version, 1000).will.unwrap();
+            let mut plain = Raw::connect_with(gateway, &Connect::new(version, "p").will(will));
+            assert_eq!(plain.subscribe(&filter("p"), 1), 1);
+            leave(plain);
+        }
+    };
+    let gateway = site.start();
+    let mut full = Raw::connect_with(&gateway, &keeper(V5, "full"));
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(full.subscribe(&filter(name), 1), 1);
+        assert_eq!(full.subscribe(&filter(name), 2), 2, "again is the same");
+    }
+    assert_eq!(full.subscribe(&filter("e"), 1), 0x97);
+    let mut old = Raw::connect_with(&gateway, &keeper(V311, "old"));
+    assert_eq!(old.subscribe(&filter("e"), 1), 0x80);
+    is_refused(&gateway);
+    let limited = |gateway: &Gateway<'_>| {
+        metric(
+            gateway,
+            "gateway_mqtt_limited_total{limit=\"sessions_bytes\"}",
+        )
+    };
+    assert_eq!(limited(&gateway), 4.0);
+    gateway.kill();
+
+    let gateway = site.start();
+    let mut full = Raw::resume(&gateway, &keeper(V5, "full"));
+    assert_eq!(full.subscribe(&filter("e"), 1), 0x97);
+    is_refused(&gateway);
+    for name in ["a", "b", "c"] {
+        assert_eq!(full.unsubscribe(&filter(name)), 0);
+    }
+    let mortal = Raw::connect_with(&gateway, &with_will(V5, 1200));
+    assert_eq!(full.subscribe(&filter("a"), 1), 0x97, "the will counts");
+    gateway.kill();
+    drop(mortal);
+
+    let gateway = site.start();
+    let mut full = Raw::resume(&gateway, &keeper(V5, "full"));
+    // Its will has been published; the one it brings takes the place of the other.
+    for _ in 0..2 {
+        let mut mortal = Raw::resume(&gateway, &with_will(V5, 1200));
+        assert_eq!(full.subscribe(&filter("a"), 1), 0x97, "the will counts");
+        mortal.shut_down();
+        mortal.rest();
+    }
+    leave(Raw::resume(&gateway, &with_will(V5, 1200)));
+    assert_eq!(full.subscribe(&filter("a"), 1), 1, "its will is no more");
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
+fn sessions_of_one_user_are_so_many_and_no_more() {
+    let site = Site::new().environment("EDGE_GATEWAY_MQTT__LIMITS__SESSIONS_PER_USER", "2");
+    let gateway = site.start();
+    for name in ["one", "two"] {
+        leave(Raw::connect_with(&gateway, &keeper(V5, name)));
+    }
+    let is_refused = |gateway: &Gateway<'_>, name: &'static str| {
+        for (version, reason) in [(V311, 3), (V5, 0x97)] {
+            let mut client = Raw::open(gateway, version);
+            client.send(&keeper(version, name).bytes());
+            assert_eq!(client.rest(), [refusal(version, reason)]);
+        }
+        let name = "gateway_mqtt_limited_total{limit=\"sessions_per_user\"}";
+        assert_eq!(metric(gateway, name), 2.0);
+    };
+    is_refused(&gateway, "three");
+    leave(Raw::connect(&gateway, V5, "three"));
+    leave(Raw::resume(&gateway, &keeper(V5, "one")));
+    assert_eq!(gateway.stop().code(), Some(0));
+    site.change("UPDATE session SET user = 'ann' WHERE client_id = 'one'");
+    let gateway = site.start();
+    leave(Raw::connect_with(&gateway, &keeper(V5, "three")));
+    // It would be one more of this user's, in the place of another's.
+    is_refused(&gateway, "one");
+    leave(Raw::connect(&gateway, V5, "two"));
+    leave(Raw::connect_with(&gateway, &keeper(V5, "one")));
     assert_eq!(gateway.stop().code(), Some(0));
 }

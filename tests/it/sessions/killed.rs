@@ -349,3 +349,46 @@ fn acknowledged_messages_reach_a_subscriber_over_many_kills() {
     }
     assert_eq!(gateway.stop().code(), Some(0));
 }
+
+/// A gateway without a clock of its own begins in 1970, until it is told the time.
+#[test]
+fn time_away_counts_for_expiry_unless_the_clock_was_not_set_or_went_back() {
+    let site = Site::new();
+    let gateway = site.start();
+    let connect = keeper(V5, "keeper");
+    let mut client = Raw::connect_with(&gateway, &connect);
+    client.subscribe("queued/+", 1);
+    leave(client);
+    let mut publisher = Raw::connect(&gateway, V5, "publisher");
+    for name in ["unset", "ahead", "over", "now"] {
+        let message = Publish::new(&format!("queued/{name}"), name).qos(1, 0);
+        publisher.publish(
+            message
+                .retained()
+                .with(Property::Four(MESSAGE_EXPIRY, 1000)),
+        );
+    }
+    gateway.kill();
+    for table in ["queued", "retained"] {
+        for (name, received_at) in [
+            ("unset", "5000"),
+            ("ahead", "received_at + 86400000"),
+            ("over", "received_at - 2000000"),
+        ] {
+            site.change(&format!(
+                "UPDATE {table} SET received_at = {received_at} WHERE topic = 'queued/{name}'"
+            ));
+        }
+    }
+    let gateway = site.start();
+    let mut client = Raw::resume(&gateway, &connect);
+    let names = |client: &mut Raw| -> Vec<String> {
+        let messages = client.messages().into_iter();
+        messages.map(|message| message.text().to_owned()).collect()
+    };
+    assert_eq!(names(&mut client), ["unset", "ahead", "now"]);
+    let mut other = Raw::connect(&gateway, V5, "other");
+    other.subscribe("queued/#", 0);
+    assert_eq!(names(&mut other), ["ahead", "now", "unset"]);
+    assert_eq!(gateway.stop().code(), Some(0));
+}

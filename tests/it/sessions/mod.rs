@@ -4,6 +4,7 @@ mod ended;
 mod killed;
 mod resumed;
 mod retained;
+mod shared;
 mod wills;
 
 use crate::support::frames::{Connect, V5, disconnect};

@@ -1,6 +1,7 @@
 //! What the connection does about the packets that a client sent.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant as StdInstant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -122,7 +123,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             Incoming::Unsubscribe(unsubscribe) => return self.unsubscribe(unsubscribe, turn),
             Incoming::Ping => {
                 // Who is answered has what came before.
-                self.deliver_queued(clock::now());
+                self.deliver_queued(StdInstant::now());
                 self.wire.protocol.pingresp();
             }
             Incoming::Disconnect(disconnect) => return Err(self.disconnect(disconnect)),
@@ -185,11 +186,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             if let (Granted::Yes(_), Ok(interest)) = (outcome, &entry.interest)
                 && self.member.is_stored()
             {
-                turn.submission.changes.push(Change::Subscribe {
-                    session: self.member.session,
-                    interest: interest.clone(),
-                    options: entry.options,
-                });
+                let change = self.member.subscribed(interest, entry.options);
+                turn.submission.changes.push(change);
             }
             granted.push(outcome);
         }
@@ -251,7 +249,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         if self.is_known(packet_id, qos)? {
             return Ok(());
         }
-        let message = Message {
+        let mut message = Message {
             topic: topic.clone(),
             payload: publish.payload,
             qos,
@@ -260,6 +258,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             publisher: Arc::clone(&self.member.client_id),
             properties: publish.properties,
         };
+        message.count_expiry(StdInstant::now(), Duration::ZERO);
         let is_stored_exchange = qos == Qos::ExactlyOnce && self.member.is_stored();
         let is_behind =
             is_stored_exchange || !self.owed.is_empty() || !turn.submission.messages.is_empty();

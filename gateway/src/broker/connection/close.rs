@@ -9,9 +9,9 @@ use tokio::time;
 use super::Connection;
 use crate::broker::Shared;
 use crate::broker::acknowledge::Goodbye;
+use crate::broker::will::LastWill;
 use crate::broker::wire::End;
 use crate::clock;
-use crate::domain::message::Message;
 use crate::ingest::Submission;
 use crate::store::sessions::Change;
 
@@ -36,7 +36,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             will => (will, None),
         };
         if let Some(will) = due {
-            publish_will(&self.shared, &client_id, will.message).await;
+            let will = LastWill {
+                message: will.message,
+                user: self.rights.user(),
+            };
+            publish_will(&self.shared, &client_id, will).await;
         }
         if self.member.is_stored() {
             self.note_left(later.is_some()).await;
@@ -114,15 +118,9 @@ fn is_will_due(end: &End) -> bool {
 }
 
 /// Publishes a will now.
-pub(super) async fn publish_will(shared: &Shared, client_id: &str, will: Message) {
+pub(super) async fn publish_will(shared: &Shared, client_id: &str, will: LastWill) {
     let mut submission = Submission::default();
-    let received_at = clock::now();
-    let will = Message {
-        received_at,
-        ..will
-    };
-    // Behind what its client published.
-    shared.intake.take(will, true, &mut submission);
+    will.publish(shared, &mut submission);
     if submission.is_empty() {
         return;
     }

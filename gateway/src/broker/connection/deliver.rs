@@ -1,48 +1,54 @@
 //! From the hub's queue to the client, as far as there is room.
 
+use std::time::Instant;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Connection;
 use crate::broker::acknowledge::Leave;
+use crate::broker::hub::RetainedPage;
 use crate::broker::queue::Outgoing;
 use crate::broker::turn::{Answer, Turn};
 use crate::broker::wire::MAX_SEND_BYTES;
-use crate::clock;
 use crate::domain::message::{Delivery, Qos};
-use crate::domain::timestamp::Timestamp;
 use crate::ingest::Submission;
 use crate::metrics::Limit;
-use crate::store::sessions::{Change, Queued};
+use crate::store::sessions::Change;
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Moves messages from the queue to the send buffer, as far as there is room for them; then retained ones.
     pub(super) fn deliver(&mut self) {
-        let now = clock::now();
+        let now = Instant::now();
         self.deliver_queued(now);
         let is_free = self.unsent.is_none() && !self.member.awaits_retained;
         if is_free && self.member.queue.is_empty() {
-            let (is_more, stored) = self.shared.hub.send_retained(&mut self.member);
-            if !stored.is_empty() {
-                self.store_retained(stored);
-            } else if is_more {
+            let page = self.shared.hub.send_retained(&mut self.member);
+            if page.is_more && page.stored.is_empty() {
                 // The rest comes in another turn, so that nobody has to wait for it.
                 self.member.queue.nudge();
             }
+            self.store_retained(page);
             self.deliver_queued(now);
         }
         self.hand_over_changes();
     }
 
-    /// Retained messages go out when it is on disk that they are owed.
-    fn store_retained(&mut self, stored: Vec<Queued>) {
-        let rows = stored.iter().cloned().map(Change::Queue);
+    /// Retained messages go out when it is on disk that they are owed. If there are none, nobody waits for how far it is.
+    fn store_retained(&mut self, page: RetainedPage) {
+        let RetainedPage {
+            stored, progress, ..
+        } = page;
+        if stored.is_empty() {
+            return self.changes.extend(progress);
+        }
+        let rows = stored.iter().cloned().map(Change::Queue).chain(progress);
         self.finish(Turn {
             submission: Submission::of_changes(rows.collect()),
             answers: vec![Answer::Retained(stored)],
         });
     }
 
-    pub(super) fn deliver_queued(&mut self, now: Timestamp) {
+    pub(super) fn deliver_queued(&mut self, now: Instant) {
         let receive_maximum = usize::from(self.wire.protocol.receive_maximum);
         let window = self.shared.limits.in_flight.min(receive_maximum);
         while self.wire.protocol.out.len() < MAX_SEND_BYTES {
@@ -90,13 +96,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     }
 
     /// Sends one message, unless the client may not have it, takes none that long, or it has expired.
-    fn send(
-        &mut self,
-        delivery: &Delivery,
-        packet_id: u16,
-        is_again: bool,
-        now: Timestamp,
-    ) -> bool {
+    fn send(&mut self, delivery: &Delivery, packet_id: u16, is_again: bool, now: Instant) -> bool {
         let dropped = |reason| {
             let dropped = &self.shared.metrics.mqtt_dropped;
             dropped.with_label_values(&[reason]).inc();

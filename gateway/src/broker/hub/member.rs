@@ -1,22 +1,24 @@
 //! A client that is connected, as the hub knows it: its subscriptions and the retained messages that it waits for.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
 use super::Hub;
-use crate::broker::queue::Queue;
+use super::wanted::WantedRetained;
+use crate::broker::queue::{Queue, Room};
 use crate::broker::session::Session;
 use crate::broker::subscribe::{Entry, Granted, Removed, Retained};
 use crate::broker::subscriptions::Subscriber;
-use crate::clock;
-use crate::domain::message::{Delivery, Qos};
 use crate::domain::subscription::{Interest, SubscriptionOptions};
-use crate::domain::topic::{TopicError, TopicName};
+use crate::domain::topic::TopicError;
 use crate::metrics::Limit;
-use crate::store::sessions::Queued;
+use crate::store::sessions::{Change, Queued};
+
+/// What a session subscribes to, with its room if it is a stored one.
+pub(super) type Interests = HashMap<Interest, Option<Room>>;
 
 /// A connected client, as the hub knows it.
 #[derive(Debug)]
@@ -29,7 +31,9 @@ pub(in crate::broker) struct Member {
     pub(in crate::broker) expiry: u32,
     /// What its own publishes are owed.
     pub(in crate::broker) exchanges: Session,
-    pub(super) interests: HashSet<Interest>,
+    pub(super) interests: Interests,
+    /// That of its will.
+    pub(super) will_room: Option<Room>,
     /// Subscriptions whose retained messages have not all been sent.
     pub(super) retained: VecDeque<WantedRetained>,
     /// Whether some of them are being stored.
@@ -38,14 +42,6 @@ pub(in crate::broker) struct Member {
     pub(super) gone: CancellationToken,
     pub(super) has_left: bool,
     pub(super) hub: Arc<Hub>,
-}
-
-/// Retained messages that are still to be sent.
-#[derive(Debug)]
-pub(super) struct WantedRetained {
-    interest: Interest,
-    options: SubscriptionOptions,
-    after: Option<TopicName>,
 }
 
 impl Drop for Member {
@@ -68,6 +64,22 @@ impl Member {
         self.gone.cancel();
     }
 
+    /// What is to be stored of a subscription that was granted.
+    pub(in crate::broker) fn subscribed(
+        &self,
+        interest: &Interest,
+        options: SubscriptionOptions,
+    ) -> Change {
+        let is_it = |wanted: &WantedRetained| wanted.interest == *interest;
+        let mut wanted = self.retained.iter().filter(|wanted| is_it(wanted));
+        Change::Subscribe {
+            session: self.session,
+            interest: interest.clone(),
+            options,
+            wants_retained: wanted.any(|wanted| wanted.after.is_none()),
+        }
+    }
+
     /// Retained messages that are stored now, or will be before the session can be taken up again.
     pub(in crate::broker) fn take_retained(&mut self, stored: Vec<Queued>) {
         self.awaits_retained = false;
@@ -84,10 +96,15 @@ impl Hub {
             return Granted::FilterInvalid;
         };
         let options = entry.options;
-        let is_full = self.limits.subscriptions <= member.interests.len();
-        if is_full && !member.interests.contains(interest) {
-            self.limited(Limit::Subscriptions);
-            return Granted::QuotaExceeded;
+        if !member.interests.contains_key(interest) {
+            let room = match self.room_for_another(member, interest) {
+                Ok(room) => room,
+                Err(limit) => {
+                    self.limited(limit);
+                    return Granted::QuotaExceeded;
+                }
+            };
+            member.interests.insert(interest.clone(), room);
         }
         let is_new = self.add_subscription(member, interest, options);
         let is_wanted = match entry.retained {
@@ -109,8 +126,22 @@ impl Hub {
             });
             member.queue.nudge();
         }
-        member.interests.insert(interest.clone());
         Granted::Yes(options.qos)
+    }
+
+    fn room_for_another(
+        &self,
+        member: &Member,
+        interest: &Interest,
+    ) -> Result<Option<Room>, Limit> {
+        if self.limits.subscriptions <= member.interests.len() {
+            return Err(Limit::Subscriptions);
+        }
+        if !member.is_stored() {
+            return Ok(None);
+        }
+        let room = self.stored_total.take(interest.size(), 0);
+        room.map(Some).ok_or(Limit::SessionsBytes)
     }
 
     pub(super) fn add_subscription(
@@ -171,54 +202,5 @@ impl Hub {
         }
         self.count_subscriptions(member, -1);
         Removed::Yes
-    }
-
-    /// Puts some more of the retained messages that a member waits for into its queue, once that is empty, as far as
-    /// there is room: so none is lost to its bound. Gives whether there may be more, and those that have a place there
-    /// and are to be stored before they take it.
-    pub(in crate::broker) fn send_retained(&self, member: &mut Member) -> (bool, Vec<Queued>) {
-        let mut stored = Vec::new();
-        let Some(mut wanted) = member.retained.pop_front() else {
-            return (false, stored);
-        };
-        let (page, next) = self
-            .retained
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next_page(&wanted.interest.filter, wanted.after.as_ref(), clock::now());
-        for message in page {
-            let delivery = Delivery {
-                qos: wanted.options.qos.min(message.qos),
-                message: Arc::clone(&message),
-                retain: true,
-                subscription_ids: wanted.options.id.into_iter().collect(),
-                shared: None,
-            };
-            let is_taken = if !member.is_stored() || delivery.qos == Qos::AtMostOnce {
-                member.queue.push(delivery).is_none()
-            } else {
-                let seq = member.queue.reserve(&delivery).0;
-                let session = member.session;
-                stored.extend(seq.map(|seq| Queued {
-                    session,
-                    seq,
-                    delivery,
-                }));
-                seq.is_some()
-            };
-            if !is_taken {
-                // It comes when there is room again: what takes it now is put in, and nudges.
-                member.retained.push_front(wanted);
-                member.awaits_retained = !stored.is_empty();
-                return (false, stored);
-            }
-            wanted.after = Some(message.topic.clone());
-        }
-        member.awaits_retained = !stored.is_empty();
-        if next.is_some() {
-            wanted.after = next;
-            member.retained.push_front(wanted);
-        }
-        (!member.retained.is_empty(), stored)
     }
 }

@@ -6,7 +6,10 @@
 mod late;
 mod member;
 mod places;
+mod retention;
+mod stored;
 mod waiting;
+mod wanted;
 
 use std::{
     collections::HashMap,
@@ -18,6 +21,7 @@ use std::{
 
 use self::late::Late;
 use self::places::Place;
+use self::stored::Stored;
 use super::{
     queue::{LeftOut, Queue, Total},
     retained::RetainedMessages,
@@ -26,12 +30,13 @@ use super::{
 use crate::config::Limits;
 use crate::domain::message::{Delivery, Message, Qos};
 use crate::domain::subscription::Interest;
-use crate::ingest::{Outlet, Retention, Routed};
+use crate::ingest::{Outlet, Routed};
 use crate::metrics::{Limit, Metrics};
 use crate::store::sessions::{Change, Queued};
 
 pub(super) use self::member::Member;
 pub(super) use self::places::{Arrival, Joined, Newcomer};
+pub(super) use self::wanted::RetainedPage;
 
 /// Where messages of all clients meet.
 #[derive(Debug)]
@@ -43,8 +48,7 @@ pub struct Hub {
     retained: RwLock<RetainedMessages>,
     /// By client id.
     places: Mutex<HashMap<Arc<str>, Place>>,
-    /// The queues of sessions that outlive their connections.
-    stored: RwLock<HashMap<i64, Arc<Queue>>>,
+    stored: RwLock<Stored>,
     stored_total: Total,
     late: Late,
     last_session: AtomicI64,
@@ -64,10 +68,7 @@ impl Hub {
             retained: RwLock::new(RetainedMessages::new(limits)),
             places: Mutex::default(),
             stored: RwLock::default(),
-            stored_total: Total {
-                bytes: Arc::default(),
-                max_bytes: limits.sessions_bytes,
-            },
+            stored_total: Total::new(limits.sessions_bytes),
             late: Late::default(),
             last_session: AtomicI64::new(0),
             has_refused_to_retain: AtomicBool::new(false),
@@ -84,18 +85,6 @@ impl Hub {
     /// How many subscriptions there are.
     pub(super) fn subscription_count(&self) -> u64 {
         self.subscription_count.load(Ordering::Relaxed) as u64
-    }
-
-    /// How many topics have a retained message.
-    pub(super) fn retained_count(&self) -> u64 {
-        let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
-        retained.len() as u64
-    }
-
-    /// Whether a message that asks to be retained can be.
-    pub(super) fn can_retain(&self, message: &Message) -> bool {
-        let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
-        retained.check_room(message).is_ok()
     }
 
     /// Whether something has to be stored before this message counts as taken.
@@ -127,40 +116,6 @@ impl Hub {
         self.fan_out(&Arc::new(message), None);
     }
 
-    /// Hands on, and retains for as long as the gateway runs, what it says of itself.
-    pub(super) fn publish_own(&self, message: Message) {
-        let message = Arc::new(message);
-        self.retained
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .keep(&message);
-        self.fan_out(&message, None);
-    }
-
-    /// What becomes of the retained message of a topic.
-    fn retention_of(&self, message: &Message) -> Retention {
-        if !message.retain {
-            return Retention::None;
-        }
-        let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
-        if message.is_clearing() {
-            return Retention::Forget;
-        }
-        let Err(limit) = retained.check_room(message) else {
-            return Retention::Keep;
-        };
-        self.metrics.limited(limit);
-        self.count_dropped("retained_full", 1);
-        if !self.has_refused_to_retain.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                topic = %message.topic,
-                "there are too many retained messages: delivered, not retained; said once"
-            );
-        }
-        // The former one says what is no longer so.
-        Retention::Forget
-    }
-
     /// Puts a message into the queues of those who want it; sessions of which `routed` tells have their place already.
     fn fan_out(&self, message: &Arc<Message>, routed: Option<&Routed>) {
         if !self.has_subscribers() {
@@ -187,8 +142,8 @@ impl Hub {
             let subscriber = match chosen {
                 // Its place is in a queue that is stored.
                 Some(None) => continue,
-                Some(Some(session)) => group.member(session).or_else(|| group.pick()),
-                None => group.pick(),
+                Some(Some(session)) => group.member(session).or_else(|| group.pick(message)),
+                None => group.pick(message),
             };
             if let Some(subscriber) = subscriber {
                 self.push(subscriber, shared_delivery(message, group, subscriber));
@@ -204,7 +159,7 @@ impl Hub {
             .unwrap_or_else(PoisonError::into_inner);
         let (_, groups) = matches(&tree, message);
         if let Some(group) = groups.iter().find(|group| *group.interest == *interest)
-            && let Some(subscriber) = group.pick()
+            && let Some(subscriber) = group.pick(message)
         {
             self.push(subscriber, shared_delivery(message, group, subscriber));
         }
@@ -261,10 +216,11 @@ impl Hub {
 impl Outlet for Arc<Hub> {
     fn route(&self, message: &Arc<Message>) -> Routed {
         let mut routed = Routed {
-            retention: self.retention_of(message),
+            retention: self.promise_retention(message),
             ..Routed::default()
         };
-        if self.stored_subscription_count.load(Ordering::Relaxed) == 0 {
+        let has_stored = 0 < self.stored_subscription_count.load(Ordering::Relaxed);
+        if !has_stored || message.is_of_expiry() {
             return routed;
         }
         let tree = self
@@ -284,7 +240,7 @@ impl Outlet for Arc<Hub> {
             .into_iter()
             .filter(|group| group.has_stored_members())
         {
-            let Some(subscriber) = group.pick() else {
+            let Some(subscriber) = group.pick(message) else {
                 continue;
             };
             let delivery = shared_delivery(message, group, subscriber);
@@ -299,21 +255,15 @@ impl Outlet for Arc<Hub> {
     }
 
     fn publish(&self, message: Arc<Message>, routed: Routed) {
-        if routed.retention != Retention::None {
-            let mut retained = self
-                .retained
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            match routed.retention {
-                Retention::Keep => retained.keep(&message),
-                _ => retained.forget(&message.topic),
-            }
+        self.retain(&message, routed.retention);
+        if message.is_of_expiry() {
+            return;
         }
         self.fan_out(&message, Some(&routed));
         let mut orphans = Vec::new();
         let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
         for queued in routed.queued {
-            match stored.get(&queued.session) {
+            match stored.queue(queued.session) {
                 Some(queue) => queue.push_reserved(queued.seq, queued.delivery),
                 None => orphans.push(queued.delivery),
             }
@@ -383,9 +333,15 @@ fn shared_delivery(message: &Arc<Message>, group: &Group, chosen: &Subscriber) -
 
 #[cfg(test)]
 impl Hub {
-    /// What waits for sessions that outlive their connections.
+    /// How many sessions outlive, or have outlived, their connections.
+    pub(super) fn stored_count(&self) -> usize {
+        let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
+        stored.len()
+    }
+
+    /// The memory of sessions that outlive their connections.
     pub(super) fn stored_bytes(&self) -> usize {
-        self.stored_total.bytes.load(Ordering::Relaxed)
+        self.stored_total.bytes()
     }
 }
 

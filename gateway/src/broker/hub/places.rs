@@ -1,16 +1,17 @@
 //! Who has a client id: a client that is connected, or a session that waits for its client.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Hub;
-use super::member::{Member, WantedRetained};
-use crate::broker::queue::Queue;
+use super::member::{Interests, Member};
+use super::wanted::WantedRetained;
+use crate::broker::queue::{Queue, Room};
 use crate::broker::session::Session;
+use crate::broker::will::LastWill;
 use crate::domain::message::{Message, Will};
-use crate::domain::subscription::Interest;
 use crate::metrics::Limit;
 use crate::store::sessions::Change;
 
@@ -26,13 +27,30 @@ pub(super) struct Place {
 /// A session that waits for its client.
 #[derive(Debug)]
 pub(super) struct Parked {
-    user: Option<Arc<str>>,
+    pub(super) user: Option<Arc<str>>,
     exchanges: Session,
-    pub(super) interests: HashSet<Interest>,
+    pub(super) interests: Interests,
     retained: VecDeque<WantedRetained>,
     /// `None`: never.
     pub(super) expires_at: Option<Instant>,
-    pub(super) will: Option<(Message, Instant)>,
+    pub(super) will: Option<LaterWill>,
+}
+
+/// A will that waits for its time.
+#[derive(Debug)]
+pub(super) struct LaterWill {
+    pub(super) message: Message,
+    pub(super) at: Instant,
+    room: Option<Room>,
+}
+
+impl Parked {
+    /// The memory of its filters and its will.
+    fn bytes(&self) -> usize {
+        let filters = self.interests.values().flatten();
+        let will = self.will.as_ref().and_then(|will| will.room.as_ref());
+        filters.chain(will).map(Room::bytes).sum()
+    }
 }
 
 /// A client that asks for its place.
@@ -53,7 +71,7 @@ pub(in crate::broker) enum Joined {
     In(Box<Arrival>),
     /// Another connection has the place; its session and queue.
     Occupied(i64, Arc<Queue>),
-    /// There are too many sessions that outlive their connections.
+    /// There are too many sessions that outlive their connections, or they take too much memory.
     TooMany,
 }
 
@@ -66,7 +84,7 @@ pub(in crate::broker) struct Arrival {
     /// What is to be stored before it is told.
     pub(in crate::broker) changes: Vec<Change>,
     /// The will of a session that has ended thereby.
-    pub(in crate::broker) last_will: Option<Message>,
+    pub(in crate::broker) last_will: Option<LastWill>,
 }
 
 impl Hub {
@@ -86,16 +104,33 @@ impl Hub {
         {
             return Joined::Occupied(place.session, Arc::clone(&place.queue));
         }
-        let parked = former.and_then(|place| place.parked.as_ref());
+        let parked = former.and_then(|place| place.parked.as_deref());
         let is_resumable = parked.is_some_and(|parked| {
             let has_expired = parked.expires_at.is_some_and(|at| at <= now);
             !newcomer.is_clean && !has_expired && parked.user == newcomer.user
         });
-        let others = self.stored_count() - usize::from(parked.is_some());
-        if !is_resumable && 0 < newcomer.expiry && self.limits.sessions <= others {
-            self.limited(Limit::Sessions);
+        if !is_resumable
+            && 0 < newcomer.expiry
+            && let Err(limit) = self.check_count(newcomer, parked)
+        {
+            self.limited(limit);
             return Joined::TooMany;
         }
+        let is_stored = is_resumable || 0 < newcomer.expiry;
+        let will_room = match newcomer.will.as_ref().filter(|_| is_stored) {
+            None => None,
+            Some(will) => {
+                // What the client has already is not in its way: it comes for that.
+                let owned = parked.map_or(0, |parked| parked.bytes());
+                let owned = owned + former.map_or(0, |former| former.queue.bytes());
+                let room = self.stored_total.take(will.message.size(), owned);
+                if room.is_none() {
+                    self.limited(Limit::SessionsBytes);
+                    return Joined::TooMany;
+                }
+                room
+            }
+        };
         let mut changes = Vec::new();
         let mut last_will = None;
         let mut resumed = None;
@@ -110,20 +145,24 @@ impl Hub {
             } else {
                 self.end(session, &parked.interests, &former.queue);
                 changes.push(Change::End { session });
-                last_will = parked.will.map(|(will, _)| will);
+                let user = parked.user;
+                last_will = parked.will.map(|will| LastWill {
+                    message: will.message,
+                    user,
+                });
             }
         }
         let is_present = resumed.is_some();
         let mut member = match resumed {
             Some((session, queue, parked)) => self.resume(session, queue, *parked, newcomer),
             None => {
-                let is_stored = 0 < newcomer.expiry;
                 let session = self.last_session.fetch_add(1, Ordering::Relaxed) + 1;
                 let (client_id, user) = (&newcomer.client_id, newcomer.user.clone());
                 self.member(session, Arc::clone(client_id), user, is_stored)
             }
         };
         member.expiry = newcomer.expiry;
+        member.will_room = will_room;
         let place = Place {
             session: member.session,
             queue: Arc::clone(&member.queue),
@@ -148,6 +187,19 @@ impl Hub {
         }))
     }
 
+    /// Whether there may be one more session that outlives its connection, in the place of the one that is `parked`.
+    fn check_count(&self, newcomer: &Newcomer, parked: Option<&Parked>) -> Result<(), Limit> {
+        let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
+        if self.limits.sessions <= stored.len() - usize::from(parked.is_some()) {
+            return Err(Limit::Sessions);
+        }
+        let is_own = parked.is_some_and(|parked| parked.user == newcomer.user);
+        if self.limits.sessions_per_user <= stored.count_of(&newcomer.user) - usize::from(is_own) {
+            return Err(Limit::SessionsPerUser);
+        }
+        Ok(())
+    }
+
     /// Takes a client out. If its session outlives it, `will` waits with it for its time.
     pub(in crate::broker) fn leave(&self, member: &mut Member, will: Option<Will>) {
         self.leave_since(member, will, None);
@@ -167,6 +219,7 @@ impl Hub {
         let place = places.get_mut(&member.client_id);
         let place = place.filter(|place| place.session == member.session);
         let interests = std::mem::take(&mut member.interests);
+        let room = member.will_room.take();
         match place {
             Some(place) if member.is_stored() && (0 < member.expiry || waited.is_some()) => {
                 let after = |seconds: u32| {
@@ -182,7 +235,11 @@ impl Hub {
                     interests,
                     retained: std::mem::take(&mut member.retained),
                     expires_at: (member.expiry != u32::MAX).then(|| after(member.expiry)),
-                    will: will.map(|will| (will.message, after(will.delay.min(member.expiry)))),
+                    will: will.map(|will| LaterWill {
+                        message: will.message,
+                        at: after(will.delay.min(member.expiry)),
+                        room,
+                    }),
                 }));
             }
             place => {
@@ -193,12 +250,6 @@ impl Hub {
                 self.end(member.session, &interests, &member.queue);
             }
         }
-    }
-
-    /// How many sessions outlive, or have outlived, their connections.
-    pub(in crate::broker) fn stored_count(&self) -> usize {
-        let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
-        stored.len()
     }
 
     pub(super) fn member(
@@ -212,7 +263,7 @@ impl Hub {
         let queue = Arc::new(Queue::new(&self.limits, total));
         if is_stored {
             let mut stored = self.stored.write().unwrap_or_else(PoisonError::into_inner);
-            stored.insert(session, Arc::clone(&queue));
+            stored.insert(session, Arc::clone(&queue), user.clone());
         }
         Member {
             session,
@@ -222,7 +273,8 @@ impl Hub {
             queue,
             expiry: 0,
             exchanges: Session::default(),
-            interests: HashSet::new(),
+            interests: HashMap::new(),
+            will_room: None,
             retained: VecDeque::new(),
             awaits_retained: false,
             has_left: false,
@@ -247,6 +299,7 @@ impl Hub {
             expiry: 0,
             exchanges: parked.exchanges,
             interests: parked.interests,
+            will_room: None,
             retained: parked.retained,
             awaits_retained: false,
             has_left: false,
@@ -255,13 +308,13 @@ impl Hub {
     }
 
     /// Lets go of a session. What it was chosen for out of a group and has not got goes to another of the group.
-    pub(super) fn end(&self, session: i64, interests: &HashSet<Interest>, queue: &Queue) {
+    pub(super) fn end(&self, session: i64, interests: &Interests, queue: &Queue) {
         let mut tree = self
             .subscriptions
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let gone = interests
-            .iter()
+            .keys()
             .filter(|of| tree.remove(of, session))
             .count();
         drop(tree);
@@ -270,7 +323,7 @@ impl Hub {
             self.stored_subscription_count
                 .fetch_sub(gone, Ordering::Relaxed);
             let mut stored = self.stored.write().unwrap_or_else(PoisonError::into_inner);
-            stored.remove(&session);
+            stored.remove(session);
         }
         for delivery in queue.take_undelivered() {
             if let Some(interest) = &delivery.shared {

@@ -1,11 +1,17 @@
+use std::time::{Duration, Instant};
+
 use super::*;
 use crate::broker::queue::Outgoing;
 use crate::broker::subscribe::{Entry, Granted, Removed, Retained};
 use crate::clock;
-use crate::domain::message::Will;
+use crate::domain::message::{Properties, Will};
 use crate::domain::subscription::SubscriptionOptions;
+use crate::domain::timestamp::Timestamp;
 use crate::domain::topic::TopicName;
-use crate::store::sessions::{BrokerState, Change, StoredSession};
+use crate::ingest::Retention;
+use crate::store::sessions::{
+    BrokerState, Change, StoredRetained, StoredSession, StoredSubscription,
+};
 
 fn hub() -> Arc<Hub> {
     Arc::new(Hub::new(&Limits::default(), Arc::default()))
@@ -80,11 +86,19 @@ fn entry(filter: &str, qos: Qos) -> Entry {
     }
 }
 
+fn stored_subscription(options: SubscriptionOptions) -> StoredSubscription {
+    StoredSubscription {
+        interest: Interest::new("t").unwrap(),
+        options,
+        retained: StoredRetained::None,
+    }
+}
+
 /// Takes all that waits, retained messages too.
 fn drain_all(hub: &Hub, member: &mut Member) -> Vec<(String, Qos, bool, Vec<u32>)> {
     let mut all = drain(member);
     loop {
-        let (is_more, _) = hub.send_retained(member);
+        let is_more = hub.send_retained(member).is_more;
         all.extend(drain(member));
         if !is_more {
             return all;
@@ -340,7 +354,7 @@ fn what_was_stored_is_taken_up_after_a_restart() {
             left_at: Some(clock::now()),
             sent_upto: 2,
             will: None,
-            subscriptions: vec![(Interest::new("t").unwrap(), options)],
+            subscriptions: vec![stored_subscription(options)],
             queued: vec![
                 (1, true, delivery("received")),
                 (2, false, delivery("sent")),
@@ -386,7 +400,7 @@ fn a_session_ends_when_its_time_is_over_and_its_will_with_it() {
         client_id: client_id.into(),
         user: None,
         expiry: 60,
-        left_at: Some(crate::domain::timestamp::Timestamp::from_millis(
+        left_at: Some(Timestamp::from_millis(
             clock::now().millis() - waited as i64 * 1000,
         )),
         sent_upto: 0,
@@ -417,7 +431,7 @@ fn a_session_ends_when_its_time_is_over_and_its_will_with_it() {
     }) {}
     let mut wills: Vec<_> = wills
         .iter()
-        .map(|will| String::from_utf8_lossy(will.payload.as_slice()).into_owned())
+        .map(|will| String::from_utf8_lossy(will.message.payload.as_slice()).into_owned())
         .collect();
     wills.sort_unstable();
     assert_eq!(wills, ["due", "over"]);
@@ -441,10 +455,7 @@ fn a_session_that_was_to_end_with_its_connection_ends_after_a_kill() {
             message: message("w", Qos::AtLeastOnce, false, ""),
             delay: 60,
         }),
-        subscriptions: vec![(
-            Interest::new("t").unwrap(),
-            entry("t", Qos::AtLeastOnce).options,
-        )],
+        subscriptions: vec![stored_subscription(entry("t", Qos::AtLeastOnce).options)],
         queued: vec![],
         exchanges: vec![],
     };
@@ -518,4 +529,210 @@ fn sessions_that_outlive_their_connections_are_bounded() {
     assert!(matches!(hub.join(&another, None), Joined::TooMany));
     assert!(stay(&hub, "c").is_present);
     join(&hub, "plain");
+}
+
+#[test]
+fn what_one_commit_brings_keeps_to_the_bounds_of_retained_messages() {
+    let size = message("t/1", Qos::AtLeastOnce, true, "x").size();
+    for (retained_messages, retained_bytes) in [(2, 1 << 20), (100, 2 * size)] {
+        let limits = Limits {
+            retained_messages,
+            retained_bytes,
+            ..Limits::default()
+        };
+        let hub = Arc::new(Hub::new(&limits, Arc::default()));
+        let mut routed = Vec::new();
+        let mut route = |topic, payload| {
+            let message = Arc::new(message(topic, Qos::AtLeastOnce, true, payload));
+            let promised = hub.route(&message);
+            let retention = promised.retention;
+            routed.push((message, promised));
+            retention
+        };
+        assert_eq!(route("t/1", "a"), Retention::Keep);
+        assert_eq!(route("t/2", "b"), Retention::Keep);
+        assert_eq!(route("t/3", "c"), Retention::Forget, "there is no room");
+        assert_eq!(route("t/1", "d"), Retention::Keep, "in its own place");
+        assert_eq!(route("t/2", ""), Retention::Forget, "it is cleared");
+        assert_eq!(route("t/3", "e"), Retention::Keep, "in the place of that");
+        assert_eq!(route("t/4", "f"), Retention::Forget);
+        assert!(!hub.can_retain(&message("t/2", Qos::AtLeastOnce, true, "g")));
+        for (message, routed) in routed {
+            Outlet::publish(&hub, message, routed);
+        }
+        let mut member = join(&hub, "c");
+        hub.subscribe(&mut member, &entry("#", Qos::AtLeastOnce));
+        let kept: Vec<_> = drain_all(&hub, &mut member)
+            .into_iter()
+            .map(|m| m.0)
+            .collect();
+        assert_eq!(kept, ["d", "e"]);
+        assert_eq!(
+            hub.route(&Arc::new(message("t/3", Qos::AtLeastOnce, true, "")))
+                .retention,
+            Retention::Forget
+        );
+        assert!(hub.can_retain(&message("t/2", Qos::AtLeastOnce, true, "g")));
+    }
+}
+
+#[test]
+fn an_expired_retained_message_is_forgotten_and_never_a_newer_one() {
+    let hub = hub();
+    let brief = |payload| expiring(message("t", Qos::AtLeastOnce, true, payload), 0);
+    let newer = || message("t", Qos::AtLeastOnce, true, "newer");
+    let mut watcher = stay(&hub, "watcher").member;
+    hub.subscribe(&mut watcher, &entry("t", Qos::AtLeastOnce));
+    let note = |hub: &Hub| {
+        let (mut notes, next) = hub.expired_retained(None);
+        assert!(next.is_none());
+        notes.pop().map(Arc::new)
+    };
+    publish(&hub, brief("old"));
+    publish(&hub, message("u", Qos::AtLeastOnce, true, "without an end"));
+    // What the committer gets in this order is published in this order.
+    let in_order = |messages: Vec<Arc<Message>>| {
+        let routed: Vec<_> = messages.into_iter().map(|m| (hub.route(&m), m)).collect();
+        for (routed, message) in routed {
+            Outlet::publish(&hub, message, routed);
+        }
+    };
+    let late = note(&hub).unwrap();
+    in_order(vec![Arc::new(newer()), late]);
+    assert_eq!(hub.retained_count(), 2);
+    publish(&hub, brief("old"));
+    let early = note(&hub).unwrap();
+    in_order(vec![early, Arc::new(newer())]);
+    assert_eq!(hub.retained_count(), 2);
+    assert!(note(&hub).is_none());
+    publish(&hub, brief("old"));
+    let (once, again) = (note(&hub).unwrap(), note(&hub).unwrap());
+    in_order(vec![once, again]);
+    assert_eq!(hub.retained_count(), 1);
+    assert_eq!(payloads(&watcher), ["old", "newer", "old", "newer", "old"]);
+}
+
+#[test]
+fn a_member_of_a_group_whose_queue_is_full_is_passed_over() {
+    let limits = Limits {
+        queue_messages: 3,
+        ..Limits::default()
+    };
+    let metrics = Arc::<Metrics>::default();
+    let hub = Arc::new(Hub::new(&limits, Arc::clone(&metrics)));
+    let [mut first, mut second] = ["first", "second"].map(|name| stay(&hub, name).member);
+    for member in [&mut first, &mut second] {
+        hub.subscribe(member, &entry("$share/g/t", Qos::AtLeastOnce));
+    }
+    hub.subscribe(&mut first, &entry("first", Qos::AtLeastOnce));
+    for _ in 0..3 {
+        publish(&hub, message("first", Qos::AtLeastOnce, false, "own"));
+    }
+    let send = |payload| publish(&hub, message("t", Qos::AtLeastOnce, false, payload));
+    let rows: usize = ["a", "b", "c"]
+        .map(|payload| send(payload).queued.len())
+        .iter()
+        .sum();
+    assert_eq!(rows, 3);
+    let dropped = || {
+        metrics
+            .mqtt_dropped
+            .with_label_values(&["queue_full"])
+            .get()
+    };
+    assert_eq!(dropped(), 0);
+    // Who is connected goes before who is away, but not if there is room only there.
+    assert_eq!(payloads(&second), ["a", "b", "c"]);
+    drop(second);
+    assert_eq!(send("d").queued.len(), 1);
+    assert_eq!(payloads(&first), ["own", "own", "own"]);
+    assert_eq!(send("e").queued.len(), 1);
+    assert_eq!(payloads(&first), ["e"]);
+    drop(first);
+    for payload in ["f", "g", "h", "i", "j"] {
+        assert_eq!(send(payload).queued.len(), 1);
+    }
+    assert_eq!(send("k").queued.len(), 0, "both are full");
+    assert_eq!(dropped(), 1);
+}
+
+fn expiring(message: Message, seconds: u32) -> Message {
+    let properties = Properties {
+        message_expiry: Some(seconds),
+        ..Properties::default()
+    };
+    let mut message = Message {
+        properties: Some(Arc::new(properties)),
+        ..message
+    };
+    message.count_expiry(Instant::now(), Duration::ZERO);
+    message
+}
+
+#[test]
+fn a_step_of_the_wall_clock_does_not_expire_a_message() {
+    let hub = hub();
+    for (topic, received_at, seconds) in [
+        ("t/before", Timestamp::MIN, 1000),
+        ("t/behind", Timestamp::MAX, 1000),
+        ("t/over", Timestamp::MAX, 0),
+    ] {
+        let sent = Message {
+            received_at,
+            ..message(topic, Qos::AtMostOnce, true, topic)
+        };
+        publish(&hub, expiring(sent, seconds));
+    }
+    let mut member = join(&hub, "c");
+    hub.subscribe(&mut member, &entry("#", Qos::AtLeastOnce));
+    let found: Vec<_> = drain_all(&hub, &mut member)
+        .into_iter()
+        .map(|m| m.0)
+        .collect();
+    assert_eq!(found, ["t/before", "t/behind"]);
+    let (notes, _) = hub.expired_retained(None);
+    let topics: Vec<_> = notes.iter().map(|note| note.topic.as_str()).collect();
+    assert_eq!(topics, ["t/over"]);
+}
+
+#[test]
+fn what_a_session_takes_is_the_same_after_a_restart() {
+    let will = Will {
+        message: message("w", Qos::AtLeastOnce, false, "will"),
+        delay: 60,
+    };
+    let before = hub();
+    let newcomer = Newcomer {
+        is_clean: false,
+        expiry: 60,
+        will: Some(will.clone()),
+        ..newcomer("c")
+    };
+    let mut member = arrive(&before, &newcomer).member;
+    let filter = entry("t", Qos::AtLeastOnce);
+    before.subscribe(&mut member, &filter);
+    before.leave(&mut member, Some(will.clone()));
+    let mut queued = publish(&before, message("t", Qos::AtLeastOnce, false, "x")).queued;
+    let delivery = queued.pop().unwrap().delivery;
+    let after = hub();
+    after.restore(BrokerState {
+        sessions: vec![StoredSession {
+            session: 1,
+            client_id: "c".into(),
+            user: None,
+            expiry: 60,
+            left_at: Some(clock::now()),
+            sent_upto: 0,
+            will: Some(will),
+            subscriptions: vec![stored_subscription(filter.options)],
+            queued: vec![(1, false, delivery)],
+            exchanges: vec![],
+        }],
+        ..BrokerState::default()
+    });
+    assert_eq!(after.stored_bytes(), before.stored_bytes());
+    for hub in [before, after] {
+        assert!(!arrive(&hub, &self::newcomer("c")).is_present);
+        assert_eq!(hub.stored_bytes(), 0);
+    }
 }

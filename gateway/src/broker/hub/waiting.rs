@@ -1,19 +1,15 @@
 //! Sessions that wait for their clients: read from the store at start, and ended when their time is over.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Hub;
 use super::places::Place;
 use crate::broker::session::Session;
+use crate::broker::will::LastWill;
 use crate::clock;
-use crate::domain::message::Message;
-use crate::domain::timestamp::Timestamp;
 use crate::store::sessions::{BrokerState, Change, StoredSession};
-
-/// Before this a clock has not been set, so that nothing can be said of how long a session has waited: 2020-01-01.
-const PLAUSIBLE: Timestamp = Timestamp::from_millis(1_577_836_800_000);
 
 impl Place {
     /// Whether its session's time is over.
@@ -25,17 +21,14 @@ impl Place {
     /// Whether it is, or its will is due.
     fn is_due(&self, now: Instant) -> bool {
         let will = self.parked.as_ref().and_then(|parked| parked.will.as_ref());
-        self.is_over(now) || will.is_some_and(|(_, at)| *at <= now)
+        self.is_over(now) || will.is_some_and(|will| will.at <= now)
     }
 }
 
 impl Hub {
     /// Takes up what was owed when the gateway ended.
     pub fn restore(self: &Arc<Self>, state: BrokerState) {
-        let mut retained = self
-            .retained
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut retained = self.retained_mut();
         let mut left_out = 0;
         for message in state.retained {
             match retained.check_room(&message) {
@@ -82,20 +75,20 @@ impl Hub {
                 has_will: stored.will.is_some(),
             }]);
         }
-        for (interest, options) in stored.subscriptions {
-            self.add_subscription(&member, &interest, options);
-            member.interests.insert(interest);
+        for subscription in stored.subscriptions {
+            self.restore_subscription(&mut member, subscription);
         }
+        let will = stored.will.as_ref();
+        member.will_room = will.map(|will| self.stored_total.hold(will.message.size()));
         let place = Place {
             session: member.session,
             queue: Arc::clone(&member.queue),
             parked: None,
         };
         self.places().insert(Arc::clone(&member.client_id), place);
-        let waited = stored.left_at.filter(|at| PLAUSIBLE <= *at);
-        let waited = waited.map_or(Duration::ZERO, |at| clock::now() - at);
+        let waited = stored.left_at.map(|at| at.gone_until(clock::now()));
         // Also one whose time is over: `expire` ends it, with its will.
-        self.leave_since(&mut member, stored.will, Some(waited));
+        self.leave_since(&mut member, stored.will, Some(waited.unwrap_or_default()));
     }
 
     /// Whether [`expire`](Self::expire) has something to do.
@@ -108,7 +101,7 @@ impl Hub {
     /// stored of it and the will, before anybody else can take the place; false if there is none.
     pub(in crate::broker) fn expire(
         &self,
-        hand_over: impl FnOnce(Vec<Change>, Option<Message>),
+        hand_over: impl FnOnce(Vec<Change>, Option<LastWill>),
     ) -> bool {
         let now = Instant::now();
         let mut places = self.places();
@@ -130,7 +123,11 @@ impl Hub {
         let parked = places
             .get_mut(&client_id)
             .and_then(|place| place.parked.as_mut());
-        let will = parked.and_then(|parked| parked.will.take().map(|(will, _)| will));
+        let will = parked.and_then(|parked| {
+            let user = parked.user.clone();
+            let message = parked.will.take()?.message;
+            Some(LastWill { message, user })
+        });
         let has_ended = places
             .get(&client_id)
             .is_some_and(|place| place.is_over(now));

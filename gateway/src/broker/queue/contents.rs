@@ -120,6 +120,25 @@ impl Contents {
         (Some(self.next_seq()), left_out)
     }
 
+    /// Whether a message of this QoS and size would find room, or make it.
+    pub(super) fn has_room_for(&self, qos: Qos, bytes: usize) -> bool {
+        let count = self.waiting.len() + self.reserved;
+        let waiting = self.bytes - self.bytes_in_flight;
+        if self.what_is_full(count, waiting + bytes).is_none() {
+            return true;
+        }
+        if qos == Qos::AtMostOnce || self.unimportant == 0 {
+            return false;
+        }
+        let is_unimportant = |queued: &&Entry| queued.delivery.qos == Qos::AtMostOnce;
+        let unimportant = self.waiting.iter().filter(is_unimportant);
+        let freed: usize = unimportant
+            .map(|queued| queued.delivery.message.size())
+            .sum();
+        let (count, waiting) = (count - self.unimportant, waiting - freed);
+        self.what_is_full(count, waiting + bytes).is_none()
+    }
+
     pub(super) fn push_reserved(&mut self, seq: u64, delivery: Delivery) {
         self.reserved -= 1;
         self.waiting.push_back(Entry { seq, delivery });
@@ -316,6 +335,10 @@ impl Contents {
     fn full(&self, delivery: &Delivery) -> Option<Limit> {
         let count = self.waiting.len() + self.reserved;
         let bytes = self.bytes - self.bytes_in_flight + delivery.message.size();
+        self.what_is_full(count, bytes)
+    }
+
+    fn what_is_full(&self, count: usize, bytes: usize) -> Option<Limit> {
         if self.max_messages <= count {
             Some(Limit::QueueMessages)
         } else if bytes <= self.max_bytes || count == 0 {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Subscriber;
+use crate::domain::message::Message;
 use crate::domain::subscription::Interest;
 
 /// Subscriptions of one place of the tree.
@@ -93,14 +94,23 @@ fn remove_from(list: &mut Vec<Subscriber>, session: i64) -> bool {
 }
 
 impl Group {
-    /// Whose turn it is: of those who are connected, if anybody is; else a session that outlives its connection.
-    pub(in crate::broker) fn pick(&self) -> Option<&Subscriber> {
+    /// Whose turn it is: of those who are connected, if anybody is; else a session that outlives its connection. A stored
+    /// one without room for the message is passed over, unless nobody has any.
+    pub(in crate::broker) fn pick(&self, message: &Message) -> Option<&Subscriber> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let count = self.members.len().max(1);
         let (before, after) = self.members.split_at(turn % count);
         let in_turn = || after.iter().chain(before);
-        let connected = in_turn().find(|member| member.queue.is_connected());
-        connected.or_else(|| in_turn().next())
+        let is_connected = |member: &&Subscriber| member.queue.is_connected();
+        let has_room = |member: &&Subscriber| {
+            let qos = member.options.qos.min(message.qos);
+            !member.queue.is_stored() || member.queue.has_room_for(qos, message.size())
+        };
+        in_turn()
+            .find(|member| is_connected(member) && has_room(member))
+            .or_else(|| in_turn().find(has_room))
+            .or_else(|| in_turn().find(is_connected))
+            .or_else(|| in_turn().next())
     }
 
     /// The member with this number.

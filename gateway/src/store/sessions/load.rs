@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rusqlite::{Connection, Row};
 
-use super::{BrokerState, StoredSession};
+use super::{BrokerState, StoredRetained, StoredSession, StoredSubscription};
+use crate::clock;
 use crate::domain::{
     message::{Delivery, Message, Qos, Will},
     subscription::{Interest, SubscriptionOptions},
@@ -110,7 +112,7 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
     })
 }
 
-fn read_subscription(row: &Row<'_>) -> rusqlite::Result<Option<(Interest, SubscriptionOptions)>> {
+fn read_subscription(row: &Row<'_>) -> rusqlite::Result<Option<StoredSubscription>> {
     let filter: Box<str> = row.get("filter")?;
     let qos = Qos::from_number(row.get("qos")?);
     let (Ok(interest), Some(qos)) = (Interest::new(&filter), qos) else {
@@ -122,7 +124,17 @@ fn read_subscription(row: &Row<'_>) -> rusqlite::Result<Option<(Interest, Subscr
         retain_as_published: row.get("retain_as_published")?,
         id: row.get("id")?,
     };
-    Ok(Some((interest, options)))
+    let after: Option<Box<str>> = row.get("retained_after")?;
+    let retained = match after.as_deref() {
+        None => StoredRetained::None,
+        // What cannot be understood is sent again rather than not at all.
+        Some(topic) => TopicName::new(topic).map_or(StoredRetained::All, StoredRetained::After),
+    };
+    Ok(Some(StoredSubscription {
+        interest,
+        options,
+        retained,
+    }))
 }
 
 fn read_delivery(row: &Row<'_>) -> rusqlite::Result<Option<Delivery>> {
@@ -136,6 +148,10 @@ fn read_delivery(row: &Row<'_>) -> rusqlite::Result<Option<Delivery>> {
         return Ok(None);
     };
     message.qos = publish_qos;
+    let shared: Option<Box<str>> = row.get("shared")?;
+    let Ok(shared) = shared.map(|text| Interest::new(&text)).transpose() else {
+        return Ok(None);
+    };
     let ids: Option<Box<str>> = row.get("subscription_ids")?;
     let ids = ids.map(|json| serde_json::from_str(&json));
     Ok(Some(Delivery {
@@ -143,7 +159,7 @@ fn read_delivery(row: &Row<'_>) -> rusqlite::Result<Option<Delivery>> {
         message: Arc::new(message),
         qos,
         subscription_ids: ids.and_then(Result::ok).unwrap_or_default(),
-        shared: None,
+        shared: shared.map(Arc::new),
     }))
 }
 
@@ -162,7 +178,7 @@ fn read_message(
     let (Ok(topic), Ok(properties), Some(qos)) = (TopicName::new(&topic), properties, qos) else {
         return Ok(None);
     };
-    Ok(Some(Message {
+    let mut message = Message {
         topic,
         payload: payload.into(),
         qos,
@@ -170,5 +186,7 @@ fn read_message(
         received_at,
         publisher,
         properties: properties.map(Arc::new),
-    }))
+    };
+    message.count_expiry(Instant::now(), received_at.gone_until(clock::now()));
+    Ok(Some(message))
 }

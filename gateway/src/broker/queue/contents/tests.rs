@@ -222,3 +222,19 @@ fn what_is_sent_again_keeps_to_the_window_of_the_new_connection() {
     contents.resume();
     assert_eq!(sent(&mut contents, 2), ["B3", "C4"]);
 }
+
+#[test]
+fn what_has_room_is_what_is_taken() {
+    let size = delivery(Qos::AtLeastOnce, "").message.size();
+    let mut contents = contents();
+    for _ in 0..MESSAGES - 1 {
+        assert_eq!(contents.push(delivery(Qos::AtLeastOnce, "")), None);
+    }
+    assert!(contents.has_room_for(Qos::AtMostOnce, size));
+    assert_eq!(contents.push(delivery(Qos::AtMostOnce, "")), None);
+    assert!(!contents.has_room_for(Qos::AtMostOnce, size));
+    assert!(contents.has_room_for(Qos::AtLeastOnce, size), "QoS 0 goes");
+    assert!(!contents.has_room_for(Qos::AtLeastOnce, BYTES));
+    assert!(contents.push(delivery(Qos::AtLeastOnce, "")).is_some());
+    assert!(!contents.has_room_for(Qos::AtLeastOnce, size));
+}
