@@ -736,3 +736,21 @@ fn what_a_session_takes_is_the_same_after_a_restart() {
         assert_eq!(hub.stored_bytes(), 0);
     }
 }
+
+#[test]
+fn what_comes_behind_the_end_of_a_session_is_not_stored() {
+    let hub = hub();
+    let session = 99;
+    let handed_over = |changes: Vec<Change>| {
+        hub.owe(changes);
+        let mut all = Vec::new();
+        assert!(hub.expire(|changes, _| all = changes));
+        assert!(!hub.has_expired());
+        all
+    };
+    assert!(handed_over(vec![Change::Done { session, seq: 1 }]).is_empty());
+    let behind = vec![Change::End { session }, Change::Done { session, seq: 1 }];
+    let [Change::End { session: 99 }] = handed_over(behind)[..] else {
+        panic!("the end itself is stored");
+    };
+}

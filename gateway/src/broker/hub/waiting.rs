@@ -108,15 +108,25 @@ impl Hub {
         let due = places.iter().find(|(_, place)| place.is_due(now));
         let Some((client_id, place)) = due else {
             // Who is connected brings it there itself, in the right order.
-            let late = self.late.sessions().into_iter().find(|session| {
-                let is_it = |place: &&Place| place.session == *session;
-                let place = places.values().find(is_it);
-                place.is_none_or(|place| place.parked.is_some())
+            let late = self.late.sessions().into_iter().find_map(|session| {
+                let place = places.values().find(|place| place.session == session);
+                match place {
+                    Some(place) => place.parked.is_some().then_some((session, true)),
+                    None => Some((session, false)),
+                }
             });
-            if let Some(session) = late {
-                hand_over(self.take_late(session), None);
+            let Some((session, is_there)) = late else {
+                return false;
+            };
+            let mut changes = self.take_late(session);
+            if !is_there {
+                // What comes behind a session's end is owed to nobody.
+                let is_end = |change: &Change| matches!(change, Change::End { .. });
+                let end = changes.iter().position(is_end);
+                changes.truncate(end.map_or(0, |end| end + 1));
             }
-            return late.is_some();
+            hand_over(changes, None);
+            return true;
         };
         let (client_id, session) = (Arc::clone(client_id), place.session);
         let mut changes = self.take_late(session);
