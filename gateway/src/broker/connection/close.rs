@@ -27,7 +27,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         tracing::debug!(%client_id, %end, "client gone");
         let will = self.will.take().filter(|_| is_will_due(&end));
         let outlives = self.member.is_stored() && 0 < self.member.expiry;
-        if !self.member.is_stored() {
+        // What is routed to a session comes to the committer before its end only if it is out of the hub before that.
+        if !outlives {
             self.shared.hub.leave(&mut self.member, None);
         }
         self.hand_over_the_rest().await;
