@@ -3,6 +3,7 @@
 //! It stops in the order in which data flows: listeners, sessions (they finish their receipts), forwarder, http, then the
 //! committer's last commit; all under one grace.
 
+mod check;
 mod listeners;
 
 use std::net::SocketAddr;
@@ -15,20 +16,20 @@ use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::check::{Checked, prepare};
 use self::listeners::Listeners;
 use crate::access::Access;
 use crate::broker::{Broker, Hub};
-use crate::config::{Anonymous, Cloud, Config, Fault, Faults, Tls};
-use crate::domain::{alert::Alert, rule::RuleDefinition};
-use crate::forwarder::{Progress, Pump, Uplink, UplinkError};
+use crate::config::Config;
+use crate::domain::{alert::Alert, uplink::CLOUD};
+use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{Server, UplinkHandle};
 use crate::ingest::{Committer, Health, Settings, SubmissionQueue};
 use crate::metrics::Metrics;
-use crate::rules::{Engine, RuleFault};
 use crate::store::{Reader, StoreError, Writer, sessions::BrokerState};
 use crate::tls;
-use crate::tls::{FileFault, TlsError};
 
+pub use self::check::{check, explain};
 pub use self::listeners::Addresses;
 
 /// The part of the grace after which a commit that keeps failing is given up.
@@ -61,15 +62,6 @@ pub enum Failure {
     Failed(&'static str, String),
 }
 
-/// What is checked before anything is opened.
-#[derive(Debug)]
-struct Checked {
-    engine: Engine,
-    access: Arc<Access>,
-    tls: Option<Arc<tls::Server>>,
-    uplink: Option<Uplink>,
-}
-
 /// The name of a task that ended, and how.
 type Ended = (&'static str, Result<(), String>);
 
@@ -80,31 +72,11 @@ pub struct Running {
     reader: Reader,
     access: Arc<Access>,
     tls: Option<Arc<tls::Server>>,
-    uplink: Option<Progress>,
+    uplinks: Vec<Progress>,
     grace: Duration,
     stop: CancellationToken,
     give_up: CancellationToken,
     tasks: JoinSet<Ended>,
-}
-
-/// Compiles the rules, reads users, ACL and certificates and sets up the uplink, as a start would, without opening anything.
-pub fn check(config: &Config) -> Result<(), StartError> {
-    prepare(config).map(drop)
-}
-
-/// Every fault of a configuration, those of its rules' conditions and of the files that it names with them.
-pub fn explain(faults: &Faults) -> String {
-    let mut lines = vec![faults.to_string()];
-    let access = Access::open(faults.access_files.clone(), Anonymous::Never);
-    if let Err(more) = examine(
-        &faults.rules,
-        faults.cloud.as_deref(),
-        access,
-        faults.tls.as_deref(),
-    ) {
-        lines.extend(more);
-    }
-    lines.join("\n")
 }
 
 /// Starts the gateway.
@@ -113,7 +85,17 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     // Before the store is opened: an occupied port leaves nothing behind.
     let (listeners, addresses) = Listeners::open(&config)?;
     let path = &config.store.path;
-    let opened = Writer::open(path).and_then(|writer| {
+    let names: Vec<_> = config
+        .uplinks
+        .iter()
+        .map(|uplink| Arc::clone(&uplink.name))
+        .collect();
+    let names = if names.is_empty() {
+        vec![CLOUD.into()]
+    } else {
+        names
+    };
+    let opened = Writer::open_for(path, &names).and_then(|writer| {
         let most = config.mqtt.limits.retained_messages;
         let mut state = writer.broker_state()?;
         let alerts = writer.last_alerts(&config.gateway_id, most)?;
@@ -126,12 +108,15 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         path: path.display().to_string(),
         source,
     })?;
+    for (uplink, readings) in writer.reader().forsaken().unwrap_or_default() {
+        tracing::warn!(%uplink, readings, "readings wait for an uplink that is not configured");
+    }
     let mut running = Running {
         addresses,
         reader: writer.reader(),
         access: Arc::clone(&checked.access),
         tls: checked.tls.clone(),
-        uplink: None,
+        uplinks: Vec::new(),
         grace: config.shutdown_grace,
         stop: CancellationToken::new(),
         give_up: CancellationToken::new(),
@@ -140,65 +125,6 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     running.spawn(config, checked, writer, state, listeners)?;
     addresses.log();
     Ok(running)
-}
-
-fn prepare(config: &Config) -> Result<Checked, StartError> {
-    let mqtt = &config.mqtt;
-    let access = Access::open(mqtt.access_files.clone(), mqtt.anonymous);
-    examine(
-        &config.rules,
-        config.cloud.as_ref(),
-        access,
-        mqtt.tls.as_ref(),
-    )
-    .map_err(StartError::Configuration)
-}
-
-fn examine(
-    rules: &[RuleDefinition],
-    cloud: Option<&Cloud>,
-    access: Result<Access, Vec<Fault>>,
-    tls: Option<&Tls>,
-) -> Result<Checked, Vec<String>> {
-    let uplink = cloud.map(|cloud| Uplink::new(cloud).map_err(|error| uplink_fault(cloud, &error)));
-    let tls = tls.map(|tls| {
-        let server = tls::Server::open(tls.files.clone());
-        server.map_err(|fault| certificate_fault(tls, &fault))
-    });
-    match (
-        Engine::compile(rules),
-        uplink.transpose(),
-        access,
-        tls.transpose(),
-    ) {
-        (Ok(engine), Ok(uplink), Ok(access), Ok(tls)) => Ok(Checked {
-            engine,
-            access: Arc::new(access),
-            tls: tls.map(Arc::new),
-            uplink,
-        }),
-        (engine, uplink, access, tls) => {
-            let faults = engine.err().unwrap_or_default();
-            let faults = faults.iter().map(RuleFault::to_string);
-            let files = access.err().unwrap_or_default();
-            let files = files.iter().map(Fault::to_string);
-            let others = uplink.err().into_iter().chain(tls.err());
-            Err(faults.chain(others).chain(files).collect())
-        }
-    }
-}
-
-fn uplink_fault(cloud: &Cloud, error: &UplinkError) -> String {
-    match error {
-        UplinkError::Tls(TlsError::CaFile { .. }) => {
-            format!("{}: cloud.ca_file: {error}", cloud.ca_file_place)
-        }
-        _ => format!("cloud: {error}"),
-    }
-}
-
-fn certificate_fault(tls: &Tls, fault: &FileFault) -> String {
-    format!("{}: mqtt.tls.{}: {fault}", tls.place, fault.key)
 }
 
 impl Running {
@@ -210,18 +136,20 @@ impl Running {
         state: BrokerState,
         listeners: Listeners,
     ) -> Result<(), StartError> {
+        let gateway_id = Arc::clone(&config.gateway_id);
         let metrics = Arc::<Metrics>::default();
         let health = Arc::<Health>::default();
-        let outbox_wake = Arc::<Notify>::default();
+        let outbox_wakes: Vec<Arc<Notify>> =
+            config.uplinks.iter().map(|_| Arc::default()).collect();
         let hub = Arc::new(Hub::new(&config.mqtt.limits, Arc::clone(&metrics)));
         hub.restore(state);
         let (submissions, receiver) = SubmissionQueue::new();
         let settings = Settings {
-            gateway_id: Arc::clone(&config.gateway_id),
+            gateway_id: Arc::clone(&gateway_id),
             group_commit: config.store.group_commit,
             max_devices: config.mqtt.limits.devices,
             outlet: Box::new(Arc::clone(&hub)),
-            outbox_wake: Arc::clone(&outbox_wake),
+            outbox_wakes: outbox_wakes.clone(),
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),
             give_up: self.give_up.clone(),
@@ -238,21 +166,21 @@ impl Running {
             let joined = spawn_blocking(move || committer.join()).await;
             ("committer", flatten(joined))
         });
+        let surroundings = Surroundings::new(
+            gateway_id,
+            self.reader.clone(),
+            submissions.clone(),
+            Arc::clone(&metrics),
+        );
         let mut uplinks = Vec::new();
-        if let Some((cloud, uplink)) = config.cloud.zip(checked.uplink) {
-            let pump = Pump::new(
-                cloud,
-                Arc::clone(&config.gateway_id),
-                uplink,
-                self.reader.clone(),
-                submissions.clone(),
-                outbox_wake,
-                Arc::clone(&metrics),
-            );
+        let pumps = config.uplinks.into_iter().zip(checked.uplinks);
+        let ways = self.reader.uplinks().into_iter().zip(outbox_wakes);
+        for ((config, uplink), (key, wake)) in pumps.zip(ways) {
+            let pump = Pump::new(config, key, uplink, wake, surroundings.clone());
             let (progress, reader) = (pump.progress(), self.reader.clone());
-            self.uplink = Some(progress.clone());
-            let status = move || progress.status(reader.outbox_pending());
-            uplinks.push(Arc::new(status) as UplinkHandle);
+            self.uplinks.push(progress.clone());
+            let status = move || progress.status(reader.outbox_pending(Some(key)));
+            uplinks.push((key, Arc::new(status) as UplinkHandle));
             self.add("forwarder", |stop| pump.run(stop));
         }
         let server = Server::new(
@@ -310,9 +238,9 @@ impl Running {
         self.tls.as_ref()
     }
 
-    /// What the uplink is doing, if there is one.
-    pub fn uplink(&self) -> Option<&Progress> {
-        self.uplink.as_ref()
+    /// What the uplinks are doing, in the order of the configuration.
+    pub fn uplinks(&self) -> &[Progress] {
+        &self.uplinks
     }
 
     /// Runs until `shutdown`, then drains; an error if a part ended before it.

@@ -37,6 +37,7 @@ pub struct Metrics {
     pub outbox_oldest_seconds: Gauge,
     pub uplink_requests: IntCounterVec,
     pub uplink_readings: IntCounter,
+    pub uplink_bytes: IntCounter,
     pub mqtt_connections: IntGauge,
     pub mqtt_messages: IntCounterVec,
     pub mqtt_dropped: IntCounterVec,
@@ -118,6 +119,10 @@ impl Metrics {
             uplink_readings: new.counter(
                 "gateway_uplink_readings_total",
                 "Readings the cloud has confirmed",
+            ),
+            uplink_bytes: new.counter(
+                "gateway_uplink_bytes_total",
+                "Bytes of requests to the cloud, those of failed ones with them",
             ),
             mqtt_connections: new.gauge(
                 "gateway_mqtt_connections",

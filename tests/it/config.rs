@@ -91,11 +91,6 @@ fn keys_of_later_versions_are_refused_as_not_yet() {
         ("[http]", "token_file = \"tokens\""),
         ("[store]", "keep = \"30d\""),
         ("[store]", "when_full = \"thin\""),
-        (
-            "[cloud]\nurl = \"https://a.example\"",
-            "daily_budget = \"50MiB\"",
-        ),
-        ("[[uplink]]", "name = \"second\""),
     ] {
         let ended = check(&format!("{section}\n{line}\n"));
         ended.is_refused(64, &["not yet"]);

@@ -91,7 +91,7 @@ async fn show(options: &Options) -> anyhow::Result<bool> {
     );
     println!("           curl http://{http}/data\n");
     let reader = running.reader().clone();
-    let progress = running.uplink().cloned();
+    let progress = running.uplinks().first().cloned();
     let stage = Stage {
         dashboard: timeout(SETTLE_LIMIT, Dashboard::open("127.0.0.1", mqtt.port()))
             .await
@@ -223,7 +223,7 @@ impl Stage {
     }
 
     fn show_counts(&self, counts: &Counts, elapsed: Duration) {
-        let pending = self.reader.outbox_pending();
+        let pending = self.reader.outbox_pending(None);
         let status = self.progress.as_ref().map(|uplink| uplink.status(pending));
         let verdict = status.and_then(|status| status.last_verdict);
         let line = format!(
@@ -278,12 +278,12 @@ impl Stage {
     async fn wait_for_empty_outbox(&self) -> u64 {
         let mut ticks = interval(Duration::from_millis(20));
         let empty = async {
-            while 0 < self.reader.outbox_pending() {
+            while 0 < self.reader.outbox_pending(None) {
                 ticks.tick().await;
             }
         };
         timeout(SETTLE_LIMIT, empty).await.ok();
-        self.reader.outbox_pending()
+        self.reader.outbox_pending(None)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The command line: one file a subcommand. Decides exit codes and what people read; everything else is `app`'s.
 
+mod ask;
 mod check;
+mod dead_letters;
 mod demo;
 mod health;
 mod run;
@@ -52,6 +54,8 @@ enum Command {
     Health,
     /// Add, remove and list the users of the users file
     User(user::Options),
+    /// List readings that a receiver refused for good, have them sent again or give them up
+    DeadLetters(dead_letters::Options),
     /// Show the whole story in a minute: sensors, rules, and a cloud with an outage
     Demo(demo::Options),
 }
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Check => check::main(config()),
         Command::Health => health::main(config()),
         Command::User(options) => user::main(&options, config),
+        Command::DeadLetters(options) => dead_letters::main(&options, config),
         Command::Demo(options) => demo::main(&options),
     }
 }

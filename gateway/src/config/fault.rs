@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, io, path::Path};
 
-use crate::config::{AccessFiles, Cloud, Config, Tls};
+use crate::config::{AccessFiles, Config, Tls, Uplink};
 use crate::domain::rule::{Place, RuleDefinition};
 
 /// One thing that the operator has to put right.
@@ -51,8 +51,8 @@ pub struct Faults {
     pub list: Vec<Fault>,
     /// The rules that have none of them: whether their conditions compile is for `rules` to say.
     pub rules: Vec<RuleDefinition>,
-    /// What could be read of `[cloud]`: whether its files hold what they should is for the uplink to say.
-    pub cloud: Option<Box<Cloud>>,
+    /// What could be read of them: whether their files hold what they should is for each uplink to say.
+    pub uplinks: Box<[Uplink]>,
     /// The files whose faults are for `access` to find.
     pub access_files: AccessFiles,
     /// The certificates whose faults are for `tls` to find.
@@ -64,7 +64,7 @@ impl From<Fault> for Faults {
         Self {
             list: vec![fault],
             rules: Vec::new(),
-            cloud: None,
+            uplinks: Box::default(),
             access_files: AccessFiles::default(),
             tls: None,
         }
@@ -137,7 +137,7 @@ impl Findings {
         Err(Faults {
             list,
             rules: checked.rules,
-            cloud: checked.cloud.map(Box::new),
+            uplinks: checked.uplinks.into(),
             access_files: checked.mqtt.access_files,
             tls: checked.mqtt.tls.map(Box::new),
         })

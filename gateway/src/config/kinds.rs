@@ -136,6 +136,45 @@ pub(super) fn size(range: RangeInclusive<u32>) -> impl Fn(&Value) -> Result<u32,
     }
 }
 
+/// A size in bytes without an upper bound; the empty text is none.
+pub(super) fn optional_size(value: &Value) -> Result<Option<u64>, String> {
+    let expected = "a size of at least 1KiB, such as \"50MiB\"";
+    optional_bytes(expected, value, parse_size)
+}
+
+/// Bytes a second; the empty text is none.
+pub(super) fn optional_rate(value: &Value) -> Result<Option<u64>, String> {
+    let expected = "a rate of at least 1KiB/s, such as \"200KiB/s\"";
+    optional_bytes(expected, value, |text| parse_size(text.strip_suffix("/s")?))
+}
+
+fn optional_bytes(
+    expected: &str,
+    value: &Value,
+    parse: impl Fn(&str) -> Option<u64>,
+) -> Result<Option<u64>, String> {
+    match text_of(expected, value)? {
+        "" => Ok(None),
+        text => match parse(text) {
+            Some(bytes) if 1024 <= bytes => Ok(Some(bytes)),
+            _ => Err(unexpected(expected, value)),
+        },
+    }
+}
+
+/// A part of a whole, from 0 to 1, in thousandths.
+pub(super) fn fraction(value: &Value) -> Result<u16, String> {
+    let number = match value {
+        Value::Whole(number) => Some(*number as f64),
+        Value::Other(text) | Value::Raw(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    match number {
+        Some(number) if (0.0..=1.0).contains(&number) => Ok((number * 1000.0).round() as u16),
+        _ => Err(unexpected("a number from 0 to 1, such as 0.5", value)),
+    }
+}
+
 /// One of the words in `choices`; the words in `later` are known, but their feature does not exist yet.
 pub(super) fn choice<T: Copy>(
     choices: &'static [(&'static str, T)],

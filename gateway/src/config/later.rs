@@ -9,7 +9,6 @@ use crate::config::value::Value;
 pub(super) enum Off {
     Text(&'static str),
     EmptyList,
-    EmptySection,
     /// Every value asks for the feature.
     None,
 }
@@ -29,7 +28,6 @@ const fn later(section: &'static str, key: &'static str, off: Off) -> Later {
 
 const LATER: &[Later] = &[
     later("", "rules_file", Off::Text("")),
-    later("", "uplink", Off::EmptyList),
     later("http", "token_file", Off::Text("")),
     later("http", "allowed_origins", Off::EmptyList),
     later("http", "tls", Off::None),
@@ -37,14 +35,6 @@ const LATER: &[Later] = &[
     later("store", "keep", Off::None),
     later("store", "when_full", Off::None),
     later("store", "clock_wait", Off::None),
-    later("cloud", "max_rate", Off::Text("")),
-    later("cloud", "backlog_share", Off::None),
-    later("cloud", "client_certificate", Off::Text("")),
-    later("cloud", "client_key", Off::Text("")),
-    later("cloud", "headers", Off::EmptySection),
-    later("cloud", "expect", Off::EmptySection),
-    later("cloud", "daily_budget", Off::Text("")),
-    later("cloud", "stalled_after", Off::None),
     later("rule", "for", Off::Text("")),
     later("rule", "clear", Off::Text("")),
     later("rule", "over", Off::Text("")),
@@ -63,8 +53,6 @@ impl Later {
         match (self.off, value) {
             (Off::Text(off), Value::Text(text) | Value::Raw(text)) => text == off,
             (Off::EmptyList, value) => is_empty_list(value),
-            (Off::EmptySection, Value::Table(entries)) => entries.is_empty(),
-            (Off::EmptySection, Value::Raw(text)) => matches!(text.as_str(), "" | "{}"),
             _ => false,
         }
     }
@@ -74,7 +62,6 @@ impl Later {
         let cure = match self.off {
             Off::Text(off) => format!("remove it or leave it at {off:?}"),
             Off::EmptyList => "remove it or leave it at []".to_owned(),
-            Off::EmptySection => "remove it or leave it at {}".to_owned(),
             Off::None => "remove it".to_owned(),
         };
         format!("not yet supported by this version: {cure}")
@@ -90,7 +77,6 @@ mod tests {
     fn asking(later: &Later) -> &'static str {
         match later.off {
             Off::EmptyList => "[{ name = \"x\" }]",
-            Off::EmptySection => "{ status = 200 }",
             Off::Text(_) | Off::None => "\"10s\"",
         }
     }
@@ -99,7 +85,6 @@ mod tests {
         let (key, name) = (later.key, std::sync::Arc::from("gateway.toml"));
         let text = match later.section {
             "" => format!("{key} = {value}"),
-            "cloud" => format!("[cloud]\nurl = \"https://a.example\"\n{key} = {value}"),
             "rule" => format!(
                 "[[rule]]\nname = \"n\"\nwhen = \"true\"\nactions = [\"alert\"]\n{key} = {value}"
             ),
@@ -128,7 +113,6 @@ mod tests {
             let value = match later.off {
                 Off::Text(off) => format!("{off:?}"),
                 Off::EmptyList => "[]".to_owned(),
-                Off::EmptySection => "{}".to_owned(),
                 Off::None => continue,
             };
             assert_eq!(faults_of(later, &value), Vec::<String>::new(), "{later:?}");

@@ -3,8 +3,6 @@
 //! what a value means is never guessed, and no key is silently ignored.
 
 mod acl;
-mod cloud;
-mod cloud_url;
 mod document;
 mod environment;
 mod fault;
@@ -23,6 +21,8 @@ mod section;
 mod store;
 mod suggestion;
 mod tls;
+mod uplink;
+mod uplink_url;
 mod value;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -34,7 +34,6 @@ use crate::config::value::Table;
 use crate::domain::rule::RuleDefinition;
 
 pub use crate::config::acl::{AccessList, AccessRule, Effect, Operation};
-pub use crate::config::cloud::{Cloud, Compression, Format};
 pub use crate::config::fault::{Fault, Faults};
 pub use crate::config::http::Http;
 pub use crate::config::ingest::Ingest;
@@ -44,6 +43,9 @@ pub use crate::config::mqtt::{AccessFiles, Mqtt};
 pub use crate::config::quantity::parse_duration;
 pub use crate::config::store::Store;
 pub use crate::config::tls::{Tls, TlsFiles};
+pub use crate::config::uplink::{
+    Compression, Expect, Format, Header, HeaderValue, Uplink, UplinkFiles,
+};
 
 /// The whole configuration, free of faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,8 +62,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// Where and how often is written.
     pub store: Store,
-    /// `None`: readings to forward wait in the outbox.
-    pub cloud: Option<Cloud>,
+    /// `[cloud]` first. None: readings to forward wait in the outbox.
+    pub uplinks: Vec<Uplink>,
     /// In the order of the file; no two have the same name. Their conditions are not compiled yet.
     pub rules: Vec<RuleDefinition>,
 }
@@ -94,8 +96,12 @@ impl Config {
 
     fn read(mut root: Section<'_>, folder: &Path) -> Self {
         let grace = Duration::from_secs(10);
+        let gateway_id = gateway_id::read(&mut root);
+        let uplinks = uplink::read(&mut root, folder, &gateway_id);
+        let names: Vec<_> = uplinks.iter().map(|uplink| &*uplink.name).collect();
+        let rules = rules::read(&mut root, &names);
         let config = Self {
-            gateway_id: gateway_id::read(&mut root),
+            gateway_id,
             shutdown_grace: root
                 .setting(
                     "shutdown_grace",
@@ -107,10 +113,8 @@ impl Config {
             http: Http::read(root.section_or_empty("http")),
             ingest: Ingest::read(root.section_or_empty("ingest")),
             store: Store::read(root.section_or_empty("store")),
-            cloud: root
-                .section("cloud")
-                .map(|section| Cloud::read(section, folder)),
-            rules: rules::read(&mut root),
+            uplinks,
+            rules,
         };
         root.finish();
         config

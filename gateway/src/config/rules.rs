@@ -6,20 +6,27 @@ use crate::config::kinds::{is_name, name, unexpected};
 use crate::config::section::Section;
 use crate::config::value::Value;
 use crate::domain::rule::{Action, Place, RuleDefinition};
+use crate::domain::uplink::{CLOUD, UplinkSet};
 
-const LATER_ACTIONS: &[&str] = &["publish:", "downsample:", "forward:"];
-const EXPECTED_ACTION: &str = "\"alert\", \"forward\", \"drop\" or \"tag:NAME\"";
+const LATER_ACTIONS: &[&str] = &["publish:", "downsample:"];
+const EXPECTED_ACTION: &str = "\"alert\", \"forward\", \"forward:NAME\", \"drop\" or \"tag:NAME\"";
 
 /// Reads all rules; where there are none, those of the contract. An empty list asks for none at all.
-pub(super) fn read(root: &mut Section<'_>) -> Vec<RuleDefinition> {
+/// `uplinks` are the names of those that are configured.
+pub(super) fn read(root: &mut Section<'_>, uplinks: &[&str]) -> Vec<RuleDefinition> {
     let mut seen = HashMap::new();
-    match root.sections("rule", |section| read_rule(section, &mut seen)) {
+    match root.sections("rule", |section| read_rule(section, uplinks, &mut seen)) {
         Some(rules) => rules.into_iter().flatten().collect(),
-        None => defaults(),
+        None => defaults(uplinks),
     }
 }
 
-fn defaults() -> Vec<RuleDefinition> {
+/// Where readings that are forwarded go; without any uplink they wait for the cloud.
+fn all(uplinks: &[&str]) -> Action {
+    Action::Forward(UplinkSet::first(uplinks.len().clamp(1, UplinkSet::MOST)))
+}
+
+fn defaults(uplinks: &[&str]) -> Vec<RuleDefinition> {
     let rule = |name: &str, when: &str, action: Action| RuleDefinition {
         name: name.into(),
         when: when.into(),
@@ -28,12 +35,13 @@ fn defaults() -> Vec<RuleDefinition> {
     };
     vec![
         rule("high", "value > 75", Action::Alert),
-        rule("important", "value > 50", Action::Forward),
+        rule("important", "value > 50", all(uplinks)),
     ]
 }
 
 fn read_rule(
     mut section: Section<'_>,
+    uplinks: &[&str],
     seen: &mut HashMap<Arc<str>, Place>,
 ) -> Option<RuleDefinition> {
     let name = section.required("name", "a name, such as \"high\"", name);
@@ -48,7 +56,7 @@ fn read_rule(
         }
     }
     let when = section.required("when", "a condition, such as \"value > 75\"", condition);
-    let actions = read_actions(&mut section);
+    let actions = read_actions(&mut section, uplinks);
     section.finish();
     let (when, place) = when?;
     Some(RuleDefinition {
@@ -59,9 +67,9 @@ fn read_rule(
     })
 }
 
-fn read_actions(section: &mut Section<'_>) -> Option<Vec<Action>> {
+fn read_actions(section: &mut Section<'_>, uplinks: &[&str]) -> Option<Vec<Action>> {
     let expected = format!("a list of {EXPECTED_ACTION}");
-    section.required_list("actions", &expected, action)
+    section.required_list("actions", &expected, |value| action(value, uplinks))
 }
 
 fn condition(value: &Value) -> Result<Box<str>, String> {
@@ -81,13 +89,16 @@ fn condition(value: &Value) -> Result<Box<str>, String> {
     Ok(text.as_str().into())
 }
 
-fn action(value: &Value) -> Result<Action, String> {
+fn action(value: &Value, uplinks: &[&str]) -> Result<Action, String> {
     let (Value::Text(text) | Value::Raw(text)) = value else {
         return Err(unexpected(EXPECTED_ACTION, value));
     };
+    if let Some(name) = text.strip_prefix("forward:") {
+        return forward_to(name, uplinks);
+    }
     match (text.as_str(), text.strip_prefix("tag:")) {
         ("alert", _) => Ok(Action::Alert),
-        ("forward", _) => Ok(Action::Forward),
+        ("forward", _) => Ok(all(uplinks)),
         ("drop", _) => Ok(Action::Drop),
         (_, Some(tag)) if is_name(tag) => Ok(Action::Tag(tag.into())),
         (_, Some(_)) => Err(format!(
@@ -97,5 +108,19 @@ fn action(value: &Value) -> Result<Action, String> {
             "{value} is not yet supported by this version: expected {EXPECTED_ACTION}"
         )),
         _ => Err(unexpected(EXPECTED_ACTION, value)),
+    }
+}
+
+fn forward_to(name: &str, uplinks: &[&str]) -> Result<Action, String> {
+    let known = if uplinks.is_empty() {
+        &[CLOUD]
+    } else {
+        uplinks
+    };
+    match known.iter().position(|uplink| *uplink == name) {
+        Some(place) if place < UplinkSet::MOST => Ok(Action::Forward(UplinkSet::one(place))),
+        _ => Err(format!(
+            "there is no uplink {name:?}: expected one of {known:?}, or a section [[uplink]] with that name"
+        )),
     }
 }

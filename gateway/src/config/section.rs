@@ -1,6 +1,7 @@
 //! A walk through one section: each key is taken once, and every fault is noted with its place.
 //! What is left at the end was unknown.
 
+use crate::config::document::parse_value;
 use crate::config::fault::{Fault, Findings};
 use crate::config::kinds::{is_empty_list, items, unexpected};
 use crate::config::leftover::refusal;
@@ -153,6 +154,21 @@ impl<'f> Section<'f> {
         all
     }
 
+    /// All keys of the section, whatever they are called, as `convert` checks them, without those at fault.
+    pub(super) fn named<T>(
+        mut self,
+        convert: impl Fn(&str, &Value) -> Result<T, String>,
+    ) -> Vec<T> {
+        let mut all = Vec::new();
+        for (key, node) in std::mem::take(&mut self.entries) {
+            match convert(&key, &node.value) {
+                Ok(item) => all.push(item),
+                Err(message) => self.add(&self.path_of(&key), node.place, message),
+            }
+        }
+        all
+    }
+
     /// The list `key`, which has no default and at least one item.
     pub(super) fn required_list<T>(
         &mut self,
@@ -208,7 +224,20 @@ impl<'f> Section<'f> {
     }
 
     fn opened(&mut self, path: &str, node: Node) -> Option<(Table, Place)> {
-        match node.value {
+        let value = match node.value {
+            // A variable gives a section as TOML does in one line.
+            Value::Raw(text) if text.trim_start().starts_with('{') => {
+                match parse_value(text.trim(), &node.place) {
+                    Ok(node) => node.value,
+                    Err(message) => {
+                        self.add(path, node.place, message);
+                        return None;
+                    }
+                }
+            }
+            value => value,
+        };
+        match value {
             Value::Table(entries) => Some((entries, node.place)),
             value => {
                 self.add(

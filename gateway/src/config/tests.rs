@@ -7,6 +7,7 @@ use super::*;
 use crate::domain::origin::Origin;
 use crate::domain::rule::{Action, Place};
 use crate::domain::topic::TopicFilter;
+use crate::domain::uplink::UplinkSet;
 
 impl Config {
     /// Reads `text` as the file `name` in the working folder, without any environment.
@@ -71,8 +72,8 @@ fn without_places(mut config: Config) -> Config {
     for rule in &mut config.rules {
         rule.place = Place::Defaults;
     }
-    if let Some(cloud) = &mut config.cloud {
-        cloud.ca_file_place = Place::Defaults;
+    for uplink in &mut config.uplinks {
+        uplink.place = Place::Defaults;
     }
     if let Some(tls) = &mut config.mqtt.tls {
         tls.place = Place::Defaults;
@@ -117,10 +118,14 @@ fn the_defaults_are_those_of_the_contract() {
             path: "data/gateway.db".into(),
             group_commit: Duration::ZERO,
         },
-        cloud: None,
+        uplinks: Vec::new(),
         rules: vec![
             rule("high", "value > 75", Action::Alert),
-            rule("important", "value > 50", Action::Forward),
+            rule(
+                "important",
+                "value > 50",
+                Action::Forward(UplinkSet::one(0)),
+            ),
         ],
     };
     assert_eq!(from_environment(&[]).unwrap(), expected);
@@ -131,21 +136,28 @@ fn the_defaults_are_those_of_the_contract() {
 #[test]
 fn the_defaults_of_the_cloud_are_those_of_the_contract() {
     let config = Config::parse("[cloud]\nurl = \"https://a.example/x\"", &"g.toml".into()).unwrap();
-    let expected = Cloud {
+    let expected = Uplink {
+        name: "cloud".into(),
+        place: Place::Defaults,
         url: "https://a.example/x".into(),
         format: Format::Batch,
         compression: Compression::Gzip,
         batch_max_readings: 1000,
         batch_max_bytes: 524_288,
         batch_linger: Duration::from_secs(1),
+        concurrency: 8,
         timeout: Duration::from_secs(30),
         retry_initial: Duration::from_secs(1),
         retry_max: Duration::from_secs(300),
-        ca_file: None,
-        ca_file_place: Place::Defaults,
-        bearer_token_file: None,
+        max_rate: None,
+        backlog_share: 500,
+        daily_budget: None,
+        stalled_after: Duration::from_secs(900),
+        expect: Expect::default(),
+        headers: Vec::new(),
+        files: UplinkFiles::default(),
     };
-    assert_eq!(config.cloud, Some(expected));
+    assert_eq!(without_places(config).uplinks, [expected]);
 }
 
 #[test]
@@ -171,7 +183,8 @@ fn the_shipped_file_with_everything_switched_on_has_no_faults() {
         Config::load(Some(&at("gateway.toml")), variables(&users)).unwrap()
     };
     let config = load(&text);
-    let minimal = "gateway_id = \"edge-1\"\n[mqtt.tls]\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"";
+    let minimal = "gateway_id = \"edge-1\"\n[mqtt.tls]\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"\n\
+        [[uplink]]\nname = \"history\"\nurl = \"https://history.example.com/readings\"";
     let expected = load(minimal);
     let tls = expected.mqtt.tls.as_ref().unwrap();
     assert_eq!(tls.listen, "0.0.0.0:8883".parse().unwrap());
@@ -203,7 +216,7 @@ path = ""
 group_commit = "-1s"
 [cloud]
 batch_max_readings = 0
-compression = "zstd"
+compression = "lz4"
 allow_plain_http = "yes"
 [[rule]]
 name = "high"
@@ -256,7 +269,7 @@ const FAULTS_IN_ORDER: &[(&str, &str)] = &[
         "g.toml:24: cloud.batch_max_readings: ",
         "from 1 to 100000, found 0",
     ),
-    ("g.toml:25: cloud.compression: ", "not yet"),
+    ("g.toml:25: cloud.compression: ", "\"zstd\", found \"lz4\""),
     (
         "g.toml:26: cloud.allow_plain_http: ",
         "expected true or false",
@@ -320,7 +333,7 @@ fn a_section_that_is_none_is_a_fault() {
         &[
             ("g.toml:1: mqtt: ", "found 5"),
             ("g.toml:2: rule[1]: ", "found \"high\""),
-            ("g.toml:3: uplink: ", "not yet"),
+            ("g.toml:3: uplink: ", "sections [[uplink]]"),
             ("g.toml:4: http: ", "found a list"),
         ],
     );
@@ -351,6 +364,7 @@ fn the_environment_wins_over_the_file() {
             ("EDGE_GATEWAY_CLOUD__URL", "http://10.0.0.1/"),
             ("EDGE_GATEWAY_CLOUD__ALLOW_PLAIN_HTTP", "true"),
             ("EDGE_GATEWAY_CLOUD__HEADERS", "{}"),
+            ("EDGE_GATEWAY_CLOUD__EXPECT", "{ pointer = \"/ok\" }"),
             (
                 "EDGE_GATEWAY_RULE",
                 "[{ name = \"r\", when = \"true\", actions = [\"tag:t\"] }]",
@@ -368,9 +382,11 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(config.ingest.readings, filters(&["a/#", "b/+"]));
     assert_eq!(config.ingest.statuses, filters(&["c,d"]));
     assert_eq!(
-        config.cloud.as_ref().map(|cloud| &*cloud.url),
+        config.uplinks.first().map(|cloud| &*cloud.url),
         Some("http://10.0.0.1/")
     );
+    let pointer = &config.uplinks[0].expect.pointer;
+    assert_eq!(pointer.as_deref(), Some("/ok"));
     assert_eq!(config.rules[0].actions, [Action::Tag("t".into())]);
     assert_eq!(
         config.rules[0].place,
@@ -626,8 +642,8 @@ fn files_are_looked_for_beside_the_configuration() {
     .unwrap();
     let config = Config::load(Some(&path), std::iter::empty()).unwrap();
     assert_eq!(
-        config.cloud.unwrap().ca_file,
-        Some(folder.path().join("ca.pem"))
+        config.uplinks[0].files.ca.as_ref().map(|(path, _)| path),
+        Some(&folder.path().join("ca.pem"))
     );
     assert_eq!(config.store.path, PathBuf::from("x.db"));
     let access_files = AccessFiles {

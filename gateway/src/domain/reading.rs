@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::domain::{sensor::SensorId, timestamp::Timestamp, topic::TopicName};
 
 /// The number of a reading. It comes from a stored counter and only grows within one store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ReadingId(pub i64);
 

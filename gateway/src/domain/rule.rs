@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::domain::uplink::UplinkSet;
+
 /// Name, condition and what follows from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleDefinition {
@@ -23,8 +25,8 @@ impl RuleDefinition {
 pub enum Action {
     /// Tags the reading with the rule's name and raises an alert.
     Alert,
-    /// Queues the reading for the cloud.
-    Forward,
+    /// Queues the reading for these uplinks.
+    Forward(UplinkSet),
     /// Neither stores nor forwards the reading.
     Drop,
     /// Tags the reading.

@@ -26,22 +26,31 @@ impl Backoff {
         }
     }
 
-    /// The wait after a failure. `chance` is evenly spread over 0 to 1. What the cloud asked for is never cut short.
+    /// The wait after a failure. `chance` is evenly spread over 0 to 1. What the cloud asked for is never cut short; a part
+    /// of it comes on top, because it may have asked the whole fleet for the same point in time.
     pub(super) fn after_failure(&mut self, chance: f64, retry_after: Option<Duration>) -> Duration {
         let bound = self
             .initial
             .saturating_mul(2_u32.saturating_pow(self.failures))
             .min(self.max);
         self.failures = self.failures.saturating_add(1);
-        let jittered = bound.mul_f64(chance.clamp(0.0, 1.0));
-        let asked = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
-        jittered.max(asked)
+        let asked = self.asked(retry_after);
+        asked + bound.max(asked / 10).mul_f64(chance.clamp(0.0, 1.0))
+    }
+
+    /// What the cloud asked for, up to an hour.
+    pub(super) fn asked(&self, retry_after: Option<Duration>) -> Duration {
+        retry_after.unwrap_or_default().min(MAX_RETRY_AFTER)
+    }
+
+    /// The same before its first failure.
+    pub(super) fn first(&self) -> Self {
+        Self::new(self.initial, self.max)
     }
 
     /// The wait while the cloud has to be put right by people: the bound itself.
     pub(super) fn held(&self, retry_after: Option<Duration>) -> Duration {
-        let asked = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
-        self.max.max(asked)
+        self.max.max(self.asked(retry_after))
     }
 
     /// To be called after a success.
@@ -77,11 +86,14 @@ mod tests {
     #[test]
     fn retry_after_is_honoured_above_the_maximum_up_to_an_hour() {
         let mut backoff = Backoff::new(SECOND, 10 * SECOND);
-        assert_eq!(backoff.after_failure(1.0, Some(60 * SECOND)), 60 * SECOND);
+        let hour = 3600 * SECOND;
         assert_eq!(backoff.after_failure(0.0, Some(5 * SECOND)), 5 * SECOND);
+        assert_eq!(backoff.after_failure(1.0, Some(5 * SECOND)), 7 * SECOND);
+        assert_eq!(backoff.after_failure(1.0, Some(60 * SECOND)), 66 * SECOND);
+        assert_eq!(backoff.after_failure(0.0, Some(99_999 * SECOND)), hour);
         assert_eq!(
-            backoff.after_failure(0.0, Some(99_999 * SECOND)),
-            3600 * SECOND
+            backoff.after_failure(1.0, Some(99_999 * SECOND)),
+            hour + hour / 10
         );
         assert_eq!(backoff.held(None), 10 * SECOND);
         assert_eq!(backoff.held(Some(60 * SECOND)), 60 * SECOND);

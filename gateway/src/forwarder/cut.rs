@@ -1,41 +1,67 @@
 //! Which readings go together. Pure.
 
-use super::payload;
-use crate::config::{Cloud, Format};
+use super::payload::{self, Sender};
+use crate::config::{self, Format};
 use crate::domain::reading::{ReadingId, StoredReading};
 
 /// What is to be recorded.
 #[derive(Debug, Default)]
 pub(super) struct Cut {
     pub(super) batches: Vec<Vec<ReadingId>>,
-    /// Nothing is gained by waiting for more readings.
+    /// The first of them gains nothing by waiting for more readings.
     pub(super) is_full: bool,
+    /// Of all of them, before compression.
+    pub(super) bytes: usize,
 }
 
-/// Cuts readings, oldest first, into what is to be recorded: one batch within the limits of size and count, or a batch
-/// for each reading where the receiver wants them one by one. A reading that is larger than the limit goes alone.
-/// `envelope` is the size of a batch without readings.
-pub(super) fn cut(readings: &[StoredReading], envelope: usize, config: &Cloud) -> Cut {
-    let ids = readings.iter().map(|reading| reading.id);
-    let is_full = config.batch_max_readings <= readings.len();
-    match config.format {
-        Format::Single => Cut {
-            batches: ids.map(|id| vec![id]).collect(),
-            is_full,
-        },
-        Format::Batch => {
-            let mut bytes = envelope;
-            let fitting = readings.iter().take_while(|reading| {
-                bytes += payload::size_of(reading);
-                bytes <= config.batch_max_bytes
-            });
-            let count = fitting.count().clamp(1, config.batch_max_readings);
-            let batch: Vec<ReadingId> = ids.take(count).collect();
-            Cut {
-                is_full: is_full || config.batch_max_bytes < bytes,
-                batches: Vec::from_iter((!batch.is_empty()).then_some(batch)),
+/// Cuts readings, oldest first, into at most `most` batches within the limits of size and count; behind a full one, one that
+/// is not is left for later. Where the receiver wants readings one by one, each is a batch of its own. A reading that is
+/// larger than the limit goes alone.
+pub(super) fn cut(
+    readings: &[StoredReading],
+    sender: Sender<'_>,
+    max_bytes: usize,
+    most: usize,
+    config: &config::Uplink,
+) -> Cut {
+    let envelope = payload::envelope_size(sender, config.format);
+    let size_of = |reading| payload::size_of(sender, config.format, reading);
+    let sizes = readings.iter().map(size_of);
+    if config.format == Format::Single {
+        return Cut {
+            batches: readings.iter().map(|reading| vec![reading.id]).collect(),
+            is_full: config.batch_max_readings <= readings.len(),
+            bytes: sizes.sum(),
+        };
+    }
+    let mut cut = Cut::default();
+    let (mut batch, mut bytes) = (Vec::new(), envelope);
+    for (reading, size) in readings.iter().zip(sizes) {
+        let is_full = config.batch_max_readings <= batch.len() || max_bytes < bytes + size;
+        if is_full && !batch.is_empty() {
+            cut.push(&mut batch, &mut bytes, envelope);
+            if cut.batches.len() == most {
+                return cut;
             }
         }
+        batch.push(reading.id);
+        bytes += size;
+    }
+    let is_full = config.batch_max_readings <= batch.len() || max_bytes <= bytes;
+    if is_full {
+        cut.push(&mut batch, &mut bytes, envelope);
+    } else if cut.batches.is_empty() && !batch.is_empty() {
+        cut.bytes = bytes;
+        cut.batches.push(batch);
+    }
+    cut
+}
+
+impl Cut {
+    fn push(&mut self, batch: &mut Vec<ReadingId>, bytes: &mut usize, envelope: usize) {
+        self.is_full = true;
+        self.bytes += std::mem::replace(bytes, envelope);
+        self.batches.push(std::mem::take(batch));
     }
 }
 
@@ -44,11 +70,11 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Uplink};
     use crate::domain::sensor::SensorId;
     use crate::domain::timestamp::Timestamp;
 
-    fn cloud(format: &str, bytes: &str) -> Cloud {
+    fn cloud(format: &str, bytes: &str) -> Uplink {
         let settings = [
             ("URL", "https://cloud.example.com/"),
             ("FORMAT", format),
@@ -58,7 +84,8 @@ mod tests {
         let environment = settings
             .map(|(key, value)| (format!("EDGE_GATEWAY_CLOUD__{key}"), value.to_owned()))
             .into_iter();
-        Config::load(None, environment).unwrap().cloud.unwrap()
+        let config = Config::load(None, environment).unwrap();
+        config.uplinks[0].clone()
     }
 
     fn readings(count: i64) -> Vec<StoredReading> {
@@ -74,35 +101,45 @@ mod tests {
         (1..=count).map(reading).collect()
     }
 
+    const SENDER: Sender<'_> = Sender {
+        gateway_id: "edge-1",
+        store_id: "0123456789abcdef",
+    };
+
     #[test]
     fn a_body_is_never_larger_than_its_limit() {
-        let sender = payload::Sender {
-            gateway_id: "edge-1",
-            store_id: "0123456789abcdef",
-        };
-        let envelope = payload::envelope_size(sender);
         for most in [1024, 1100, 1500, 2048] {
-            let stored = readings(90);
-            let cut = cut(&stored, envelope, &cloud("batch", &format!("{most}B")));
-            let batch = &stored[..cut.batches[0].len()];
-            let body = payload::encode(sender, i64::MAX, "batch", "none", batch).unwrap();
-            assert!(body.bytes.len() <= most, "{} of {most}", body.bytes.len());
-            assert!(cut.is_full);
+            for format in ["batch", "ndjson", "influx", "thingsboard"] {
+                let stored = readings(90);
+                let cut = cut(&stored, SENDER, most, 1, &cloud(format, "1KiB"));
+                let batch = &stored[..cut.batches[0].len()];
+                let body = payload::encode(SENDER, i64::MAX, format, "none", batch).unwrap();
+                assert!(body.bytes.len() <= most, "{} of {most}", body.bytes.len());
+                assert!(cut.is_full);
+            }
         }
     }
 
     #[test]
     fn a_batch_is_full_by_count_or_by_bytes() {
-        let check = |count: i64, bytes: &str, batches: usize, is_full: bool| {
-            let cut = cut(&readings(count), 100, &cloud("batch", bytes));
-            assert_eq!((cut.batches.len(), cut.is_full), (batches, is_full));
+        let cloud = |format| cloud(format, "1MiB");
+        let check = |count: i64, bytes: usize, most: usize, sizes: &[usize], is_full: bool| {
+            let cut = cut(&readings(count), SENDER, bytes, most, &cloud("batch"));
+            let found: Vec<usize> = cut.batches.iter().map(Vec::len).collect();
+            assert_eq!((&*found, cut.is_full), (sizes, is_full), "{count} {bytes}");
         };
-        check(0, "1MiB", 0, false);
-        check(99, "1MiB", 1, false);
-        check(100, "1MiB", 1, true);
-        check(1, "1KiB", 1, false);
-        check(50, "1KiB", 1, true);
-        let single = cut(&readings(3), 100, &cloud("single", "1KiB"));
-        assert_eq!(single.batches.len(), 3);
+        check(0, 1 << 20, 1, &[], false);
+        check(99, 1 << 20, 1, &[99], false);
+        check(100, 1 << 20, 1, &[100], true);
+        check(250, 1 << 20, 1, &[100], true);
+        check(250, 1 << 20, 2, &[100, 100], true);
+        check(250, 1 << 20, 9, &[100, 100], true);
+        check(300, 1 << 20, 9, &[100, 100, 100], true);
+        check(1, 1024, 1, &[1], false);
+        check(50, 1024, 1, &[8], true);
+        check(20, 1024, 9, &[8, 8], true);
+        check(3, 10, 9, &[1, 1, 1], true);
+        let single = cut(&readings(3), SENDER, 1024, 1, &cloud("single"));
+        assert_eq!((single.batches.len(), single.is_full), (3, false));
     }
 }

@@ -1,20 +1,25 @@
-//! What the pump is doing, for whoever asks.
+//! What a pump is doing, for whoever asks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::budget::{self, Allowance};
 use super::verdict::Verdict;
+use crate::clock;
 use crate::domain::uplink::UplinkStatus;
+use crate::store::outbox::Account;
 
 /// A shared view of one uplink.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Progress {
+    name: Arc<str>,
+    stalled_after: Duration,
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     last_verdict: Option<String>,
     held: Option<String>,
@@ -22,25 +27,54 @@ struct State {
     failed_attempts: u64,
     /// Readings a second, smoothed.
     rate: Option<f64>,
+    account: Account,
+    /// When something was delivered, or there was nothing to deliver, or the budget did not allow it.
+    moved_at: Instant,
+    is_idle: bool,
 }
 
 /// The weight of the newest measurement in the smoothed rate.
 const SMOOTHING: f64 = 0.2;
 
 impl Progress {
+    pub(super) fn new(name: Arc<str>, stalled_after: Duration) -> Self {
+        let state = State {
+            last_verdict: None,
+            held: None,
+            next_attempt: None,
+            failed_attempts: 0,
+            rate: None,
+            account: Account::default(),
+            moved_at: Instant::now(),
+            is_idle: true,
+        };
+        Self {
+            name,
+            stalled_after,
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
     /// How it goes now; `pending` readings wait.
     pub fn status(&self, pending: u64) -> UplinkStatus {
         let state = self.lock();
         let now = Instant::now();
         let rate = state.rate.filter(|rate| 0.0 < *rate);
+        let waited = now.saturating_duration_since(state.moved_at);
+        let is_stalled = 0 < pending && !state.is_idle && self.stalled_after < waited;
+        let stalled = is_stalled.then(|| {
+            let last = state.last_verdict.as_deref().unwrap_or("no answer yet");
+            format!("nothing was delivered for {} s: {last}", waited.as_secs())
+        });
         UplinkStatus {
-            name: "cloud".into(),
+            name: Arc::clone(&self.name),
             last_verdict: state.last_verdict.clone(),
             next_attempt_seconds: state
                 .next_attempt
                 .map(|next| next.saturating_duration_since(now).as_secs_f64()),
             drain_seconds: rate.map(|rate| (pending as f64 / rate).ceil()),
-            held: state.held.clone(),
+            bytes_today: budget::spent(&state.account, clock::now()),
+            held: state.held.clone().or(stalled),
         }
     }
 
@@ -52,16 +86,19 @@ impl Progress {
     pub(super) fn judged(&self, verdict: &Verdict) {
         let mut state = self.lock();
         let (words, held) = match verdict {
-            Verdict::Delivered => ("delivered".to_owned(), None),
+            Verdict::Delivered { .. } => ("delivered".to_owned(), None),
             Verdict::Retry { reason, .. } => (format!("retry: {reason}"), None),
             Verdict::Held { reason, .. } => (format!("held: {reason}"), Some(reason.clone())),
+            Verdict::TooLarge(words) => (format!("too large: {}", words.status), None),
+            Verdict::Refused(words) => (format!("refused: {}", words.status), None),
         };
-        state.failed_attempts += u64::from(*verdict != Verdict::Delivered);
+        state.failed_attempts += u64::from(!matches!(verdict, Verdict::Delivered { .. }));
         state.last_verdict = Some(words);
         state.held = held;
+        state.is_idle = false;
     }
 
-    /// Nothing goes out because of something in the gateway itself.
+    /// Nothing goes out because of something in the gateway itself, or because too much was refused.
     pub(super) fn troubled(&self, reason: String) {
         let mut state = self.lock();
         state.last_verdict = Some(format!("held: {reason}"));
@@ -70,17 +107,39 @@ impl Progress {
 
     /// There is nothing to deliver, so nothing is held.
     pub(super) fn has_nothing_to_do(&self) {
-        self.lock().held = None;
+        let mut state = self.lock();
+        state.held = None;
+        state.is_idle = true;
+        state.moved_at = Instant::now();
+    }
+
+    /// Something is to be delivered from now on.
+    pub(super) fn has_something_to_do(&self) {
+        let mut state = self.lock();
+        if std::mem::replace(&mut state.is_idle, false) {
+            state.moved_at = Instant::now();
+        }
     }
 
     pub(super) fn waits_until(&self, next: Option<Instant>) {
-        self.lock().next_attempt = next;
+        let now = Instant::now();
+        self.lock().next_attempt = next.filter(|next| now < *next);
     }
 
-    /// `took` is the time of the attempt that succeeded.
-    pub(super) fn delivered(&self, readings: usize, took: Duration) {
-        let measured = readings as f64 / took.as_secs_f64().max(1e-6);
+    pub(super) fn spends(&self, account: &Account, allowance: Allowance) {
         let mut state = self.lock();
+        state.account = *account;
+        if allowance == Allowance::Nothing {
+            state.last_verdict = Some("waits: the daily budget is spent".to_owned());
+            state.moved_at = Instant::now();
+        }
+    }
+
+    /// `took` is the time of the attempt that succeeded, beside `at_once` − 1 others.
+    pub(super) fn delivered(&self, readings: usize, took: Duration, at_once: usize) {
+        let measured = (readings * at_once) as f64 / took.as_secs_f64().max(1e-6);
+        let mut state = self.lock();
+        state.moved_at = Instant::now();
         state.rate = Some(match state.rate {
             None => measured,
             Some(before) => before + SMOOTHING * (measured - before),
@@ -95,10 +154,18 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forwarder::verdict::Words;
+
+    fn delivered() -> Verdict {
+        Verdict::Delivered {
+            rejected: Vec::new(),
+            refusal: Words::default(),
+        }
+    }
 
     #[test]
     fn trouble_holds_until_the_next_delivery() {
-        let progress = Progress::default();
+        let progress = Progress::new("cloud".into(), Duration::from_secs(900));
         progress.troubled("a batch cannot be encoded".to_owned());
         let status = progress.status(1);
         assert_eq!(status.held.as_deref(), Some("a batch cannot be encoded"));
@@ -106,7 +173,29 @@ mod tests {
             status.last_verdict.as_deref(),
             Some("held: a batch cannot be encoded")
         );
-        progress.judged(&Verdict::Delivered);
+        progress.judged(&delivered());
         assert_eq!(progress.status(1).held, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_uplink_that_delivers_nothing_for_long_is_stalled() {
+        let progress = Progress::new("cloud".into(), Duration::from_secs(900));
+        let sleep = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        sleep(5000).await;
+        assert_eq!(progress.status(0).held, None);
+        progress.has_something_to_do();
+        sleep(899).await;
+        progress.judged(&Verdict::retry("503"));
+        assert_eq!(progress.status(5).held, None);
+        sleep(2).await;
+        let held = progress.status(5).held.unwrap();
+        assert!(held.contains("901 s") && held.contains("503"), "{held}");
+        progress.judged(&delivered());
+        progress.delivered(5, Duration::from_secs(1), 1);
+        assert_eq!(progress.status(5).held, None);
+        sleep(901).await;
+        progress.has_nothing_to_do();
+        progress.has_something_to_do();
+        assert_eq!(progress.status(5).held, None);
     }
 }

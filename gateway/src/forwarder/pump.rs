@@ -1,107 +1,152 @@
-//! The loop: outbox → batch → uplink → verdict → outbox. One batch on its way at a time.
+//! The loop of one uplink: outbox → batches → receiver → verdicts → outbox. It waits for the first of what can happen, acts,
+//! and fills the places that are free.
 
-use std::pin::pin;
+mod landing;
+
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
-use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::cut::{Cut, cut};
-use super::payload::{self, Body, PayloadError, Sender};
+use super::budget::{self, Allowance};
+use super::claim::{Claim, Claimer};
+use super::flights::{Departure, Flights};
+use super::lanes::Lane;
+use super::payload::{self, Body, Sender};
 use super::progress::Progress;
-use super::uplink::Uplink;
-use super::verdict::Verdict;
+use super::settle::Settler;
+use super::trouble::Trouble;
+use super::uplink::{Sent, Uplink};
 use crate::clock;
-use crate::config::Cloud;
-use crate::domain::reading::ReadingId;
-use crate::domain::timestamp::Timestamp;
-use crate::ingest::{OutboxRequest, SubmissionQueue};
+use crate::config;
+use crate::ingest::SubmissionQueue;
 use crate::metrics::Metrics;
-use crate::store::outbox::Batch;
+use crate::store::outbox::{Batch, UplinkKey};
 use crate::store::{Reader, StoreError};
 
-/// Batches that were recorded before a restart are taken up again so many at a time.
+/// Batches that were recorded before a restart are read so many at a time.
 const RECORDED_AT_ONCE: usize = 100;
-/// Batches whose confirmations are written together.
-const CONFIRM_AT_ONCE: usize = 100;
-/// What was delivered is confirmed after so long even if few batches wait for it: what is not confirmed is sent again
-/// after a crash.
-const CONFIRM_AFTER: Duration = Duration::from_secs(1);
+/// So many are claimed at once at most: what is claimed together is recorded in one commit.
+const CLAIMED_AT_ONCE: usize = 2;
+/// Threads that make bodies.
+const ENCODERS: usize = 2;
 /// A stop waits so long for the last confirmation.
 const LAST_CONFIRMATION: Duration = Duration::from_secs(1);
-/// While a batch gathers it is looked at no more often than this.
+/// While readings gather the outbox is looked at no more often than this.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// The store's measure of a reading is rough; with so much more than fits, the batch is full for certain.
-const ROUGHLY: usize = 2;
-/// After an error of the store or an impossible batch.
+/// After an error of the store.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
+/// With a rate to keep, more at once would only make what is fresh wait.
+const AT_ONCE_WITH_RATE: usize = 2;
 
-/// Brings the outbox to one cloud.
+/// Brings its part of the outbox to one receiver.
 #[derive(Debug)]
 pub struct Pump {
-    config: Cloud,
-    gateway_id: Arc<str>,
+    config: Arc<config::Uplink>,
+    key: UplinkKey,
     uplink: Arc<Uplink>,
     reader: Reader,
     submissions: SubmissionQueue,
     wake: Arc<Notify>,
     metrics: Arc<Metrics>,
+    encoders: Arc<Semaphore>,
     progress: Progress,
-    backoff: Backoff,
-    /// Recorded batches up to here have been taken up.
-    last_recorded: i64,
-    has_taken_up_recorded: bool,
-    /// Readings up to here are in a batch.
-    last_claimed: ReadingId,
-    /// The cloud has them; they are not yet out of the outbox.
-    delivered: Vec<Batch>,
-    /// When what was delivered is to be confirmed at the latest.
-    confirm_by: Instant,
+    flights: Flights,
+    settler: Settler,
+    claimer: Option<Claimer>,
+    /// When the outbox is to be looked at again; `None`: when something comes into it.
+    look_at: Option<Instant>,
+    looked_at: Instant,
+    has_woken: bool,
 }
 
-/// Why the pump pauses or ends.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error("the gateway is stopping")]
-    Stopped,
-    #[error("the outbox cannot be read: {0}")]
-    Store(#[from] StoreError),
-    #[error("a batch cannot be encoded: {0}")]
-    Payload(#[from] PayloadError),
-    #[error("a blocking task failed: {0}")]
-    Task(#[from] tokio::task::JoinError),
+/// A claim under way; the claimer comes back with what came of it.
+type Claiming = Pin<Box<dyn Future<Output = (Claimer, Result<Claim, Trouble>)> + Send>>;
+
+/// A request that was made.
+struct Landing {
+    departure: Departure,
+    outcome: Result<Sent, Trouble>,
+    /// Of its body, before compression.
+    plain_bytes: usize,
 }
 
-impl Pump {
-    /// Puts the pump together. `wake` is told when something came into the outbox.
+/// What a pump needs of the rest of the gateway.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    gateway_id: Arc<str>,
+    reader: Reader,
+    submissions: SubmissionQueue,
+    metrics: Arc<Metrics>,
+    /// Bodies are made by so many threads, whatever waits: each holds a batch of readings, and a connection to the store.
+    encoders: Arc<Semaphore>,
+}
+
+impl Surroundings {
+    /// The same for all pumps.
     pub fn new(
-        config: Cloud,
         gateway_id: Arc<str>,
-        uplink: Uplink,
         reader: Reader,
         submissions: SubmissionQueue,
-        wake: Arc<Notify>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            backoff: Backoff::new(config.retry_initial, config.retry_max),
-            config,
             gateway_id,
+            reader,
+            submissions,
+            metrics,
+            encoders: Arc::new(Semaphore::new(ENCODERS)),
+        }
+    }
+}
+
+impl Pump {
+    /// Puts the pump together. `wake` is told when something came into its part of the outbox.
+    pub fn new(
+        config: config::Uplink,
+        key: UplinkKey,
+        uplink: Uplink,
+        wake: Arc<Notify>,
+        surroundings: Surroundings,
+    ) -> Self {
+        let config = Arc::new(config);
+        let Surroundings {
+            gateway_id,
+            reader,
+            submissions,
+            metrics,
+            encoders,
+        } = surroundings;
+        let progress = Progress::new(Arc::clone(&config.name), config.stalled_after);
+        let claimer = Claimer::new(
+            Arc::clone(&config),
+            key,
+            gateway_id,
+            reader.clone(),
+            submissions.clone(),
+        );
+        Self {
+            flights: Flights::new(Backoff::new(config.retry_initial, config.retry_max)),
+            settler: Settler::new(key, submissions.clone(), Arc::clone(&metrics)),
+            config,
+            key,
             uplink: Arc::new(uplink),
             reader,
             submissions,
             wake,
             metrics,
-            progress: Progress::default(),
-            last_recorded: 0,
-            has_taken_up_recorded: false,
-            last_claimed: ReadingId(0),
-            delivered: Vec::new(),
-            confirm_by: Instant::now(),
+            encoders,
+            progress,
+            claimer: Some(claimer),
+            look_at: Some(Instant::now()),
+            looked_at: Instant::now(),
+            has_woken: false,
         }
     }
 
@@ -113,236 +158,215 @@ impl Pump {
     /// Runs until `stop`. What is on its way then is sent again, under the same key, after the next start.
     pub async fn run(mut self, stop: CancellationToken) {
         if stop.run_until_cancelled(self.pump()).await.is_none() {
-            timeout(LAST_CONFIRMATION, self.confirm()).await.ok();
+            timeout(LAST_CONFIRMATION, self.settler.finish()).await.ok();
         }
     }
 
     /// Goes on for as long as the committer does.
     async fn pump(&mut self) {
+        while let Err(trouble) = self.take_up().await {
+            if self.is_over(&trouble) {
+                return;
+            }
+            sleep_until(Instant::now() + TROUBLE_PAUSE).await;
+        }
+        let mut requests = JoinSet::new();
+        let mut claiming: Option<Claiming> = None;
         loop {
-            let Err(trouble) = self.round().await else {
-                continue;
-            };
-            if matches!(trouble, Trouble::Stopped) {
-                return;
-            }
-            tracing::error!(error = %trouble, "forwarding pauses");
-            self.progress.troubled(trouble.to_string());
-            // Before the recorded batches are taken up again, those that the cloud has must be gone.
-            if self.confirm().await.is_err() {
-                return;
-            }
-            self.has_taken_up_recorded = false;
-            self.last_recorded = 0;
-            sleep(TROUBLE_PAUSE).await;
-        }
-    }
-
-    /// Brings some batches to the cloud: those recorded before a restart first, then new ones.
-    async fn round(&mut self) -> Result<(), Trouble> {
-        if !self.has_taken_up_recorded {
-            let recorded = self.recorded().await?;
-            if recorded.is_empty() {
-                self.has_taken_up_recorded = true;
-            }
-            return self.deliver(recorded).await;
-        }
-        let batches = self.claim().await?;
-        self.deliver(batches).await
-    }
-
-    async fn recorded(&mut self) -> Result<Vec<Batch>, Trouble> {
-        let (reader, after) = (self.reader.clone(), self.last_recorded);
-        let batches =
-            spawn_blocking(move || reader.recorded_batches(after, RECORDED_AT_ONCE)).await??;
-        self.take_note(&batches);
-        Ok(batches)
-    }
-
-    fn take_note(&mut self, batches: &[Batch]) {
-        for batch in batches {
-            self.last_recorded = self.last_recorded.max(batch.id);
-            self.last_claimed = self
-                .last_claimed
-                .max(batch.readings.last().copied().unwrap_or(ReadingId(0)));
-        }
-    }
-
-    /// Waits for readings, gathers them for as long as `batch_linger` says, and records what goes out next.
-    async fn claim(&mut self) -> Result<Vec<Batch>, Trouble> {
-        // Set once a claim: a wall clock that is put back must not make it longer.
-        let mut deadline = None;
-        let batches = loop {
-            let (found, oldest) = self.look().await?;
-            let Some(oldest) = oldest else {
-                self.progress.has_nothing_to_do();
-                self.wake.notified().await;
-                continue;
-            };
-            let deadline = *deadline.get_or_insert_with(|| {
-                let age = clock::now() - oldest;
-                Instant::now() + self.config.batch_linger.saturating_sub(age)
-            });
-            if found.is_full || deadline <= Instant::now() {
-                break found.batches;
-            }
-            self.linger(deadline).await;
-        };
-        let (done, recorded) = oneshot::channel();
-        let request = OutboxRequest::Record {
-            format: self.config.format.name().into(),
-            compression: self.config.compression.name().into(),
-            batches,
-            done,
-        };
-        self.request(request).await?;
-        let batches = recorded.await.map_err(|_| Trouble::Stopped)?;
-        self.take_note(&batches);
-        Ok(batches)
-    }
-
-    /// What could go out now, and when the oldest of it arrived.
-    async fn look(&self) -> Result<(Cut, Option<Timestamp>), Trouble> {
-        let (reader, after) = (self.reader.clone(), self.last_claimed);
-        let (config, gateway_id) = (self.config.clone(), Arc::clone(&self.gateway_id));
-        let look = move || {
-            let envelope = payload::envelope_size(Sender {
-                gateway_id: &gateway_id,
-                store_id: reader.store_id(),
-            });
-            let most_bytes = config.batch_max_bytes.saturating_mul(ROUGHLY);
-            let readings = reader.outbox_readings(after, config.batch_max_readings, most_bytes)?;
-            let oldest = readings.first().map(|reading| reading.received_at);
-            Ok((cut(&readings, envelope, &config), oldest))
-        };
-        spawn_blocking(look).await?
-    }
-
-    /// Waits until a batch may be full or the time is over.
-    async fn linger(&self, deadline: Instant) {
-        tokio::select! {
-            () = sleep_until(deadline) => {}
-            () = self.wake.notified() => {
-                if self.reader.outbox_pending() < self.config.batch_max_readings as u64 {
-                    sleep_until(deadline.min(Instant::now() + LOOK_AGAIN)).await;
+            let now = Instant::now();
+            self.fill(now, &mut requests, &mut claiming);
+            let next = self.flights.next_time(now);
+            let look_at = self.look_at.filter(|at| claiming.is_none() && now < *at);
+            let settle_by = self.settler.due();
+            let acted = tokio::select! {
+                Some(landed) = requests.join_next() => match landed {
+                    Ok(landing) => self.land(landing).await,
+                    Err(error) => Err(error.into()),
+                },
+                (claimer, claimed) = wait_for(&mut claiming) => {
+                    claiming = None;
+                    self.claimer = Some(claimer);
+                    claimed.map(|claim| self.claimed(claim))
                 }
-            }
-        }
-    }
-
-    async fn request(&self, request: OutboxRequest) -> Result<(), Trouble> {
-        let asked = self.submissions.request(request).await;
-        asked.map_err(|_| Trouble::Stopped)
-    }
-
-    /// Sends batches in their order, each until it is delivered.
-    async fn deliver(&mut self, batches: Vec<Batch>) -> Result<(), Trouble> {
-        for batch in batches {
-            let body = self.encode(&batch).await?;
-            let store_id = self.reader.store_id();
-            let key = format!("{}:{store_id}:{}", batch.gateway_id, batch.id);
-            loop {
-                let started = Instant::now();
-                let verdict = self.send(&key, &body).await?;
-                let Some(wait) = self.judge(&verdict) else {
-                    self.progress
-                        .delivered(batch.readings.len(), started.elapsed());
-                    break;
-                };
-                self.confirm().await?;
-                let next = Instant::now() + wait;
-                self.progress.waits_until(Some(next));
-                sleep_until(next).await;
-                self.progress.waits_until(None);
-            }
-            if self.delivered.is_empty() {
-                self.confirm_by = Instant::now() + CONFIRM_AFTER;
-            }
-            self.delivered.push(batch);
-            if CONFIRM_AT_ONCE <= self.delivered.len() {
-                self.confirm().await?;
-            }
-        }
-        self.confirm().await
-    }
-
-    /// Sends once. While an answer is waited for, what was delivered before is confirmed in time.
-    async fn send(&mut self, key: &str, body: &Body) -> Result<Verdict, Trouble> {
-        let uplink = Arc::clone(&self.uplink);
-        let mut sending = pin!(uplink.send(key, body));
-        loop {
-            tokio::select! {
-                verdict = &mut sending => return Ok(verdict),
-                () = sleep_until(self.confirm_by), if !self.delivered.is_empty() => self.confirm().await?,
-            }
-        }
-    }
-
-    async fn encode(&self, batch: &Batch) -> Result<Body, Trouble> {
-        let (reader, batch) = (self.reader.clone(), batch.clone());
-        spawn_blocking(move || {
-            let readings = reader.readings_by_id(&batch.readings)?;
-            let sender = Sender {
-                gateway_id: &batch.gateway_id,
-                store_id: reader.store_id(),
+                committed = self.settler.committed() => committed,
+                () = self.wake.notified() => {
+                    self.has_woken = true;
+                    Ok(())
+                }
+                () = until(look_at), if look_at.is_some() => Ok(()),
+                () = until(next), if next.is_some() => Ok(()),
+                () = until(settle_by), if settle_by.is_some() => Ok(()),
             };
-            let encoded = payload::encode(
-                sender,
-                batch.id,
-                &batch.format,
-                &batch.compression,
-                &readings,
-            );
-            Ok::<_, Trouble>(encoded?)
-        })
-        .await?
-    }
-
-    /// Takes note of a verdict: `None` if the batch was delivered, else how long to wait.
-    fn judge(&mut self, verdict: &Verdict) -> Option<Duration> {
-        let label = verdict.label();
-        self.metrics
-            .uplink_requests
-            .with_label_values(&[label])
-            .inc();
-        self.progress.judged(verdict);
-        match verdict {
-            Verdict::Delivered => {
-                self.backoff.reset();
-                None
+            let Err(trouble) = acted else {
+                continue;
+            };
+            if self.is_over(&trouble) {
+                return;
             }
-            Verdict::Retry {
-                reason,
-                retry_after,
-            } => {
-                let wait = self.backoff.after_failure(fastrand::f64(), *retry_after);
-                tracing::warn!(%reason, wait_seconds = wait.as_secs_f64(), "batch not delivered: it is sent again");
-                Some(wait)
-            }
-            Verdict::Held {
-                reason,
-                retry_after,
-            } => {
-                let wait = self.backoff.held(*retry_after);
-                tracing::warn!(%reason, wait_seconds = wait.as_secs_f64(), "batch held: the uplink has to be put right");
-                Some(wait)
-            }
+            self.look_at = Some(Instant::now() + TROUBLE_PAUSE);
         }
     }
 
-    /// Takes what was delivered out of the outbox. If it is broken off it is done again: that changes nothing.
-    async fn confirm(&mut self) -> Result<(), Trouble> {
-        if self.delivered.is_empty() {
-            return Ok(());
+    fn is_over(&self, trouble: &Trouble) -> bool {
+        if matches!(trouble, Trouble::Stopped) {
+            return true;
         }
-        let (done, confirmed) = oneshot::channel();
-        let batches = self.delivered.clone();
-        self.request(OutboxRequest::Confirm { batches, done })
-            .await?;
-        confirmed.await.map_err(|_| Trouble::Stopped)?;
-        let batches = self.delivered.drain(..);
-        let count: usize = batches.map(|batch| batch.readings.len()).sum();
-        self.metrics.uplink_readings.inc_by(count as u64);
+        tracing::error!(uplink = %self.config.name, error = %trouble, "forwarding pauses");
+        self.progress.troubled(trouble.to_string());
+        false
+    }
+
+    /// Reads what was left: the batches that were recorded, and what the uplink remembers of itself.
+    async fn take_up(&mut self) -> Result<(), Trouble> {
+        let (reader, key) = (self.reader.clone(), self.key);
+        let read = move || -> Result<_, StoreError> {
+            let mut batches: Vec<Batch> = Vec::new();
+            loop {
+                let after = batches.last().map_or(0, |batch| batch.id);
+                let more = reader.recorded_batches(key, after, RECORDED_AT_ONCE)?;
+                if more.is_empty() {
+                    return Ok((batches, reader.account(key)?));
+                }
+                batches.extend(more);
+            }
+        };
+        let (batches, account) = spawn_blocking(read).await??;
+        self.settler.account = account;
+        let now = Instant::now();
+        for batch in batches {
+            self.flights.add(batch, Lane::Backlog, now);
+        }
         Ok(())
+    }
+
+    /// Has requests made while places are free, and batches claimed while few wait for one.
+    fn fill(
+        &mut self,
+        now: Instant,
+        requests: &mut JoinSet<Landing>,
+        claiming: &mut Option<Claiming>,
+    ) {
+        let wall = clock::now();
+        let allowance = budget::allowance(self.config.daily_budget, &self.settler.account, wall);
+        self.progress.spends(&self.settler.account, allowance);
+        if allowance == Allowance::Nothing {
+            self.look_at = Some(now + budget::wait(wall));
+            self.settler.settle_if_due(true);
+            return;
+        }
+        let at_once = match self.config.max_rate {
+            Some(_) => self.config.concurrency.min(AT_ONCE_WITH_RATE),
+            None => self.config.concurrency,
+        };
+        while let Some(departure) = self.flights.depart(at_once, now) {
+            requests.spawn(self.request(departure));
+        }
+        self.progress.waits_until(self.flights.next_time(now));
+        self.settler.settle_if_due(self.flights.sending() == 0);
+        if claiming.is_none() && std::mem::take(&mut self.has_woken) {
+            self.look_soon(now);
+        }
+        let is_due = self.look_at.is_some_and(|at| at <= now);
+        let is_wanted = self.flights.is_open() && self.flights.waiting() < at_once.min(2);
+        if is_due
+            && is_wanted
+            && let Some(mut claimer) = self.claimer.take()
+        {
+            let free = (at_once - self.flights.sending()).clamp(1, CLAIMED_AT_ONCE);
+            self.looked_at = now;
+            *claiming = Some(Box::pin(async move {
+                let claimed = claimer.claim(free, allowance).await;
+                (claimer, claimed)
+            }));
+        }
+    }
+
+    fn claimed(&mut self, claim: Claim) {
+        let now = Instant::now();
+        self.look_at = match claim {
+            Claim::Recorded(batches) => {
+                self.progress.has_something_to_do();
+                for (batch, lane) in batches {
+                    self.flights.add(batch, lane, now);
+                }
+                Some(now)
+            }
+            Claim::Lingers(until) => Some(until),
+            Claim::Empty => {
+                if self.flights.readings() == 0 {
+                    self.progress.has_nothing_to_do();
+                }
+                // A tagged reading may have to wait for the next hour, an untagged one for the next minute.
+                let is_paced = self.config.daily_budget.is_some();
+                is_paced.then(|| now + budget::wait(clock::now()))
+            }
+        };
+    }
+
+    /// Something came into the outbox: it is looked at when a batch may be full, and not at each reading.
+    fn look_soon(&mut self, now: Instant) {
+        let pending = self.reader.outbox_pending(Some(self.key)) as usize;
+        let recorded = self.flights.readings() + self.settler.readings();
+        let is_full = self.config.batch_max_readings <= pending.saturating_sub(recorded);
+        let at = if is_full {
+            now
+        } else {
+            self.looked_at + LOOK_AGAIN
+        };
+        self.look_at = Some(self.look_at.map_or(at, |before| before.min(at)));
+    }
+
+    fn request(&self, departure: Departure) -> impl Future<Output = Landing> + Send + 'static {
+        let (reader, uplink) = (self.reader.clone(), Arc::clone(&self.uplink));
+        let encoders = Arc::clone(&self.encoders);
+        async move {
+            let batch = &departure.batch;
+            let key = format!("{}:{}:{}", batch.gateway_id, reader.store_id(), batch.id);
+            let permit = encoders.acquire().await;
+            let encoded = encode(reader, batch.clone()).await;
+            drop(permit);
+            let mut plain_bytes = 0;
+            let outcome = match encoded {
+                Ok(body) => {
+                    plain_bytes = body.plain_bytes;
+                    Ok(uplink.send(&key, body).await)
+                }
+                Err(trouble) => Err(trouble),
+            };
+            Landing {
+                departure,
+                outcome,
+                plain_bytes,
+            }
+        }
+    }
+}
+
+async fn encode(reader: Reader, batch: Batch) -> Result<Body, Trouble> {
+    let encode = move || {
+        let readings = reader.readings_by_id(&batch.readings)?;
+        let sender = Sender {
+            gateway_id: &batch.gateway_id,
+            store_id: reader.store_id(),
+        };
+        let (format, compression) = (&batch.format, &batch.compression);
+        let body = payload::encode(sender, batch.id, format, compression, &readings);
+        Ok::<_, Trouble>(body?)
+    };
+    spawn_blocking(encode).await?
+}
+
+/// For ever, if there is nothing to wait for.
+async fn wait_for(claiming: &mut Option<Claiming>) -> (Claimer, Result<Claim, Trouble>) {
+    match claiming {
+        Some(claiming) => claiming.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }

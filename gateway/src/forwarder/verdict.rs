@@ -1,14 +1,27 @@
-//! What the cloud's answer means. Pure.
+//! What an answer means. Pure.
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use serde_json::Value;
+
+use crate::config::Expect;
+use crate::domain::reading::ReadingId;
 use crate::domain::timestamp::Timestamp;
+
+/// Of a refusing answer's body so many bytes are kept.
+const KEPT_BYTES: usize = 1024;
+
+/// Before this a clock has not been set: 2020-01-01.
+const PLAUSIBLE: Timestamp = Timestamp::from_millis(1_577_836_800_000);
 
 /// What to do with a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The cloud has it.
-    Delivered,
+    /// The receiver has it, but for the readings that it names as rejected.
+    Delivered {
+        rejected: Vec<ReadingId>,
+        refusal: Words,
+    },
     /// It is sent again after a back-off.
     Retry {
         reason: String,
@@ -19,53 +32,128 @@ pub(super) enum Verdict {
         reason: String,
         retry_after: Option<Duration>,
     },
+    /// It has to be smaller.
+    TooLarge(Words),
+    /// Something in it is not as it should be.
+    Refused(Words),
+}
+
+/// What a receiver said: status and the beginning of the body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Words {
+    pub(super) status: u16,
+    pub(super) body: Box<str>,
 }
 
 impl Verdict {
     /// The word for it in metrics.
     pub(super) const fn label(&self) -> &'static str {
         match self {
-            Self::Delivered => "delivered",
+            Self::Delivered { .. } => "delivered",
             Self::Retry { .. } => "retry",
             Self::Held { .. } => "held",
+            Self::TooLarge(_) => "too_large",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// A failure that time may heal.
+    pub(super) fn retry(reason: impl Into<String>) -> Self {
+        Self::Retry {
+            reason: reason.into(),
+            retry_after: None,
+        }
+    }
+
+    /// A failure that people have to heal.
+    pub(super) fn held(reason: impl Into<String>) -> Self {
+        Self::Held {
+            reason: reason.into(),
+            retry_after: None,
         }
     }
 }
 
-/// When the cloud wants to be asked again: the header `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3),
-/// and the header `Date`.
+/// An answer, as far as it matters.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RetryAfter<'a> {
-    pub(super) text: Option<&'a str>,
+pub(super) struct Answer<'a> {
+    pub(super) status: u16,
+    /// The header `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3), and the header `Date`.
+    pub(super) retry_after: Option<&'a str>,
     pub(super) date: Option<&'a str>,
+    /// The host of the header `Location`.
+    pub(super) location: Option<&'a str>,
+    /// The beginning of the body.
+    pub(super) body: &'a [u8],
 }
 
-/// Judges an answer by its status code. A date of `Retry-After` is compared with the cloud's own clock if it says what
-/// that shows; `now` is the wall clock here.
-pub(super) fn judge(status: u16, retry_after: RetryAfter<'_>, now: Timestamp) -> Verdict {
-    let retry_after = retry_after.wait(now);
-    let reason = status.to_string();
-    match status {
-        200..=299 => Verdict::Delivered,
-        400 | 408 | 409 | 413 | 422 | 425 | 429 | 500.. | 0..=199 => Verdict::Retry {
+/// Judges an answer. A date of `Retry-After` is compared with the receiver's own clock if it says what that shows; `now` is
+/// the wall clock here, which counts for nothing while it has not been set.
+pub(super) fn judge(answer: &Answer<'_>, expect: &Expect, now: Timestamp) -> Verdict {
+    let retry_after = answer.wait(now);
+    let reason = answer.status.to_string();
+    match answer.status {
+        200..=299 => accepted(answer, expect),
+        413 => Verdict::TooLarge(answer.words()),
+        400 | 422 => Verdict::Refused(answer.words()),
+        408 | 409 | 425 | 429 | 500.. | 0..=199 => Verdict::Retry {
             reason,
             retry_after,
         },
-        300..=499 => Verdict::Held {
+        300..=399 => Verdict::Held {
+            reason: match answer.location {
+                Some(host) => format!("{reason}: it redirects to {host}, which is not followed"),
+                None => reason,
+            },
+            retry_after,
+        },
+        401..=499 => Verdict::Held {
             reason,
             retry_after,
         },
     }
 }
 
-impl RetryAfter<'_> {
-    fn wait(self, now: Timestamp) -> Option<Duration> {
-        let text = self.text?.trim();
+fn accepted(answer: &Answer<'_>, expect: &Expect) -> Verdict {
+    if let Some(status) = expect.status.filter(|status| *status != answer.status) {
+        let found = answer.status;
+        return Verdict::retry(format!("{found}, but `expect` asks for {status}"));
+    }
+    let json: Option<Value> = serde_json::from_slice(answer.body).ok();
+    if let Some(pointer) = &expect.pointer {
+        let found = json.as_ref().and_then(|json| json.pointer(pointer));
+        if matches!(found, None | Some(Value::Null | Value::Bool(false))) {
+            let status = answer.status;
+            return Verdict::retry(format!(
+                "{status}, but without {pointer}, which `expect` asks for: a captive portal?"
+            ));
+        }
+    }
+    let rejected = json.as_ref().and_then(|json| json.get("rejected"));
+    let rejected = rejected.and_then(Value::as_array).into_iter().flatten();
+    Verdict::Delivered {
+        rejected: rejected.filter_map(Value::as_i64).map(ReadingId).collect(),
+        refusal: answer.words(),
+    }
+}
+
+impl Answer<'_> {
+    fn words(&self) -> Words {
+        let kept = &self.body[..self.body.len().min(KEPT_BYTES)];
+        Words {
+            status: self.status,
+            body: String::from_utf8_lossy(kept).into(),
+        }
+    }
+
+    fn wait(&self, now: Timestamp) -> Option<Duration> {
+        let text = self.retry_after?.trim();
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             // More seconds than fit are as many as can be.
             return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
         }
-        let now = self.date.and_then(parse_date).unwrap_or(now);
+        let own = (PLAUSIBLE <= now).then_some(now);
+        let now = self.date.and_then(parse_date).or(own)?;
         Some(parse_date(text)? - now)
     }
 }
@@ -77,57 +165,4 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_status_has_its_verdict() {
-        let check = |statuses: &[u16], expected: &str| {
-            for status in statuses {
-                let verdict = judge(*status, RetryAfter::default(), Timestamp::MIN);
-                assert_eq!(verdict.label(), expected, "{status}");
-            }
-        };
-        check(&[200, 201, 202, 204, 207], "delivered");
-        check(&[408, 409, 425, 429, 500, 502, 503, 504, 599], "retry");
-        check(
-            &[
-                301, 302, 307, 308, 401, 403, 404, 405, 407, 410, 415, 402, 406, 418, 451,
-            ],
-            "held",
-        );
-        // Halving and isolating come later: until then nothing is given up.
-        check(&[400, 413, 422], "retry");
-    }
-
-    #[test]
-    fn retry_after_is_read_as_seconds_and_as_date() {
-        let judged = |text: &str, date: Option<&str>, expected: Option<u64>| {
-            let retry_after = RetryAfter {
-                text: Some(text),
-                date,
-            };
-            let verdict = judge(503, retry_after, Timestamp::MIN);
-            let expected = Verdict::Retry {
-                reason: "503".to_owned(),
-                retry_after: expected.map(Duration::from_secs),
-            };
-            assert_eq!(verdict, expected, "{text}");
-        };
-        let check = |text: &str, expected: Option<u64>| judged(text, None, expected);
-        check("120", Some(120));
-        check(" 0 ", Some(0));
-        check("Thu, 01 Jan 1970 00:02:00 GMT", Some(120));
-        check("soon", None);
-        check("-5", None);
-        check("+5", None);
-        check("", None);
-        check("18446744073709551616", Some(u64::MAX));
-        check(&"9".repeat(100), Some(u64::MAX));
-        // The cloud's clock counts, not the one here.
-        let date = "Mon, 23 Nov 2026 12:00:00 GMT";
-        judged("Mon, 23 Nov 2026 12:00:30 GMT", Some(date), Some(30));
-        judged("Mon, 23 Nov 2026 11:00:00 GMT", Some(date), Some(0));
-        judged("Thu, 01 Jan 1970 00:02:00 GMT", Some("soon"), Some(120));
-    }
-}
+mod tests;

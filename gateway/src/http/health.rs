@@ -29,7 +29,7 @@ pub(super) async fn live(State(shared): State<Arc<Shared>>) -> Result<Response, 
 /// Every check by name.
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<Readiness>) {
     let mut checks = vec![committer(&shared), store(&shared).await];
-    for uplink in shared.uplink_statuses() {
+    for (_, uplink) in shared.uplink_statuses() {
         checks.push(Check::new(format!("uplink:{}", uplink.name), uplink.held));
     }
     let (code, status) = if checks.iter().all(|check| check.ok) {
@@ -69,6 +69,6 @@ fn committer(shared: &Shared) -> Check {
 }
 
 async fn store(shared: &Shared) -> Check {
-    let answer = shared.glance(outbox::oldest_seconds).await;
+    let answer = shared.glance(outbox::oldest_of_all).await;
     Check::new("store", answer.err().map(|problem| problem.to_string()))
 }

@@ -16,11 +16,11 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
     let metrics = &shared.metrics;
     metrics
         .outbox_pending
-        .set(shared.reader.outbox_pending() as i64);
+        .set(shared.reader.outbox_pending(None) as i64);
     let found = shared
         .glance(|reader| {
-            let oldest_seconds = outbox::oldest_seconds(reader)?;
-            let dead_letters = reader.dead_letters()?;
+            let oldest_seconds = outbox::oldest_of_all(reader)?;
+            let dead_letters = reader.dead_letter_count()?;
             Ok((reader.bytes_on_disk(), oldest_seconds, dead_letters))
         })
         .await;

@@ -9,6 +9,7 @@
 mod access;
 mod body;
 mod data;
+mod dead_letters;
 mod health;
 mod listener;
 mod metrics;
@@ -22,7 +23,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 use prometheus::IntCounter;
 use tokio::{net::TcpListener, task, time};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,7 @@ use crate::config::{Anonymous, Http};
 use crate::domain::uplink::UplinkStatus;
 use crate::ingest::{Health, Submission, SubmissionQueue};
 use crate::metrics::Metrics;
-use crate::store::{Committed, Reader};
+use crate::store::{Committed, Reader, outbox::UplinkKey};
 
 use problem::Problem;
 use process_io::WrittenBytes;
@@ -50,7 +51,7 @@ struct Shared {
     reader: Reader,
     submissions: SubmissionQueue,
     health: Arc<Health>,
-    uplinks: Vec<UplinkHandle>,
+    uplinks: Vec<(UplinkKey, UplinkHandle)>,
     metrics: Arc<Metrics>,
     received: IntCounter,
     written: WrittenBytes,
@@ -68,7 +69,7 @@ impl Server {
         reader: Reader,
         submissions: SubmissionQueue,
         health: Arc<Health>,
-        uplinks: Vec<UplinkHandle>,
+        uplinks: Vec<(UplinkKey, UplinkHandle)>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let shared = Shared {
@@ -99,6 +100,9 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/status", get(status::show).post(status::take))
         .route("/api/v1/readings", get(readings::show))
         .route("/api/v1/outbox", get(outbox::show))
+        .route("/api/v1/dead-letters", get(dead_letters::show))
+        .route("/api/v1/dead-letters/{id}", delete(dead_letters::drop))
+        .route("/api/v1/dead-letters/{id}/retry", post(dead_letters::retry))
         .route("/metrics", get(metrics::show))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::wrong_method)
@@ -108,6 +112,15 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(health::ready))
         .method_not_allowed_fallback(problem::wrong_method);
     guarded.merge(open).with_state(shared)
+}
+
+/// A whole number from 1 on; the error says what was expected.
+fn number(text: &str, most: i64) -> Result<i64, String> {
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|number| is_digits && (1..=most).contains(number))
+        .ok_or_else(|| format!("expected a whole number from 1 to {most}"))
 }
 
 impl Shared {
@@ -148,8 +161,9 @@ impl Shared {
             .unwrap_or_else(|_| Err(Problem::unwell("the store does not answer")))
     }
 
-    fn uplink_statuses(&self) -> Vec<UplinkStatus> {
-        self.uplinks.iter().map(|ask| ask()).collect()
+    fn uplink_statuses(&self) -> Vec<(UplinkKey, UplinkStatus)> {
+        let ask = |(key, ask): &(UplinkKey, UplinkHandle)| (*key, ask());
+        self.uplinks.iter().map(ask).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Shared, problem::Problem};
 use crate::clock;
 use crate::domain::uplink::UplinkStatus;
-use crate::store::Reader;
+use crate::store::{Reader, outbox::UplinkKey};
 
 #[derive(Serialize)]
 struct Outbox<'s> {
@@ -38,13 +38,24 @@ struct Waiting {
 
 /// The outbox; what is said of the first uplink stands at the top as well.
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
-    let oldest_seconds = shared.look(oldest_seconds).await?;
-    let waiting = Waiting {
-        pending: shared.reader.outbox_pending(),
-        oldest_seconds,
-    };
     let statuses = shared.uplink_statuses();
-    let first = statuses.first();
+    let keys: Vec<UplinkKey> = statuses.iter().map(|(key, _)| *key).collect();
+    let look = move |reader: &Reader| {
+        let waiting = |key: UplinkKey| -> Result<Waiting, Problem> {
+            Ok(Waiting {
+                pending: reader.outbox_pending(Some(key)),
+                oldest_seconds: oldest_seconds(reader, key)?,
+            })
+        };
+        let each: Result<Vec<Waiting>, Problem> = keys.into_iter().map(waiting).collect();
+        let all = Waiting {
+            pending: reader.outbox_pending(None),
+            oldest_seconds: oldest_of_all(reader)?,
+        };
+        Ok((all, each?))
+    };
+    let (waiting, each) = shared.look(look).await?;
+    let first = statuses.first().map(|(_, status)| status);
     let outbox = Outbox {
         waiting,
         last_verdict: first.and_then(|status| status.last_verdict.as_deref()),
@@ -52,14 +63,27 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, 
         drain_seconds: first.and_then(|status| status.drain_seconds),
         uplinks: statuses
             .iter()
-            .map(|status| Uplink { status, waiting })
+            .zip(each)
+            .map(|((_, status), waiting)| Uplink { status, waiting })
             .collect(),
     };
     Ok(Json(outbox).into_response())
 }
 
-/// How long the oldest reading has waited; `None` if none waits. Blocks.
-pub(super) fn oldest_seconds(reader: &Reader) -> Result<Option<f64>, Problem> {
-    let oldest = reader.outbox_oldest()?;
+/// How long the oldest reading has waited, of all uplinks; `None` if none waits. Blocks.
+pub(super) fn oldest_of_all(reader: &Reader) -> Result<Option<f64>, Problem> {
+    let mut oldest: Option<f64> = None;
+    for key in reader.uplinks() {
+        let seconds = oldest_seconds(reader, key)?;
+        let is_older = |than: f64| seconds.is_some_and(|seconds| than < seconds);
+        if oldest.is_none_or(is_older) {
+            oldest = seconds.or(oldest);
+        }
+    }
+    Ok(oldest)
+}
+
+fn oldest_seconds(reader: &Reader, uplink: UplinkKey) -> Result<Option<f64>, Problem> {
+    let oldest = reader.outbox_oldest(uplink)?;
     Ok(oldest.map(|since| (clock::now() - since).as_secs_f64()))
 }

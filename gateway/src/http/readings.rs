@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use url::form_urlencoded;
 
-use super::{Shared, problem::Problem};
+use super::{Shared, number, problem::Problem};
 use crate::domain::reading::ReadingId;
 use crate::domain::sensor::SensorId;
 use crate::store::{Reader, ReadingQuery};
@@ -93,14 +93,6 @@ fn parse(pairs: &[(String, String)]) -> Result<Wanted, Problem> {
         }
     }
     Ok(wanted)
-}
-
-fn number(text: &str, most: i64) -> Result<i64, String> {
-    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|number| is_digits && (1..=most).contains(number))
-        .ok_or_else(|| format!("expected a whole number from 1 to {most}"))
 }
 
 fn format(text: &str) -> Result<Format, String> {

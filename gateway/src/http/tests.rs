@@ -62,9 +62,11 @@ impl House {
             last_verdict: Some("retry: 503".to_owned()),
             next_attempt_seconds: Some(40.1),
             drain_seconds: None,
+            bytes_today: 0,
             held: None,
         }));
         let asked = Arc::clone(&uplink);
+        let handle: UplinkHandle = Arc::new(move || asked.lock().unwrap().clone());
         let config = Http {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             anonymous,
@@ -75,7 +77,7 @@ impl House {
             writer.reader(),
             queue,
             Arc::default(),
-            vec![Arc::new(move || asked.lock().unwrap().clone())],
+            vec![(writer.reader().uplinks()[0], handle)],
             Arc::default(),
         );
         let house = Self {
@@ -140,7 +142,7 @@ impl Works {
             group_commit: Duration::ZERO,
             max_devices: 100,
             outlet: Box::new(Nobody),
-            outbox_wake: Arc::default(),
+            outbox_wakes: Vec::new(),
             metrics: Arc::clone(&house.shared.metrics),
             health: Arc::clone(&house.shared.health),
             give_up: CancellationToken::new(),

@@ -4,6 +4,7 @@
 //! If a commit fails, nothing is acknowledged and nothing dropped: the same group is tried again until it succeeds,
 //! and meanwhile nothing more is taken from the queue.
 
+mod outbox;
 mod overflow;
 
 use std::{
@@ -16,15 +17,12 @@ use std::{
 
 use tokio::{
     runtime::Handle,
-    sync::{Notify, mpsc::error::TryRecvError, oneshot},
+    sync::{Notify, mpsc::error::TryRecvError},
     time,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Health, OutboxRequest, Outlet, Refused, Routed, Submission, SubmissionReceiver,
-    submission::Work,
-};
+use super::{Health, Outlet, Refused, Routed, Submission, SubmissionReceiver, submission::Work};
 use crate::domain::{
     alert::{Alert, AlertState},
     message::Message,
@@ -33,10 +31,7 @@ use crate::domain::{
 };
 use crate::metrics::{Limit, Metrics};
 use crate::rules::{self, Engine};
-use crate::store::{
-    Committed, Group, NewReject, StoreError, Writer,
-    outbox::{Batch, Change},
-};
+use crate::store::{Committed, Group, NewReject, StoreError, Writer};
 
 /// A group is closed at so many rows: a bound on the time of one commit. Its memory is bounded by the
 /// queue's room, and by that of the sessions for which messages are stored.
@@ -54,8 +49,8 @@ pub struct Settings {
     /// Devices whose status is stored.
     pub max_devices: usize,
     pub outlet: Box<dyn Outlet>,
-    /// Woken when something came into the outbox.
-    pub outbox_wake: Arc<Notify>,
+    /// By the places of the uplinks: woken when something came into their part of the outbox.
+    pub outbox_wakes: Vec<Arc<Notify>>,
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
     /// Cancelled when a commit that keeps failing is to be given up, at the end of the shutdown grace.
@@ -81,8 +76,10 @@ struct Pending {
     messages: Vec<(Arc<Message>, Routed)>,
     /// The same of the alerts; they come behind the messages.
     alerts: Vec<(Arc<Message>, Routed)>,
-    recorded: Vec<(Vec<Batch>, oneshot::Sender<Vec<Batch>>)>,
-    confirmed: Vec<oneshot::Sender<Committed>>,
+    /// For who asked for changes of the outbox.
+    answers: Vec<Box<dyn FnOnce(Committed) + Send>>,
+    /// Something came into the outbox of any uplink.
+    wakes_uplinks: bool,
 }
 
 impl Committer {
@@ -175,31 +172,7 @@ impl Committer {
                 }
                 pending.submissions.push(submission);
             }
-            Work::Outbox(OutboxRequest::Record {
-                format,
-                compression,
-                batches,
-                done,
-            }) => {
-                let number = |readings| Batch {
-                    id: self.writer.next_batch_id(),
-                    gateway_id: Arc::clone(&self.settings.gateway_id),
-                    format: format.clone(),
-                    compression: compression.clone(),
-                    readings,
-                };
-                let batches: Vec<Batch> = batches.into_iter().map(number).collect();
-                for batch in &batches {
-                    pending.group.push_outbox(Change::Record(batch.clone()));
-                }
-                pending.recorded.push((batches, done));
-            }
-            Work::Outbox(OutboxRequest::Confirm { batches, done }) => {
-                for batch in batches {
-                    pending.group.push_outbox(Change::Confirm(batch));
-                }
-                pending.confirmed.push(done);
-            }
+            Work::Outbox(request) => self.take_outbox(request, pending),
         }
     }
 
@@ -359,16 +332,16 @@ impl Committer {
         for submission in &mut pending.submissions {
             submission.complete(Ok(committed));
         }
-        for (batches, done) in pending.recorded {
-            done.send(batches).ok();
-        }
-        for done in pending.confirmed {
-            done.send(committed).ok();
+        for answer in pending.answers {
+            answer(committed);
         }
         let stored = pending.group.reading_count() as u64;
         metrics.readings_committed.inc_by(stored);
-        if 0 < pending.group.forwarded_count() {
-            self.settings.outbox_wake.notify_one();
+        let forwarded = pending.group.forwarded();
+        for (place, wake) in self.settings.outbox_wakes.iter().enumerate() {
+            if pending.wakes_uplinks || forwarded.contains(place) {
+                wake.notify_one();
+            }
         }
     }
 }

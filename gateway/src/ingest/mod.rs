@@ -5,13 +5,14 @@
 mod committer;
 pub mod decode;
 mod health;
+mod outbox;
 mod outlet;
 mod submission;
 
 pub use committer::{Committer, Settings};
 pub use health::Health;
+pub use outbox::OutboxRequest;
 pub use outlet::{Outlet, Retention, Routed};
 pub use submission::{
-    OutboxRequest, Place, Receipt, Refused, Stopped, Submission, SubmissionQueue,
-    SubmissionReceiver,
+    Place, Receipt, Refused, RequestPlace, Stopped, Submission, SubmissionQueue, SubmissionReceiver,
 };

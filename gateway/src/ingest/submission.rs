@@ -4,13 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::domain::{
-    message::Message,
-    reading::{Reading, ReadingId},
-    status::DeviceStatus,
-};
+use super::OutboxRequest;
+use crate::domain::{message::Message, reading::Reading, status::DeviceStatus};
 use crate::metrics::Metrics;
-use crate::store::{Committed, NewReject, outbox::Batch, sessions::Change};
+use crate::store::{Committed, NewReject, sessions::Change};
 
 /// Submissions that may wait for the committer. While so many do, sockets are not read.
 const CAPACITY: usize = 1024;
@@ -109,23 +106,6 @@ impl Receipt {
     }
 }
 
-/// What the forwarder asks to be written.
-#[derive(Debug)]
-pub enum OutboxRequest {
-    /// Records batches and gives them their numbers.
-    Record {
-        format: Box<str>,
-        compression: Box<str>,
-        batches: Vec<Vec<ReadingId>>,
-        done: oneshot::Sender<Vec<Batch>>,
-    },
-    /// Takes the readings of confirmed batches out of the outbox.
-    Confirm {
-        batches: Vec<Batch>,
-        done: oneshot::Sender<Committed>,
-    },
-}
-
 #[derive(Debug)]
 pub(super) enum Work {
     Submission(Submission),
@@ -188,10 +168,14 @@ impl SubmissionQueue {
 
     /// Asks for a change of the outbox, waiting for room.
     pub async fn request(&self, request: OutboxRequest) -> Result<(), Stopped> {
-        self.sender
-            .send(Work::Outbox(request))
-            .await
-            .map_err(|_| Stopped)
+        self.place_for_request().await?.submit(request);
+        Ok(())
+    }
+
+    /// Waits for room for such a request. Cancel safe.
+    pub async fn place_for_request(&self) -> Result<RequestPlace, Stopped> {
+        let permit = self.sender.clone().reserve_owned().await;
+        Ok(RequestPlace(permit.map_err(|_| Stopped)?))
     }
 
     /// Shows how many submissions wait.
@@ -201,6 +185,17 @@ impl SubmissionQueue {
             .queue_depth
             .with_label_values(&["submissions"])
             .set(waiting as i64);
+    }
+}
+
+/// Room for one request.
+#[derive(Debug)]
+pub struct RequestPlace(mpsc::OwnedPermit<Work>);
+
+impl RequestPlace {
+    /// Hands over.
+    pub fn submit(self, request: OutboxRequest) {
+        self.0.send(Work::Outbox(request));
     }
 }
 

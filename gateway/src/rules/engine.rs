@@ -11,6 +11,7 @@ use super::{
 use crate::domain::{
     reading::Reading,
     rule::{Action, RuleDefinition},
+    uplink::UplinkSet,
 };
 
 /// The compiled rules. Evaluating needs a thread with [`STACK_BYTES`].
@@ -32,7 +33,8 @@ pub struct Outcome {
     pub tags: Vec<Arc<str>>,
     /// The names of the rules that raise an alert, in their order.
     pub alerts: Vec<Arc<str>>,
-    pub forward: bool,
+    /// The uplinks that are to get it.
+    pub forward: UplinkSet,
     pub drop: bool,
     /// Rules that could not be evaluated for this reading, and why. They count as not met.
     pub failures: Vec<(Arc<str>, String)>,
@@ -103,7 +105,7 @@ impl Rule {
                     outcome.tag(&self.name);
                 }
                 Action::Tag(name) => outcome.tag(name),
-                Action::Forward => outcome.forward = true,
+                Action::Forward(uplinks) => outcome.forward = outcome.forward.and(*uplinks),
                 Action::Drop => outcome.drop = true,
             }
         }

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_sessions.sql"),
     include_str!("migrations/0003_alerts.sql"),
     include_str!("migrations/0004_owed.sql"),
+    include_str!("migrations/0005_uplinks.sql"),
 ];
 
 /// How long a statement waits for another process that holds a lock, such as an SQLite shell.

@@ -8,6 +8,7 @@ use crate::domain::{
     status::DeviceStatus,
     timestamp::Timestamp,
     topic::TopicName,
+    uplink::UplinkSet,
 };
 
 /// All that one transaction writes.
@@ -29,8 +30,8 @@ pub struct NewReading {
     pub reading: Reading,
     /// A JSON array of texts; `None` for no tags.
     pub tags: Option<Box<str>>,
-    /// Whether it goes into the outbox.
-    pub forward: bool,
+    /// The uplinks that are to get it.
+    pub forward: UplinkSet,
     pub(super) sensor: i64,
 }
 
@@ -71,9 +72,10 @@ impl Group {
         self.readings.len()
     }
 
-    /// How many of its readings go into the outbox.
-    pub fn forwarded_count(&self) -> usize {
-        self.readings.iter().filter(|new| new.forward).count()
+    /// The uplinks that get something of it.
+    pub fn forwarded(&self) -> UplinkSet {
+        let sets = self.readings.iter().map(|new| new.forward);
+        sets.fold(UplinkSet::NONE, UplinkSet::and)
     }
 
     /// Adds a change of the outbox.

@@ -12,13 +12,16 @@ mod devices;
 mod group;
 pub mod outbox;
 mod reader;
+mod rows;
 mod sensors;
 pub mod sessions;
+mod waiting;
 mod writer;
 
 pub use group::{Group, NewReading, NewReject};
 pub use reader::{Reader, ReadingPage, ReadingQuery, Totals};
 pub use sensors::{LastReading, Sensors};
+pub use waiting::{DeadLetter, WaitingQuery};
 pub use writer::{Committed, Writer};
 
 /// What can go wrong with the file.

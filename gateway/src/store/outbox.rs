@@ -1,109 +1,253 @@
-//! The outbox: readings the cloud has not confirmed, and the batches in which they are on their way.
+//! The outbox: readings that an uplink has not confirmed, and the batches in which they are on their way.
 
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
 use super::StoreError;
-use crate::domain::reading::ReadingId;
+use crate::domain::{reading::ReadingId, timestamp::Timestamp};
 
-/// Readings that go to the cloud together, under one idempotency key: as long as the batch is recorded, the same
-/// number means the same readings in the same wire format.
+/// An uplink's number in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UplinkKey(pub(super) i64);
+
+/// Readings that go out together, under one idempotency key: as long as the batch is recorded, the same number means the
+/// same readings in the same wire format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     pub id: i64,
+    pub uplink: UplinkKey,
     /// The gateway's name when it was recorded: it stands in the key and in the body.
     pub gateway_id: Arc<str>,
     /// The names of wire format and compression, as the configuration spells them.
     pub format: Box<str>,
     pub compression: Box<str>,
+    /// How often the batches that it is a part of were refused.
+    pub tries: u32,
     /// In the order in which they are sent, which is that of their ids.
     pub readings: Vec<ReadingId>,
 }
 
-/// What the forwarder asks the committer to write.
+/// A batch that is done with.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    pub batch: Batch,
+    /// Those of its readings that go to the dead letters; the receiver has the others.
+    pub refused: Vec<ReadingId>,
+    pub refusal: Refusal,
+}
+
+/// The answer that made dead letters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status, or the reason code of MQTT.
+    pub status: u16,
+    /// The beginning of the answer's body.
+    pub answer: Box<str>,
+    pub at: Timestamp,
+}
+
+/// What an uplink has to remember of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Readings in a row that were refused alone.
+    pub refused: u32,
+    /// Days since 1970, in UTC.
+    pub day: i64,
+    /// Sent on that day.
+    pub bytes: u64,
+}
+
+/// What is to be written.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Before its first sending.
     Record(Batch),
-    /// The cloud has it: its readings leave the outbox.
-    Confirm(Batch),
+    /// Two parts in the place of a batch.
+    Split(i64, [Batch; 2]),
+    /// Its readings leave the outbox.
+    Settle(Settled),
+    Account(UplinkKey, Account),
+    /// A dead letter is to be sent again.
+    Retry(i64),
+    /// A dead letter is given up.
+    Drop(i64),
 }
 
-/// Writes one change and tells by how many readings the outbox shrank.
-pub(super) fn write(connection: &Connection, change: &Change) -> Result<usize, StoreError> {
+/// How many readings more an uplink has to deliver.
+pub(super) type Growth = (UplinkKey, i64);
+
+/// Writes one change.
+pub(super) fn write(
+    connection: &Connection,
+    change: &Change,
+) -> Result<Option<Growth>, StoreError> {
     match change {
         Change::Record(batch) => {
-            let mut insert = connection.prepare_cached(
-                "INSERT INTO batch (id, gateway_id, format, compression, readings) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?;
-            let readings = encode(&batch.readings);
-            insert.execute(params![
-                batch.id,
-                batch.gateway_id,
-                batch.format,
-                batch.compression,
-                readings
-            ])?;
-            Ok(0)
-        }
-        Change::Confirm(batch) => {
-            let mut delete =
-                connection.prepare_cached("DELETE FROM outbox_entry WHERE reading = ?1")?;
-            let mut gone = 0;
+            record(connection, batch)?;
+            let mut take = connection
+                .prepare_cached("DELETE FROM outbox_entry WHERE uplink = ?1 AND reading = ?2")?;
             for id in &batch.readings {
-                gone += delete.execute([id.0])?;
+                take.execute([batch.uplink.0, id.0])?;
             }
-            connection
-                .prepare_cached("DELETE FROM batch WHERE id = ?1")?
-                .execute([batch.id])?;
-            Ok(gone)
+        }
+        Change::Split(whole, parts) => {
+            remove(connection, *whole)?;
+            for part in parts {
+                record(connection, part)?;
+            }
+        }
+        Change::Settle(settled) => {
+            let batch = &settled.batch;
+            bury(connection, settled)?;
+            if remove(connection, batch.id)? {
+                return Ok(Some((batch.uplink, -(batch.readings.len() as i64))));
+            }
+        }
+        Change::Account(uplink, account) => {
+            let update = "UPDATE uplink SET refused = ?2, day = ?3, bytes = ?4 WHERE key = ?1";
+            let bytes = i64::try_from(account.bytes).unwrap_or(i64::MAX);
+            connection.prepare_cached(update)?.execute(params![
+                uplink.0,
+                account.refused,
+                account.day,
+                bytes
+            ])?;
+        }
+        Change::Retry(id) => return retry(connection, *id),
+        Change::Drop(id) => {
+            remove_letter(connection, *id)?;
         }
     }
+    Ok(None)
 }
 
-/// Reads a row of `id, gateway_id, format, compression, readings`.
+fn record(connection: &Connection, batch: &Batch) -> Result<(), StoreError> {
+    let first = batch.readings.first().map_or(0, |id| id.0);
+    connection
+        .prepare_cached(
+            "INSERT INTO batch (id, uplink, gateway_id, format, compression, tries, count, first, readings) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            batch.id,
+            batch.uplink.0,
+            batch.gateway_id,
+            batch.format,
+            batch.compression,
+            batch.tries,
+            batch.readings.len() as i64,
+            first,
+            encode(&batch.readings)
+        ])?;
+    Ok(())
+}
+
+/// Whether it was there.
+fn remove(connection: &Connection, batch: i64) -> Result<bool, StoreError> {
+    let mut delete = connection.prepare_cached("DELETE FROM batch WHERE id = ?1")?;
+    Ok(0 < delete.execute([batch])?)
+}
+
+fn bury(connection: &Connection, settled: &Settled) -> Result<(), StoreError> {
+    let (batch, refusal) = (&settled.batch, &settled.refusal);
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO dead_letter (reading, status, answer, at, uplink, tries) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for id in &settled.refused {
+        insert.execute(params![
+            id.0,
+            refusal.status,
+            refusal.answer,
+            refusal.at.millis(),
+            batch.uplink.0,
+            batch.tries + 1
+        ])?;
+    }
+    Ok(())
+}
+
+fn retry(connection: &Connection, id: i64) -> Result<Option<Growth>, StoreError> {
+    let mut insert = connection.prepare_cached(
+        "INSERT OR IGNORE INTO outbox_entry SELECT uplink, reading FROM dead_letter WHERE id = ?1 RETURNING uplink",
+    )?;
+    let mut rows = insert.query([id])?;
+    let mut growth = None;
+    while let Some(row) = rows.next()? {
+        growth = Some((UplinkKey(row.get(0)?), 1));
+    }
+    remove_letter(connection, id)?;
+    Ok(growth)
+}
+
+fn remove_letter(connection: &Connection, id: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM dead_letter WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+/// The columns that [`read`] reads.
+pub(super) const COLUMNS: &str = "id, uplink, gateway_id, format, compression, tries, readings";
+
+/// Reads a row of [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Batch> {
+    let readings: Box<str> = row.get(6)?;
+    let readings = decode(&readings).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(6, rusqlite::types::Type::Text, error.into())
+    })?;
     Ok(Batch {
         id: row.get(0)?,
-        gateway_id: row.get(1)?,
-        format: row.get(2)?,
-        compression: row.get(3)?,
-        readings: decode(row.get_ref(4)?.as_blob()?),
+        uplink: UplinkKey(row.get(1)?),
+        gateway_id: row.get(2)?,
+        format: row.get(3)?,
+        compression: row.get(4)?,
+        tries: row.get(5)?,
+        readings,
     })
 }
 
-/// Growing ids as the differences between neighbours, each in LEB128 (DWARF 5, section 7.6): mostly one byte a reading.
-fn encode(ids: &[ReadingId]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(ids.len() + 8);
-    let mut before = 0_u64;
-    for id in ids {
-        let id = id.0.unsigned_abs();
-        let mut rest = id.wrapping_sub(before);
-        before = id;
-        while 0x7f < rest {
-            bytes.push((rest & 0x7f) as u8 | 0x80);
-            rest >>= 7;
-        }
-        bytes.push(rest as u8);
+/// The numbers of uplinks by their names; those that are new get one.
+pub(super) fn keys(
+    connection: &Connection,
+    names: &[Arc<str>],
+) -> Result<Vec<UplinkKey>, StoreError> {
+    let mut keys = Vec::new();
+    for name in names {
+        connection.execute("INSERT OR IGNORE INTO uplink (name) VALUES (?1)", [name])?;
+        let select = "SELECT key FROM uplink WHERE name = ?1";
+        keys.push(UplinkKey(
+            connection.query_row(select, [name], |row| row.get(0))?,
+        ));
     }
-    bytes
+    Ok(keys)
 }
 
-fn decode(bytes: &[u8]) -> Vec<ReadingId> {
-    let mut ids = Vec::with_capacity(bytes.len());
-    let (mut id, mut difference, mut shift) = (0_u64, 0_u64, 0_u32);
-    for byte in bytes {
-        difference |= u64::from(byte & 0x7f).wrapping_shl(shift);
-        if byte & 0x80 != 0 {
-            shift += 7;
-            continue;
-        }
-        id = id.wrapping_add(difference);
-        ids.push(ReadingId(id as i64));
-        (difference, shift) = (0, 0);
-    }
-    ids
+/// How many readings wait for an uplink.
+pub(super) fn count(connection: &Connection, uplink: UplinkKey) -> Result<i64, StoreError> {
+    let count = connection.query_row(
+        "SELECT (SELECT count(*) FROM outbox_entry WHERE uplink = ?1) \
+              + (SELECT coalesce(sum(count), 0) FROM batch WHERE uplink = ?1)",
+        [uplink.0],
+        |row| row.get(0),
+    )?;
+    Ok(count)
+}
+
+/// Growing ids as a JSON array of the differences between neighbours: mostly two bytes a reading, and plain SQL reads it.
+fn encode(ids: &[ReadingId]) -> String {
+    let before = std::iter::once(0).chain(ids.iter().map(|id| id.0));
+    let differences: Vec<i64> = ids.iter().zip(before).map(|(id, b)| id.0 - b).collect();
+    serde_json::json!(differences).to_string()
+}
+
+fn decode(text: &str) -> serde_json::Result<Vec<ReadingId>> {
+    let differences: Vec<i64> = serde_json::from_str(text)?;
+    let sum = |id: &mut i64, difference: i64| {
+        *id += difference;
+        Some(ReadingId(*id))
+    };
+    Ok(differences.into_iter().scan(0, sum).collect())
 }
 
 #[cfg(test)]
@@ -112,19 +256,14 @@ mod tests {
 
     #[test]
     fn a_list_of_ids_survives_its_encoding() {
-        let check = |ids: &[i64]| {
+        let check = |ids: &[i64], text: &str| {
             let ids: Vec<ReadingId> = ids.iter().copied().map(ReadingId).collect();
-            assert_eq!(decode(&encode(&ids)), ids);
+            assert_eq!(encode(&ids), text);
+            assert_eq!(decode(text).unwrap(), ids);
         };
-        check(&[]);
-        check(&[1]);
-        check(&[1, 2, 3, 130, 131, 20_000]);
-        check(&[i64::MAX - 1, i64::MAX]);
-    }
-
-    #[test]
-    fn neighbours_take_a_byte_each() {
-        let ids: Vec<ReadingId> = (1_000_000..1_001_000).map(ReadingId).collect();
-        assert!(encode(&ids).len() < 1_010);
+        check(&[], "[]");
+        check(&[1], "[1]");
+        check(&[1, 2, 3, 130, 131, 20_000], "[1,1,1,127,1,19869]");
+        check(&[i64::MAX - 1, i64::MAX], "[9223372036854775806,1]");
     }
 }

@@ -3,19 +3,13 @@
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::value::RawValue;
 
-use super::{
-    LastReading, Sensors, StoreError, connection,
-    outbox::{self, Batch},
-};
+use super::{LastReading, Sensors, StoreError, connection, outbox::UplinkKey, writer::Pending};
 use crate::domain::{
     reading::{ReadingId, StoredReading},
     sensor::SensorId,
@@ -42,7 +36,7 @@ struct Shared {
     path: PathBuf,
     store_id: Arc<str>,
     sensors: Sensors,
-    outbox_pending: Arc<AtomicI64>,
+    uplinks: Pending,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -77,13 +71,13 @@ impl Reader {
         path: PathBuf,
         store_id: Arc<str>,
         sensors: Sensors,
-        outbox_pending: Arc<AtomicI64>,
+        uplinks: Pending,
     ) -> Self {
         let shared = Shared {
             path,
             store_id,
             sensors,
-            outbox_pending,
+            uplinks,
             idle: Mutex::default(),
         };
         Self {
@@ -96,9 +90,16 @@ impl Reader {
         &self.shared.store_id
     }
 
-    /// How many readings wait for the cloud.
-    pub fn outbox_pending(&self) -> u64 {
-        let pending = self.shared.outbox_pending.load(Ordering::Relaxed);
+    /// The numbers of the uplinks, by their places in the configuration.
+    pub fn uplinks(&self) -> Vec<UplinkKey> {
+        self.shared.uplinks.iter().map(|(key, _)| *key).collect()
+    }
+
+    /// How many readings wait for an uplink, or for all of them together.
+    pub fn outbox_pending(&self, uplink: Option<UplinkKey>) -> u64 {
+        let of = self.shared.uplinks.iter();
+        let of = of.filter(|(key, _)| uplink.is_none_or(|uplink| uplink == *key));
+        let pending: i64 = of.map(|(_, pending)| pending.load(Ordering::Relaxed)).sum();
         u64::try_from(pending).unwrap_or(0)
     }
 
@@ -165,42 +166,6 @@ impl Reader {
         Ok(self.end(connection, readings).with_next(is_cut))
     }
 
-    /// The readings of the outbox that come after `after`, oldest first: up to the one that brings them over
-    /// `max_bytes`.
-    pub fn outbox_readings(
-        &self,
-        after: ReadingId,
-        limit: usize,
-        max_bytes: usize,
-    ) -> Result<Vec<StoredReading>, StoreError> {
-        let connection = self.connection()?;
-        let mut found = Vec::new();
-        {
-            let mut select = connection.prepare_cached(
-                "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
-                 FROM outbox_entry o CROSS JOIN reading r ON r.id = o.reading CROSS JOIN sensor s ON s.key = r.sensor \
-                 WHERE ?1 < o.reading ORDER BY o.reading LIMIT ?2",
-            )?;
-            let rows = select.query_map(params![after.0, limit as i64], read_reading)?;
-            Room(max_bytes).fill(rows, &mut found)?;
-        }
-        self.give_back(connection);
-        Ok(found)
-    }
-
-    /// The recorded batches that the cloud has not confirmed, oldest first, at most `limit` that come after `after`.
-    pub fn recorded_batches(&self, after: i64, limit: usize) -> Result<Vec<Batch>, StoreError> {
-        let connection = self.connection()?;
-        let found = connection
-            .prepare_cached(
-                "SELECT id, gateway_id, format, compression, readings FROM batch WHERE ?1 < id ORDER BY id LIMIT ?2",
-            )?
-            .query_map(params![after, limit as i64], outbox::read)?
-            .collect::<Result<_, _>>()?;
-        self.give_back(connection);
-        Ok(found)
-    }
-
     /// Readings by their ids, in the order asked for.
     pub fn readings_by_id(&self, ids: &[ReadingId]) -> Result<Vec<StoredReading>, StoreError> {
         let connection = self.connection()?;
@@ -216,19 +181,6 @@ impl Reader {
         }
         self.give_back(connection);
         Ok(found)
-    }
-
-    /// When the oldest reading of the outbox arrived.
-    pub fn outbox_oldest(&self) -> Result<Option<Timestamp>, StoreError> {
-        let connection = self.connection()?;
-        let oldest = connection
-            .prepare_cached(
-                "SELECT ts + delay FROM reading WHERE id = (SELECT min(reading) FROM outbox_entry)",
-            )?
-            .query_row([], |row| row.get(0))
-            .optional()?;
-        self.give_back(connection);
-        Ok(oldest.map(Timestamp::from_millis))
     }
 
     /// How many readings and alerts are stored. Counts them: takes a second or so for ten million.
@@ -259,23 +211,13 @@ impl Reader {
         Ok(found)
     }
 
-    /// How many readings the cloud refused for good.
-    pub fn dead_letters(&self) -> Result<u64, StoreError> {
-        let connection = self.connection()?;
-        let count: i64 = connection
-            .prepare_cached("SELECT count(*) FROM dead_letter")?
-            .query_row([], |row| row.get(0))?;
-        self.give_back(connection);
-        Ok(u64::try_from(count).unwrap_or(0))
-    }
-
-    fn connection(&self) -> Result<Connection, StoreError> {
+    pub(super) fn connection(&self) -> Result<Connection, StoreError> {
         let idle = self.idle().pop();
         idle.map_or_else(|| connection::open_reader(&self.shared.path), Ok)
     }
 
     /// Keeps a connection for the next call. One that met an error is not given back, and so closed.
-    fn give_back(&self, connection: Connection) {
+    pub(super) fn give_back(&self, connection: Connection) {
         let mut idle = self.idle();
         if idle.len() < IDLE_CONNECTIONS {
             idle.push(connection);
@@ -309,7 +251,7 @@ impl ReadingPage {
 }
 
 /// Bytes that readings may still take.
-struct Room(usize);
+pub(super) struct Room(pub(super) usize);
 
 impl Room {
     fn is_left(&self) -> bool {
@@ -317,7 +259,7 @@ impl Room {
     }
 
     /// Takes rows until one is larger than what is left: that one is the last.
-    fn fill(
+    pub(super) fn fill(
         &mut self,
         rows: impl Iterator<Item = rusqlite::Result<StoredReading>>,
         readings: &mut Vec<StoredReading>,
@@ -343,7 +285,7 @@ fn sensor_key(connection: &Connection, sensor: &SensorId) -> Result<Option<i64>,
     Ok(key)
 }
 
-fn read_reading(row: &Row<'_>) -> rusqlite::Result<StoredReading> {
+pub(super) fn read_reading(row: &Row<'_>) -> rusqlite::Result<StoredReading> {
     let ts: i64 = row.get(3)?;
     let delay: i64 = row.get(4)?;
     Ok(StoredReading {

@@ -20,7 +20,8 @@ use super::{
     connection::{self, StoreLock},
     devices::{self, Devices},
     group::NewSensor,
-    outbox,
+    outbox::{self, Growth, UplinkKey},
+    rows,
     sensors::{self, Index},
     sessions::{self, BrokerState},
 };
@@ -28,6 +29,7 @@ use crate::domain::{
     alert::Alert,
     reading::{Reading, ReadingId},
     status::DeviceStatus,
+    uplink::{CLOUD, UplinkSet},
 };
 
 /// The newest reading and alert of each sensor are written down after so many readings; that many are read again at
@@ -61,15 +63,24 @@ pub struct Writer {
     index: Index,
     sensors: Sensors,
     devices: Devices,
-    outbox_pending: Arc<AtomicI64>,
+    /// By their places in the configuration.
+    uplinks: Pending,
     /// After a failure, until a checkpoint has succeeded.
     is_doubtful: bool,
     _lock: StoreLock,
 }
 
+/// How many readings wait for each uplink.
+pub(super) type Pending = Arc<[(UplinkKey, AtomicI64)]>;
+
 impl Writer {
-    /// Opens or creates the store at `path`.
+    /// Opens or creates the store at `path`. Readings to forward wait for the cloud.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_for(path, &[CLOUD.into()])
+    }
+
+    /// Opens or creates the store at `path` for the uplinks of these names.
+    pub fn open_for(path: &Path, uplinks: &[Arc<str>]) -> Result<Self, StoreError> {
         let lock = connection::lock(path)?;
         let connection = connection::open_writer(path)?;
         let new_store_id = format!("{:016x}", fastrand::u64(..));
@@ -83,8 +94,10 @@ impl Writer {
         let (store_id, given) = read_counters(&connection)?;
         let (index, sensors, unsaved_readings) = sensors::load(&connection)?;
         let devices = Devices::load(&connection)?;
-        let pending: i64 =
-            connection.query_row("SELECT count(*) FROM outbox_entry", [], |row| row.get(0))?;
+        let mut pending = Vec::new();
+        for key in outbox::keys(&connection, uplinks)? {
+            pending.push((key, outbox::count(&connection, key)?.into()));
+        }
         Ok(Self {
             connection,
             path: path.to_owned(),
@@ -95,7 +108,7 @@ impl Writer {
             index,
             sensors,
             devices,
-            outbox_pending: Arc::new(AtomicI64::new(pending)),
+            uplinks: pending.into(),
             is_doubtful: false,
             _lock: lock,
         })
@@ -107,7 +120,7 @@ impl Writer {
             self.path.clone(),
             Arc::clone(&self.store_id),
             self.sensors.clone(),
-            Arc::clone(&self.outbox_pending),
+            Arc::clone(&self.uplinks),
         )
     }
 
@@ -157,7 +170,7 @@ impl Writer {
         group: &mut Group,
         reading: Reading,
         tags: Option<Box<str>>,
-        forward: bool,
+        forward: UplinkSet,
     ) -> Result<ReadingId, Reading> {
         let sensor = match self.index.key(&reading.sensor_id) {
             Some(key) => key,
@@ -243,9 +256,10 @@ impl Writer {
     }
 
     fn recount_outbox(&self) -> Result<(), StoreError> {
-        let count = "SELECT count(*) FROM outbox_entry";
-        let pending = self.connection.query_row(count, [], |row| row.get(0))?;
-        self.outbox_pending.store(pending, Ordering::Relaxed);
+        for (key, pending) in &*self.uplinks {
+            let count = outbox::count(&self.connection, *key)?;
+            pending.store(count, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -254,13 +268,13 @@ impl Writer {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut pending = group.forwarded_count() as i64;
-        write_readings(&transaction, group)?;
+        let mut growths: Vec<Growth> = Vec::new();
+        rows::write_readings(&transaction, group, &self.uplinks, &mut growths)?;
         alerts::write(&transaction, group)?;
-        write_rejects(&transaction, group)?;
+        rows::write_rejects(&transaction, group)?;
         devices::write(&transaction, &group.statuses)?;
         for change in &group.outbox {
-            pending -= outbox::write(&transaction, change)? as i64;
+            growths.extend(outbox::write(&transaction, change)?);
         }
         for change in &group.sessions {
             sessions::write(&transaction, change)?;
@@ -285,7 +299,11 @@ impl Writer {
                 self.given.batch
             ])?;
         transaction.commit()?;
-        self.outbox_pending.fetch_add(pending, Ordering::Relaxed);
+        for (grown, by) in growths {
+            if let Some((_, pending)) = self.uplinks.iter().find(|(key, _)| *key == grown) {
+                pending.fetch_add(by, Ordering::Relaxed);
+            }
+        }
         if is_saving {
             self.sensors.mark_saved();
             self.unsaved_readings = 0;
@@ -334,50 +352,6 @@ fn checkpoint_if_free(connection: &Connection, mode: &str) -> Result<(), StoreEr
         Err(StoreError::CheckpointBusy) => Ok(()),
         other => other,
     }
-}
-
-fn write_readings(connection: &Connection, group: &Group) -> Result<(), StoreError> {
-    let mut sensor =
-        connection.prepare_cached("INSERT INTO sensor (key, name, readings) VALUES (?1, ?2, 0)")?;
-    for new in &group.sensors {
-        sensor.execute(params![new.key, new.name])?;
-    }
-    let mut reading = connection.prepare_cached(
-        "INSERT INTO reading (id, sensor, value, ts, delay, tags, attributes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
-    let mut entry = connection.prepare_cached("INSERT INTO outbox_entry (reading) VALUES (?1)")?;
-    for new in &group.readings {
-        let ts = new.reading.ts.millis();
-        reading.execute(params![
-            new.id.0,
-            new.sensor,
-            new.reading.value,
-            ts,
-            new.reading.received_at.millis().saturating_sub(ts),
-            new.tags,
-            new.reading.attributes.stored(),
-        ])?;
-        if new.forward {
-            entry.execute([new.id.0])?;
-        }
-    }
-    Ok(())
-}
-
-fn write_rejects(connection: &Connection, group: &Group) -> Result<(), StoreError> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO reject (id, topic, payload, reason, received_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    for (id, reject) in &group.rejects {
-        insert.execute(params![
-            id,
-            reject.topic.as_ref().map_or("", |topic| topic.as_str()),
-            reject.payload,
-            reject.reason,
-            reject.received_at.millis(),
-        ])?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! What the gateway shows to those who come, and whom of them it trusts; read again while it runs. Connections keep what
 //! they were made with.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, crypto::ring};
@@ -14,18 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{add_authorities, common_name, read_certificates};
+use super::{FileFault, Stamp, add_authorities, common_name, read_certificates, stamp};
 use crate::config::TlsFiles;
-
-/// What is wrong with one of the files.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {reason}")]
-pub struct FileFault {
-    /// The key that names the file, `certificate`.
-    pub key: &'static str,
-    pub path: PathBuf,
-    pub reason: String,
-}
 
 /// The server's side of TLS.
 #[derive(Debug)]
@@ -41,8 +29,8 @@ struct State {
     stamps: Stamps,
 }
 
-/// When each file was changed, and its length; `None` for one that cannot be looked at.
-type Stamps = [Option<(SystemTime, u64)>; 3];
+/// Of each file.
+type Stamps = [Option<Stamp>; 3];
 
 impl Server {
     /// Reads the files.
@@ -94,10 +82,6 @@ impl Server {
 }
 
 fn stamps(files: &TlsFiles) -> Stamps {
-    let stamp = |path: &Path| {
-        let found = fs::metadata(path).ok()?;
-        Some((found.modified().ok()?, found.len()))
-    };
     [
         stamp(&files.certificate),
         stamp(&files.private_key),
@@ -140,6 +124,8 @@ fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, FileFault> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use rcgen::{CertificateParams, KeyPair};
 

@@ -1,7 +1,13 @@
 //! What is to be forwarded arrives at the cloud once, whatever the cloud does meanwhile.
 
+mod answers;
 mod backlog;
+mod dead_letters;
 mod held;
+mod lanes;
+mod rates;
+mod refused;
 mod retried;
 mod trust;
+mod uplinks;
 mod wire;

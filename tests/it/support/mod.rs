@@ -8,6 +8,7 @@ pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod properties;
 pub(crate) mod raw;
+pub(crate) mod receiver;
 mod settings;
 pub(crate) mod websocket;
 

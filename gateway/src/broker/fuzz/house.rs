@@ -70,7 +70,7 @@ impl House {
             group_commit: Duration::ZERO,
             max_devices: LIMITS.devices,
             outlet: Box::new(Arc::clone(&hub)),
-            outbox_wake: Arc::default(),
+            outbox_wakes: Vec::new(),
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),
             give_up: CancellationToken::new(),

@@ -15,7 +15,11 @@ fn rule(name: &str, when: &str, actions: &[Action]) -> RuleDefinition {
 fn defaults() -> Engine {
     Engine::compile(&[
         rule("high", "value > 75", &[Action::Alert]),
-        rule("important", "value > 50", &[Action::Forward]),
+        rule(
+            "important",
+            "value > 50",
+            &[Action::Forward(UplinkSet::one(0))],
+        ),
     ])
     .unwrap()
 }
@@ -37,7 +41,7 @@ fn comparisons_are_strict() {
     let check = |value: f64, is_alert: bool, is_forwarded: bool| {
         let outcome = engine.evaluate(&reading(value, "{}"));
         assert_eq!(outcome.alerts.len(), usize::from(is_alert), "{value}");
-        assert_eq!(outcome.forward, is_forwarded, "{value}");
+        assert_eq!(!outcome.forward.is_empty(), is_forwarded, "{value}");
         assert_eq!(outcome.tags, outcome.alerts, "{value}");
         assert_eq!(outcome.failures, [], "{value}");
     };
@@ -52,10 +56,11 @@ fn comparisons_are_strict() {
 #[test]
 fn a_condition_sees_all_of_a_reading() {
     let check = |when: &str, expected: bool| {
-        let engine = Engine::compile(&[rule("r", when, &[Action::Forward])]).unwrap();
+        let engine =
+            Engine::compile(&[rule("r", when, &[Action::Forward(UplinkSet::one(0))])]).unwrap();
         let outcome = engine.evaluate(&reading(60.0, r#"{"room":"b1","floor":2,"list":[1]}"#));
         assert_eq!(outcome.failures, [], "{when}");
-        assert_eq!(outcome.forward, expected, "{when}");
+        assert_eq!(!outcome.forward.is_empty(), expected, "{when}");
     };
     check(
         "sensor_id == 'boiler/1' && topic.startsWith('sensors/')",
@@ -78,7 +83,10 @@ fn a_rule_that_fails_does_not_stop_the_others() {
         rule(
             "all",
             "true",
-            &[Action::Tag("seen".into()), Action::Forward],
+            &[
+                Action::Tag("seen".into()),
+                Action::Forward(UplinkSet::one(0)),
+            ],
         ),
     ])
     .unwrap();
@@ -86,7 +94,8 @@ fn a_rule_that_fails_does_not_stop_the_others() {
     assert_eq!(outcome.failures.len(), 1);
     assert!(outcome.failures[0].1.contains("room"), "{outcome:?}");
     assert_eq!(outcome.tags, ["seen".into()]);
-    assert!(outcome.forward && outcome.alerts.is_empty());
+    assert_eq!(outcome.forward, UplinkSet::one(0));
+    assert!(outcome.alerts.is_empty());
 }
 
 #[test]
@@ -141,10 +150,11 @@ fn the_deepest_condition_allowed_does_not_overflow_the_stack() {
     deep("[".repeat(1024));
     deep("1+".repeat(512));
     let sum = "1+".repeat(500) + "1 > 0";
-    let engine = Engine::compile(&[rule("sum", &sum, &[Action::Forward])]).unwrap();
+    let engine =
+        Engine::compile(&[rule("sum", &sum, &[Action::Forward(UplinkSet::one(0))])]).unwrap();
     thread::Builder::new()
         .stack_size(STACK_BYTES)
-        .spawn(move || assert!(engine.evaluate(&reading(1.0, "{}")).forward))
+        .spawn(move || assert!(!engine.evaluate(&reading(1.0, "{}")).forward.is_empty()))
         .unwrap()
         .join()
         .unwrap();

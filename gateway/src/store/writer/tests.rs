@@ -1,10 +1,12 @@
+mod uplinks;
+
 use super::*;
 use crate::domain::alert::AlertState;
 use crate::domain::reading::Attributes;
+use crate::domain::reading::StoredReading;
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
-use crate::store::outbox::{Batch, Change};
-use crate::store::{LastReading, ReadingQuery};
+use crate::store::{LastReading, ReadingQuery, WaitingQuery};
 
 struct Place {
     folder: tempfile::TempDir,
@@ -38,11 +40,32 @@ fn group(writer: &mut Writer, sensor: &str, values: &[f64]) -> Group {
     let mut group = Group::default();
     for value in values {
         let tags = (75.0 < *value).then(|| r#"["high"]"#.into());
+        let forward = if 50.0 < *value {
+            UplinkSet::one(0)
+        } else {
+            UplinkSet::NONE
+        };
         writer
-            .add_reading(&mut group, reading(sensor, *value), tags, 50.0 < *value)
+            .add_reading(&mut group, reading(sensor, *value), tags, forward)
             .unwrap();
     }
     group
+}
+
+/// The uplink of a store that nobody named others for.
+const CLOUD_KEY: UplinkKey = UplinkKey(1);
+
+/// What waits for an uplink and is in no batch.
+fn waiting(reader: &Reader, uplink: UplinkKey) -> Vec<StoredReading> {
+    let query = WaitingQuery {
+        uplink,
+        after: ReadingId(0),
+        upto: ReadingId(i64::MAX),
+        tagged_only: false,
+        limit: 1000,
+        max_bytes: usize::MAX,
+    };
+    reader.waiting(&query).unwrap()
 }
 
 /// An alert of the group's newest reading.
@@ -82,12 +105,10 @@ fn what_is_committed_is_there_after_a_restart() {
     drop(writer);
     let reader = place.open().reader();
     assert_eq!(page(&reader, None), [(2, 20.0), (1, 80.0)]);
-    assert_eq!(reader.outbox_pending(), 1);
+    assert_eq!(reader.outbox_pending(None), 1);
     let totals = reader.totals().unwrap();
     assert_eq!((totals.readings, totals.alerts), (2, 1));
-    let waiting = reader
-        .outbox_readings(ReadingId(0), 10, usize::MAX)
-        .unwrap();
+    let waiting = waiting(&reader, CLOUD_KEY);
     assert_eq!(waiting.len(), 1);
     let json = serde_json::to_string(&waiting[0]).unwrap();
     assert_eq!(
@@ -125,7 +146,7 @@ fn a_group_that_was_written_after_all_is_not_written_twice() {
     writer.commit(&all).unwrap();
     assert!(!writer.is_doubtful);
     assert_eq!(page(&writer.reader(), None).len(), 2);
-    assert_eq!(writer.reader().outbox_pending(), 2);
+    assert_eq!(writer.reader().outbox_pending(None), 2);
 }
 
 #[test]
@@ -172,48 +193,6 @@ fn nothing_counts_as_committed_before_the_checkpoint_that_follows_a_failure() {
     old.execute_batch("COMMIT").unwrap();
     writer.commit(&second).unwrap();
     assert_eq!(page(&writer.reader(), None).len(), 2);
-}
-
-#[test]
-fn batches_are_recorded_and_confirmed() {
-    let place = Place::new();
-    let mut writer = place.open();
-    let readings = group(&mut writer, "a", &[60.0, 61.0, 62.0]);
-    writer.commit(&readings).unwrap();
-    let batch = Batch {
-        id: writer.next_batch_id(),
-        gateway_id: "edge-1".into(),
-        format: "batch".into(),
-        compression: "gzip".into(),
-        readings: vec![ReadingId(1), ReadingId(2)],
-    };
-    let mut record = Group::default();
-    record.push_outbox(Change::Record(batch.clone()));
-    writer.commit(&record).unwrap();
-    drop(writer);
-    let mut writer = place.open();
-    let reader = writer.reader();
-    assert_eq!(
-        reader.recorded_batches(0, 10).unwrap(),
-        std::slice::from_ref(&batch)
-    );
-    assert_eq!(reader.outbox_pending(), 3);
-    assert_eq!(writer.next_batch_id(), 2, "batch numbers only grow");
-    let mut confirm = Group::default();
-    confirm.push_outbox(Change::Confirm(batch.clone()));
-    writer.commit(&confirm).unwrap();
-    assert_eq!(reader.outbox_pending(), 1);
-    assert_eq!(reader.recorded_batches(0, 10).unwrap(), []);
-    let again = Group {
-        outbox: vec![Change::Confirm(batch)],
-        ..Group::default()
-    };
-    writer.commit(&again).unwrap();
-    assert_eq!(
-        reader.outbox_pending(),
-        1,
-        "a second confirmation changes nothing"
-    );
 }
 
 #[test]

@@ -1,20 +1,32 @@
-//! The cloud's URL: encrypted unless it stays on this machine or the operator says otherwise.
+//! An uplink's URL: encrypted unless it stays on this machine or the operator says otherwise.
 //! Its text is never repeated in a message: it may hold a secret.
 
 use url::{Host, ParseError, Url};
 
+use crate::config::Uplink;
 use crate::config::kinds::unexpected;
 use crate::config::value::Value;
 
 const EXPECTED: &str = "a URL such as \"https://cloud.example.com/api/sync\"";
 const LATER_SCHEMES: &[&str] = &["mqtt", "mqtts"];
 
-/// Checks a URL; `leave` is the operator's leave to send unencrypted over the network.
-pub(super) fn check(value: &Value, leave: bool) -> Result<Box<str>, String> {
+/// Stands for the gateway's name.
+const GATEWAY_ID: &str = "%{gateway_id}";
+
+/// Stands for the token while the URL is parsed, which would escape its braces.
+const MARK: &str = "edge-gateway-token";
+
+/// Checks a URL and puts the gateway's name into it; `leave` is the operator's leave to send unencrypted over the network.
+pub(super) fn check(value: &Value, leave: bool, gateway_id: &str) -> Result<Box<str>, String> {
     let (Value::Text(text) | Value::Raw(text)) = value else {
         return Err(unexpected(EXPECTED, value));
     };
-    let url = Url::parse(text).map_err(|error| match error {
+    let marked = text.replace(GATEWAY_ID, gateway_id);
+    let marked = marked.replace(Uplink::TOKEN, MARK);
+    if marked.contains("%{") {
+        return Err("holds something else between %{ and } than gateway_id or token".to_owned());
+    }
+    let url = Url::parse(&marked).map_err(|error| match error {
         ParseError::RelativeUrlWithoutBase => {
             format!("expected {EXPECTED}, found a text without `https://`")
         }
@@ -27,9 +39,13 @@ pub(super) fn check(value: &Value, leave: bool) -> Result<Box<str>, String> {
                 .to_owned(),
         );
     }
+    if url.authority().contains(MARK) {
+        return Err("the token may stand in the path or the query, not in the host".to_owned());
+    }
+    let checked = || url.as_str().replace(MARK, Uplink::TOKEN).into();
     match url.scheme() {
-        "https" => Ok(url.as_str().into()),
-        "http" if leave || is_loopback(&url) => Ok(url.as_str().into()),
+        "https" => Ok(checked()),
+        "http" if leave || is_loopback(&url) => Ok(checked()),
         "http" => Err("http:// would send readings unencrypted: use https://, or set allow_plain_http = true \
                        if the network between is safe"
             .to_owned()),
@@ -59,7 +75,7 @@ mod tests {
     use super::*;
 
     fn checked(text: &str, leave: bool) -> Result<Box<str>, String> {
-        check(&Value::Text(text.to_owned()), leave)
+        check(&Value::Text(text.to_owned()), leave, "edge-1")
     }
 
     #[test]
@@ -69,6 +85,11 @@ mod tests {
                 "https://Cloud.example.com/api/sync",
                 false,
                 "https://cloud.example.com/api/sync",
+            ),
+            (
+                "https://cloud.example.com/%{gateway_id}/v1/%{token}?g=%{gateway_id}",
+                false,
+                "https://cloud.example.com/edge-1/v1/%{token}?g=edge-1",
             ),
             (
                 "https://cloud.example.com",
@@ -121,6 +142,12 @@ mod tests {
             ("mqtts://cloud.example.com", true, "not yet"),
             ("ftp://cloud.example.com", true, "begins with ftp:"),
             ("cloud.example.com/api", true, "without `https://`"),
+            ("https://%{token}.example.com/", true, "not in the host"),
+            (
+                "https://cloud.example.com/%{sensor}",
+                true,
+                "something else",
+            ),
             ("", true, "without `https://`"),
             ("https://", true, "with a fault: empty host"),
             ("https://user@cloud.example.com", true, "bearer_token_file"),

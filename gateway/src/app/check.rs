@@ -1,0 +1,103 @@
+//! What is checked before anything is opened: rules, users and ACL, certificates, uplinks.
+
+use std::sync::Arc;
+
+use super::StartError;
+use crate::access::Access;
+use crate::config::{self, Anonymous, Config, Fault, Faults, Tls};
+use crate::domain::rule::RuleDefinition;
+use crate::forwarder::{Uplink, UplinkError};
+use crate::rules::{Engine, RuleFault};
+use crate::tls::{self, FileFault};
+
+/// What is checked before anything is opened.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) engine: Engine,
+    pub(super) access: Arc<Access>,
+    pub(super) tls: Option<Arc<tls::Server>>,
+    pub(super) uplinks: Vec<Uplink>,
+}
+
+/// Compiles the rules, reads users, ACL and certificates and sets up the uplink, as a start would, without opening anything.
+pub fn check(config: &Config) -> Result<(), StartError> {
+    prepare(config).map(drop)
+}
+
+/// Every fault of a configuration, those of its rules' conditions and of the files that it names with them.
+pub fn explain(faults: &Faults) -> String {
+    let mut lines = vec![faults.to_string()];
+    let access = Access::open(faults.access_files.clone(), Anonymous::Never);
+    if let Err(more) = examine(
+        &faults.rules,
+        &faults.uplinks,
+        access,
+        faults.tls.as_deref(),
+    ) {
+        lines.extend(more);
+    }
+    lines.join("\n")
+}
+
+/// Checks all of a configuration that has no faults of its own.
+pub(super) fn prepare(config: &Config) -> Result<Checked, StartError> {
+    let mqtt = &config.mqtt;
+    let access = Access::open(mqtt.access_files.clone(), mqtt.anonymous);
+    examine(&config.rules, &config.uplinks, access, mqtt.tls.as_ref())
+        .map_err(StartError::Configuration)
+}
+
+fn examine(
+    rules: &[RuleDefinition],
+    uplinks: &[config::Uplink],
+    access: Result<Access, Vec<Fault>>,
+    tls: Option<&Tls>,
+) -> Result<Checked, Vec<String>> {
+    let (mut ready, mut unready) = (Vec::new(), Vec::new());
+    for config in uplinks {
+        match Uplink::new(config) {
+            Ok(uplink) => ready.push(uplink),
+            Err(error) => unready.push(uplink_fault(config, &error)),
+        }
+    }
+    let uplinks = if unready.is_empty() {
+        Ok(ready)
+    } else {
+        Err(unready)
+    };
+    let tls = tls.map(|tls| {
+        let server = tls::Server::open(tls.files.clone());
+        server.map_err(|fault| certificate_fault(tls, &fault))
+    });
+    match (Engine::compile(rules), uplinks, access, tls.transpose()) {
+        (Ok(engine), Ok(uplinks), Ok(access), Ok(tls)) => Ok(Checked {
+            engine,
+            access: Arc::new(access),
+            tls: tls.map(Arc::new),
+            uplinks,
+        }),
+        (engine, uplinks, access, tls) => {
+            let faults = engine.err().unwrap_or_default();
+            let faults = faults.iter().map(RuleFault::to_string);
+            let files = access.err().unwrap_or_default();
+            let files = files.iter().map(Fault::to_string);
+            let others = uplinks.err().into_iter().flatten().chain(tls.err());
+            Err(faults.chain(others).chain(files).collect())
+        }
+    }
+}
+
+fn uplink_fault(config: &config::Uplink, error: &UplinkError) -> String {
+    let section = &config.name;
+    match error {
+        UplinkError::File(fault) => {
+            let place = config.files.place_of(fault.key);
+            format!("{place}: {section}.{}: {fault}", fault.key)
+        }
+        UplinkError::Client(_) => format!("{}: {section}: {error}", config.place),
+    }
+}
+
+fn certificate_fault(tls: &Tls, fault: &FileFault) -> String {
+    format!("{}: mqtt.tls.{}: {fault}", tls.place, fault.key)
+}

@@ -1,0 +1,153 @@
+//! `edge-gateway dead-letters`: lists the readings that a receiver refused for good, has them sent again, or gives them up. It
+//! asks the running gateway.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::ask::{Answer, ask};
+use super::usage;
+use crate::config::{Config, Faults};
+
+/// So many are asked for at once.
+const PAGE: usize = 1000;
+
+/// What is done with which of them.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Command {
+    /// List them, oldest first: id, uplink, status, tries, time, sensor, value, answer
+    List,
+    /// Have them sent again
+    Retry(Which),
+    /// Give them up
+    Drop(Which),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// Their ids, as `list` shows them
+    ids: Vec<i64>,
+    /// All there are
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) fn main(options: &Options, config: impl FnOnce() -> Result<Config, Faults>) -> ExitCode {
+    let config = match config() {
+        Ok(config) => config,
+        Err(faults) => return usage(&faults.to_string()),
+    };
+    let listen = config.http.listen;
+    let done = match &options.command {
+        Command::List => list(listen),
+        Command::Retry(which) => each(listen, which, "POST", "/retry", "to be sent again"),
+        Command::Drop(which) => each(listen, which, "DELETE", "", "given up"),
+    };
+    match done {
+        Ok(answer) => {
+            // Whoever closed the output does not want to see it.
+            io::stdout().write_all(answer.as_bytes()).ok();
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list(listen: SocketAddr) -> Result<String, String> {
+    let mut text = String::new();
+    for letter in letters(listen)? {
+        let reading = &letter["reading"];
+        let field = |value: &Value| match value {
+            Value::String(text) => text.escape_default().to_string(),
+            Value::Null => "-".to_owned(),
+            other => other.to_string(),
+        };
+        let fields = [
+            field(&letter["id"]),
+            field(&letter["uplink"]),
+            field(&letter["status"]),
+            field(&letter["tries"]),
+            field(&letter["at"]),
+            field(&reading["sensor_id"]),
+            field(&reading["value"]),
+            field(&letter["answer"]),
+        ];
+        writeln!(text, "{}", fields.join("\t")).map_err(|error| error.to_string())?;
+    }
+    Ok(text)
+}
+
+fn each(
+    listen: SocketAddr,
+    which: &Which,
+    method: &str,
+    suffix: &str,
+    done: &str,
+) -> Result<String, String> {
+    let ids = if which.all {
+        let letters = letters(listen)?;
+        letters
+            .iter()
+            .filter_map(|letter| letter["id"].as_i64())
+            .collect()
+    } else {
+        which.ids.clone()
+    };
+    for id in &ids {
+        let start = format!("{method} /api/v1/dead-letters/{id}{suffix}");
+        let answer = answer(listen, &start)?;
+        if answer.status == 404 {
+            return Err(format!("there is no dead letter {id}"));
+        }
+        expect(&answer)?;
+    }
+    Ok(format!("{} {done}\n", ids.len()))
+}
+
+fn letters(listen: SocketAddr) -> Result<Vec<Value>, String> {
+    let mut all = Vec::new();
+    let mut after = String::new();
+    loop {
+        let start = format!("GET /api/v1/dead-letters?limit={PAGE}{after}");
+        let answer = answer(listen, &start)?;
+        expect(&answer)?;
+        let page: Value = serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
+        all.extend(page["items"].as_array().into_iter().flatten().cloned());
+        match page["next"].as_i64() {
+            Some(next) => after = format!("&after={next}"),
+            None => return Ok(all),
+        }
+    }
+}
+
+fn answer(listen: SocketAddr, start: &str) -> Result<Answer, String> {
+    ask(listen, start).map_err(|error| format!("no gateway answers on {listen}: {error}"))
+}
+
+fn expect(answer: &Answer) -> Result<(), String> {
+    if answer.status == 200 {
+        return Ok(());
+    }
+    let problem: Option<Value> = serde_json::from_str(&answer.body).ok();
+    let detail = problem
+        .as_ref()
+        .and_then(|problem| problem["detail"].as_str());
+    let status = answer.status;
+    Err(format!(
+        "the gateway answers {status}: {}",
+        detail.unwrap_or_default()
+    ))
+}

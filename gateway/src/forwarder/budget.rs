@@ -1,0 +1,123 @@
+//! Bytes a day. Pure: the wall clock comes in as `now`.
+//!
+//! What the rules have tagged may use all of it at any time. The rest is paced: by any time of the day (UTC) it has used no
+//! more than that part of the budget, and one hour's, so that an alert in the evening finds some of it left.
+
+use std::time::Duration;
+
+use crate::domain::timestamp::Timestamp;
+use crate::store::outbox::Account;
+
+const DAY_MILLIS: i64 = 86_400_000;
+const HOUR_MILLIS: i64 = 3_600_000;
+
+/// What may be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Allowance {
+    All,
+    TaggedOnly,
+    Nothing,
+}
+
+/// The day of a time, in UTC.
+pub(super) fn day_of(now: Timestamp) -> i64 {
+    now.millis().div_euclid(DAY_MILLIS)
+}
+
+/// Counts bytes for the day; a new day begins at zero. A clock that is put back does not begin one.
+pub(super) fn count(account: &mut Account, bytes: u64, now: Timestamp) {
+    let day = day_of(now);
+    if account.day < day {
+        (account.day, account.bytes) = (day, 0);
+    }
+    account.bytes += bytes;
+}
+
+/// Sent on the day of `now`.
+pub(super) fn spent(account: &Account, now: Timestamp) -> u64 {
+    if account.day < day_of(now) {
+        0
+    } else {
+        account.bytes
+    }
+}
+
+/// What a budget leaves.
+pub(super) fn allowance(budget: Option<u64>, account: &Account, now: Timestamp) -> Allowance {
+    let Some(budget) = budget else {
+        return Allowance::All;
+    };
+    let spent = spent(account, now);
+    if budget <= spent {
+        return Allowance::Nothing;
+    }
+    let passed = now.millis().rem_euclid(DAY_MILLIS) + HOUR_MILLIS;
+    let paced = u128::from(budget) * passed.unsigned_abs() as u128 / DAY_MILLIS as u128;
+    if paced <= u128::from(spent) {
+        Allowance::TaggedOnly
+    } else {
+        Allowance::All
+    }
+}
+
+/// How long to wait before the allowance can be greater; a minute is exact enough for pacing.
+pub(super) fn wait(now: Timestamp) -> Duration {
+    let left = DAY_MILLIS - now.millis().rem_euclid(DAY_MILLIS);
+    Duration::from_millis(left.unsigned_abs()).min(Duration::from_secs(60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: i64 = 20_000 * DAY_MILLIS + DAY_MILLIS / 2;
+
+    fn account(bytes: u64) -> Account {
+        Account {
+            refused: 0,
+            day: 20_000,
+            bytes,
+        }
+    }
+
+    #[test]
+    fn a_budget_is_paced_for_all_but_tagged_readings() {
+        let check = |bytes: u64, hour: i64, expected: Allowance| {
+            let now = Timestamp::from_millis(20_000 * DAY_MILLIS + hour * HOUR_MILLIS);
+            assert_eq!(allowance(Some(2400), &account(bytes), now), expected);
+            assert_eq!(allowance(None, &account(bytes), now), Allowance::All);
+        };
+        check(0, 0, Allowance::All);
+        check(99, 0, Allowance::All);
+        check(100, 0, Allowance::TaggedOnly);
+        check(1299, 12, Allowance::All);
+        check(1300, 12, Allowance::TaggedOnly);
+        check(2399, 12, Allowance::TaggedOnly);
+        check(2400, 12, Allowance::Nothing);
+        check(2399, 23, Allowance::All);
+        check(u64::MAX, 23, Allowance::Nothing);
+    }
+
+    #[test]
+    fn a_new_day_begins_at_zero_and_a_clock_that_is_put_back_begins_none() {
+        let mut account = account(500);
+        count(&mut account, 7, Timestamp::from_millis(NOON));
+        assert_eq!(account.bytes, 507);
+        count(&mut account, 7, Timestamp::from_millis(0));
+        assert_eq!((account.day, account.bytes), (20_000, 514));
+        let tomorrow = Timestamp::from_millis(NOON + DAY_MILLIS);
+        assert_eq!(spent(&account, tomorrow), 0);
+        count(&mut account, 7, tomorrow);
+        assert_eq!((account.day, account.bytes), (20_001, 7));
+    }
+
+    #[test]
+    fn nobody_waits_beyond_midnight() {
+        let check = |millis: i64, seconds: u64| {
+            let now = Timestamp::from_millis(NOON + DAY_MILLIS / 2 - millis);
+            assert_eq!(wait(now), Duration::from_secs(seconds));
+        };
+        check(5000, 5);
+        check(500_000, 60);
+    }
+}

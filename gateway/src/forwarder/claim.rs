@@ -1,0 +1,250 @@
+//! From the outbox to recorded batches: which readings go out next, and in which lane.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+use super::budget::Allowance;
+use super::cut::{Cut, cut};
+use super::lanes::{Lane, Turns};
+use super::payload::Sender;
+use super::trouble::Trouble;
+use crate::clock;
+use crate::config;
+use crate::domain::reading::{ReadingId, StoredReading};
+use crate::ingest::{OutboxRequest, SubmissionQueue};
+use crate::store::outbox::{Batch, UplinkKey};
+use crate::store::{Reader, StoreError, WaitingQuery};
+
+/// The store's measure of a reading is rough; with so much more than fits, a batch is full for certain.
+const ROUGHLY: usize = 2;
+
+/// Readings that are fresh and do not go out within so many batches are backlog, but for the newest batch of them.
+const FRESH_BATCHES: usize = 2;
+
+/// Claims readings for one uplink.
+#[derive(Debug)]
+pub(super) struct Claimer {
+    config: Arc<config::Uplink>,
+    uplink: UplinkKey,
+    gateway_id: Arc<str>,
+    reader: Reader,
+    submissions: SubmissionQueue,
+    turns: Turns,
+    /// What came after it is fresh; `None` before the first look: all that waits at the start is backlog.
+    boundary: Option<ReadingId>,
+    /// When the fresh readings that are seen go out though they fill no batch.
+    linger_until: Option<Instant>,
+    /// Bytes of a body at most, as far as the receiver has shown.
+    max_bytes: usize,
+    /// Readings of a full batch, as the last one had them.
+    batch_readings: usize,
+    /// While only tagged readings may go: all up to here have been looked at.
+    tagged_upto: ReadingId,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Claim {
+    Recorded(Vec<(Batch, Lane)>),
+    /// Nothing waits.
+    Empty,
+    /// What waits may wait until then for more.
+    Lingers(Instant),
+}
+
+/// What waits in both lanes, oldest first; as much of it as may be claimed at once.
+#[derive(Debug, Default)]
+struct Seen {
+    fresh: Vec<StoredReading>,
+    backlog: Vec<StoredReading>,
+    boundary: ReadingId,
+    newest: ReadingId,
+}
+
+impl Claimer {
+    /// Nothing is claimed yet.
+    pub(super) fn new(
+        config: Arc<config::Uplink>,
+        uplink: UplinkKey,
+        gateway_id: Arc<str>,
+        reader: Reader,
+        submissions: SubmissionQueue,
+    ) -> Self {
+        Self {
+            uplink,
+            gateway_id,
+            reader,
+            submissions,
+            turns: Turns::new(config.backlog_share),
+            boundary: None,
+            linger_until: None,
+            max_bytes: config.batch_max_bytes,
+            batch_readings: config.batch_max_readings,
+            tagged_upto: ReadingId(0),
+            config,
+        }
+    }
+
+    /// A body of so many bytes was too large for the receiver.
+    pub(super) fn was_too_large(&mut self, bytes: usize) {
+        self.max_bytes = self.max_bytes.min(bytes / 2).max(1);
+    }
+
+    /// Records what goes out next: at most `most` batches, all of one lane.
+    pub(super) async fn claim(
+        &mut self,
+        most: usize,
+        allowance: Allowance,
+    ) -> Result<Claim, Trouble> {
+        let is_tagged_only = allowance == Allowance::TaggedOnly;
+        if !is_tagged_only {
+            self.tagged_upto = ReadingId(0);
+        }
+        let seen = self.look(most, is_tagged_only).await?;
+        self.boundary = Some(seen.boundary);
+        if seen.fresh.is_empty() && seen.backlog.is_empty() {
+            self.linger_until = None;
+            return Ok(Claim::Empty);
+        }
+        let fresh = self.cut(&seen.fresh, most);
+        let lingers_until = self.linger(&seen.fresh);
+        let is_fresh_due = !seen.fresh.is_empty()
+            && (fresh.is_full || lingers_until.is_none_or(|until| until <= Instant::now()));
+        let is_backlog_there = !seen.backlog.is_empty();
+        let Some(lane) = self.turns.next(is_fresh_due, is_backlog_there) else {
+            return Ok(match lingers_until {
+                Some(until) => Claim::Lingers(until),
+                None => Claim::Empty,
+            });
+        };
+        let (cut, readings) = match lane {
+            Lane::Fresh => (fresh, &seen.fresh),
+            Lane::Backlog => (self.cut(&seen.backlog, most), &seen.backlog),
+        };
+        if is_fresh_due && is_backlog_there {
+            self.turns.took(lane, cut.bytes);
+        } else {
+            self.turns.forget();
+        }
+        if cut.is_full {
+            self.batch_readings = cut.batches[0].len().max(1);
+        }
+        if lane == Lane::Fresh {
+            self.linger_until = None;
+        }
+        if is_tagged_only {
+            let claimed: usize = cut.batches.iter().map(Vec::len).sum();
+            let last = readings
+                .get(claimed.wrapping_sub(1))
+                .map(|reading| reading.id);
+            self.tagged_upto = match last {
+                Some(last) if claimed < readings.len() => last,
+                _ => seen.newest,
+            };
+        }
+        let batches = self.record(cut.batches).await?;
+        let in_lane = |batch| (batch, lane);
+        Ok(Claim::Recorded(batches.into_iter().map(in_lane).collect()))
+    }
+
+    /// Until when fresh readings wait for more. Set once for the first of them: a wall clock that is put back must not
+    /// make it longer.
+    fn linger(&mut self, fresh: &[StoredReading]) -> Option<Instant> {
+        let oldest = fresh.first()?.received_at;
+        let until = *self.linger_until.get_or_insert_with(|| {
+            let age = clock::now() - oldest;
+            Instant::now() + self.config.batch_linger.saturating_sub(age)
+        });
+        Some(until)
+    }
+
+    fn cut(&self, readings: &[StoredReading], most: usize) -> Cut {
+        let sender = Sender {
+            gateway_id: &self.gateway_id,
+            store_id: self.reader.store_id(),
+        };
+        cut(readings, sender, self.max_bytes, most, &self.config)
+    }
+
+    async fn look(&self, most: usize, is_tagged_only: bool) -> Result<Seen, Trouble> {
+        let (reader, uplink, boundary) = (self.reader.clone(), self.uplink, self.boundary);
+        let (max_readings, max_bytes) = (self.config.batch_max_readings, self.max_bytes);
+        let batch_readings = self.batch_readings;
+        let tagged_upto = self.tagged_upto;
+        let look = move || {
+            let boundary = match boundary {
+                Some(boundary) => boundary,
+                None => reader.newest_reading()?,
+            };
+            let Some((oldest, newest)) = reader.waiting_ends(uplink)? else {
+                return Ok(Seen {
+                    boundary,
+                    ..Seen::default()
+                });
+            };
+            let boundary = overtake(&reader, uplink, boundary, batch_readings)?;
+            let read = |after, upto, tagged_only, batches: usize| {
+                reader.waiting(&WaitingQuery {
+                    uplink,
+                    after,
+                    upto,
+                    tagged_only,
+                    limit: max_readings.saturating_mul(batches),
+                    max_bytes: max_bytes.saturating_mul(ROUGHLY * batches),
+                })
+            };
+            let mut seen = Seen {
+                boundary,
+                newest,
+                ..Seen::default()
+            };
+            if is_tagged_only {
+                seen.fresh = read(tagged_upto, newest, true, most)?;
+                return Ok(seen);
+            }
+            let are_both = oldest <= boundary && boundary < newest;
+            let batches = if are_both { 1 } else { most };
+            if boundary < newest {
+                seen.fresh = read(boundary, newest, false, batches)?;
+            }
+            if oldest <= boundary {
+                seen.backlog = read(ReadingId(0), boundary, false, batches)?;
+            }
+            Ok(seen)
+        };
+        let seen = spawn_blocking(look).await?;
+        seen.map_err(|error: StoreError| error.into())
+    }
+
+    async fn record(&self, batches: Vec<Vec<ReadingId>>) -> Result<Vec<Batch>, Trouble> {
+        let (done, recorded) = oneshot::channel();
+        let request = OutboxRequest::Record {
+            uplink: self.uplink,
+            format: self.config.format.name().into(),
+            compression: self.config.compression.name().into(),
+            batches,
+            done,
+        };
+        let asked = self.submissions.request(request).await;
+        asked.map_err(|_| Trouble::Stopped)?;
+        recorded.await.map_err(|_| Trouble::Stopped)
+    }
+}
+
+/// The boundary, moved up if more is fresh than goes out at once: so that the newest does not wait behind it.
+fn overtake(
+    reader: &Reader,
+    uplink: UplinkKey,
+    boundary: ReadingId,
+    batch_readings: usize,
+) -> Result<ReadingId, StoreError> {
+    let beyond = reader.waiting_before_newest(uplink, batch_readings * FRESH_BATCHES)?;
+    if beyond.is_none_or(|id| id <= boundary) {
+        return Ok(boundary);
+    }
+    let moved = reader.waiting_before_newest(uplink, batch_readings)?;
+    Ok(moved.unwrap_or(boundary))
+}

@@ -1,0 +1,289 @@
+//! Batches that are recorded and not settled: which goes out next, and what follows from a failure. Pure: time comes in as
+//! `now`, chance as a number.
+//!
+//! A failure shuts the uplink's gate: then one batch at a time is tried, after a back-off, the one whose last try is longest
+//! ago, until one gets through. A batch that fails while others get through has a back-off of its own: it alone may be the
+//! cause. Batches that are refused are cut in two, one after the other and the smallest part first, so that few requests
+//! find the readings at fault and a receiver that refuses everything gets few of them.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::lanes::Lane;
+use crate::store::outbox::Batch;
+
+/// All of one uplink.
+#[derive(Debug)]
+pub(super) struct Flights {
+    /// In the order in which they were recorded.
+    whole: Vec<Flight>,
+    /// Refused ones and parts of them; the last is looked into first.
+    suspects: Vec<Flight>,
+    gate: Gate,
+    backoff: Backoff,
+    /// So many have got through.
+    deliveries: u64,
+}
+
+#[derive(Debug)]
+struct Flight {
+    batch: Batch,
+    lane: Lane,
+    is_sending: bool,
+    last_try: Option<Instant>,
+    not_before: Instant,
+    /// `deliveries` at its last failure.
+    failed_at: Option<u64>,
+    /// Of its own.
+    backoff: Option<Backoff>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Gate {
+    Open,
+    /// One at a time, from then on. Requests that did not begin after `since` tell nothing new.
+    Shut {
+        since: Instant,
+        until: Instant,
+    },
+}
+
+/// A request that is to be made.
+#[derive(Clone, Debug)]
+pub(super) struct Departure {
+    pub(super) batch: Batch,
+    pub(super) started: Instant,
+}
+
+impl Flights {
+    /// None yet; `backoff` is the one that all begin with.
+    pub(super) fn new(backoff: Backoff) -> Self {
+        Self {
+            whole: Vec::new(),
+            suspects: Vec::new(),
+            gate: Gate::Open,
+            backoff,
+            deliveries: 0,
+        }
+    }
+
+    /// Takes a recorded batch up.
+    pub(super) fn add(&mut self, batch: Batch, lane: Lane, now: Instant) {
+        self.whole.push(Flight::new(batch, lane, now));
+    }
+
+    /// Puts two parts in the place of a refused batch.
+    pub(super) fn replace(&mut self, batch: i64, parts: [Batch; 2], now: Instant) {
+        let Some(flight) = self.remove(batch) else {
+            return;
+        };
+        for part in parts.into_iter().rev() {
+            self.suspects.push(Flight::new(part, flight.lane, now));
+        }
+    }
+
+    /// How many are not on their way.
+    pub(super) fn waiting(&self) -> usize {
+        self.all().filter(|flight| !flight.is_sending).count()
+    }
+
+    /// How many are on their way.
+    pub(super) fn sending(&self) -> usize {
+        self.all().filter(|flight| flight.is_sending).count()
+    }
+
+    /// How many readings they have.
+    pub(super) fn readings(&self) -> usize {
+        self.all().map(|flight| flight.batch.readings.len()).sum()
+    }
+
+    /// Whether requests go out as they come.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.gate, Gate::Open)
+    }
+
+    /// The next to go, if one may; `most` may be on their way at once. It counts as on its way then.
+    pub(super) fn depart(&mut self, most: usize, now: Instant) -> Option<Departure> {
+        let flight = match self.gate {
+            Gate::Shut { until, .. } if now < until => return None,
+            Gate::Shut { .. } if 0 < self.sending() => return None,
+            Gate::Shut { .. } => self.longest_untried()?,
+            Gate::Open if most <= self.sending() => return None,
+            Gate::Open => self.next_in_order(most, now)?,
+        };
+        flight.is_sending = true;
+        flight.last_try = Some(now);
+        Some(Departure {
+            batch: flight.batch.clone(),
+            started: now,
+        })
+    }
+
+    /// When one may go that may not yet; `None` if none waits for its time alone.
+    pub(super) fn next_time(&self, now: Instant) -> Option<Instant> {
+        let mut waiting = self.all().filter(|flight| !flight.is_sending).peekable();
+        let next = match self.gate {
+            Gate::Shut { until, .. } => waiting.peek().map(|_| until),
+            Gate::Open => waiting
+                .map(|flight| flight.not_before)
+                .filter(|at| now < *at)
+                .min(),
+        };
+        next.filter(|at| now < *at)
+    }
+
+    /// A batch got through: it is given back and no flight any more.
+    pub(super) fn delivered(&mut self, batch: i64, now: Instant) -> Option<Batch> {
+        self.deliveries += 1;
+        self.open(now);
+        Some(self.remove(batch)?.batch)
+    }
+
+    /// The receiver speaks, if only to refuse.
+    pub(super) fn open(&mut self, now: Instant) {
+        self.backoff.reset();
+        if !matches!(std::mem::replace(&mut self.gate, Gate::Open), Gate::Open) {
+            for flight in self.whole.iter_mut().chain(&mut self.suspects) {
+                if flight.backoff.is_none() {
+                    flight.not_before = now;
+                }
+            }
+        }
+    }
+
+    /// A batch did not get through. Gives when it is tried again.
+    pub(super) fn failed(
+        &mut self,
+        departure: &Departure,
+        retry_after: Option<Duration>,
+        chance: f64,
+        now: Instant,
+    ) -> Instant {
+        let (deliveries, fresh_backoff) = (self.deliveries, self.backoff.first());
+        let Some(flight) = self.landed(departure.batch.id) else {
+            return now;
+        };
+        let did_others_get_through = flight.failed_at.is_some_and(|at| at < deliveries);
+        flight.failed_at = Some(deliveries);
+        if did_others_get_through || flight.backoff.is_some() {
+            let own = flight.backoff.get_or_insert(fresh_backoff);
+            flight.not_before = now + own.after_failure(chance, retry_after);
+            return flight.not_before;
+        }
+        match self.gate {
+            // It was on its way already when the first of them failed.
+            Gate::Shut { since, until } if departure.started <= since => {
+                let asked = now + self.backoff.asked(retry_after);
+                let until = until.max(asked);
+                self.gate = Gate::Shut { since, until };
+                until
+            }
+            _ => {
+                let until = now + self.backoff.after_failure(chance, retry_after);
+                self.gate = Gate::Shut { since: now, until };
+                until
+            }
+        }
+    }
+
+    /// Somebody has to put something right before anything gets through. Gives when it is tried again.
+    pub(super) fn held(
+        &mut self,
+        batch: i64,
+        retry_after: Option<Duration>,
+        now: Instant,
+    ) -> Instant {
+        self.landed(batch);
+        let until = now + self.backoff.held(retry_after);
+        self.gate = Gate::Shut { since: now, until };
+        until
+    }
+
+    /// A batch of several readings was refused for what is in it. True if it is to be cut in two now; else it waits until
+    /// others have been looked into.
+    pub(super) fn refused(&mut self, batch: i64, now: Instant) -> bool {
+        self.open(now);
+        self.landed(batch);
+        if self
+            .suspects
+            .last()
+            .is_some_and(|last| last.batch.id == batch)
+        {
+            return true;
+        }
+        let is_first = self.suspects.is_empty();
+        if let Some(at) = self
+            .whole
+            .iter()
+            .position(|flight| flight.batch.id == batch)
+        {
+            let flight = self.whole.remove(at);
+            self.suspects.insert(0, flight);
+        }
+        is_first
+    }
+
+    /// A batch is given up: it is given back and no flight any more.
+    pub(super) fn refused_for_good(&mut self, batch: i64) -> Option<Batch> {
+        Some(self.remove(batch)?.batch)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Flight> {
+        self.whole.iter().chain(&self.suspects)
+    }
+
+    fn longest_untried(&mut self) -> Option<&mut Flight> {
+        let all = self.whole.iter_mut().chain(&mut self.suspects);
+        all.min_by_key(|flight| flight.last_try)
+    }
+
+    /// What is fresh goes first. The backlog leaves one of several places to it.
+    fn next_in_order(&mut self, most: usize, now: Instant) -> Option<&mut Flight> {
+        let is_looked_into = self.suspects.iter().any(|flight| flight.is_sending);
+        let of_backlog = |flight: &&Flight| flight.is_sending && flight.lane == Lane::Backlog;
+        let backlog = self.all().filter(of_backlog).count();
+        let is_backlog_full = (most - 1).max(1) <= backlog;
+        let suspect = self.suspects.last_mut().filter(|_| !is_looked_into);
+        let may_go = |flight: &&mut Flight| {
+            let is_held_back = is_backlog_full && flight.lane == Lane::Backlog;
+            !flight.is_sending && flight.not_before <= now && !is_held_back
+        };
+        let all = suspect.into_iter().chain(&mut self.whole).filter(may_go);
+        all.min_by_key(|flight| flight.lane == Lane::Backlog)
+    }
+
+    fn landed(&mut self, batch: i64) -> Option<&mut Flight> {
+        let mut all = self.whole.iter_mut().chain(&mut self.suspects);
+        let flight = all.find(|flight| flight.batch.id == batch)?;
+        flight.is_sending = false;
+        Some(flight)
+    }
+
+    fn remove(&mut self, batch: i64) -> Option<Flight> {
+        for list in [&mut self.whole, &mut self.suspects] {
+            if let Some(at) = list.iter().position(|flight| flight.batch.id == batch) {
+                return Some(list.remove(at));
+            }
+        }
+        None
+    }
+}
+
+impl Flight {
+    fn new(batch: Batch, lane: Lane, now: Instant) -> Self {
+        Self {
+            batch,
+            lane,
+            is_sending: false,
+            last_try: None,
+            not_before: now,
+            failed_at: None,
+            backoff: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! What follows from a request that was made.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+use super::{Landing, Pump};
+use crate::clock;
+use crate::domain::reading::ReadingId;
+use crate::forwarder::budget;
+use crate::forwarder::flights::Departure;
+use crate::forwarder::trouble::Trouble;
+use crate::forwarder::verdict::{Verdict, Words};
+use crate::ingest::OutboxRequest;
+use crate::store::outbox::Batch;
+
+/// Readings in a row that are refused alone: then it is not them.
+const MOST_REFUSED: u32 = 20;
+/// More dead letters than this are not made: somebody has to look at them.
+const MOST_DEAD_LETTERS: u64 = 100_000;
+
+impl Pump {
+    pub(super) async fn land(&mut self, landing: Landing) -> Result<(), Trouble> {
+        let now = Instant::now();
+        let departure = landing.departure;
+        let sent = match landing.outcome {
+            Ok(sent) => sent,
+            Err(trouble) => {
+                self.flights.failed(&departure, None, 1.0, now);
+                return Err(trouble);
+            }
+        };
+        self.metrics.uplink_bytes.inc_by(sent.bytes);
+        budget::count(&mut self.settler.account, sent.bytes, clock::now());
+        let label = sent.verdict.label();
+        let requests = &self.metrics.uplink_requests;
+        requests.with_label_values(&[label]).inc();
+        self.progress.judged(&sent.verdict);
+        match sent.verdict {
+            Verdict::Delivered { rejected, refusal } => {
+                let took = now - departure.started;
+                self.delivered(&departure, &rejected, refusal, took).await?;
+            }
+            Verdict::Retry {
+                reason,
+                retry_after,
+            } => {
+                let chance = fastrand::f64();
+                let at = self.flights.failed(&departure, retry_after, chance, now);
+                let wait_seconds = (at - now).as_secs_f64();
+                let uplink = &self.config.name;
+                tracing::warn!(%uplink, %reason, wait_seconds, "batch not delivered: it is sent again");
+            }
+            Verdict::Held {
+                reason,
+                retry_after,
+            } => self.hold(&departure, &reason, retry_after),
+            Verdict::TooLarge(words) => {
+                if let Some(claimer) = &mut self.claimer {
+                    claimer.was_too_large(landing.plain_bytes);
+                }
+                self.refused(&departure, words).await?;
+            }
+            Verdict::Refused(words) => self.refused(&departure, words).await?,
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, departure: &Departure, reason: &str, retry_after: Option<Duration>) {
+        let now = Instant::now();
+        let at = self.flights.held(departure.batch.id, retry_after, now);
+        let wait_seconds = (at - now).as_secs_f64();
+        let uplink = &self.config.name;
+        tracing::warn!(%uplink, %reason, wait_seconds, "batch held: the uplink has to be put right");
+    }
+
+    async fn delivered(
+        &mut self,
+        departure: &Departure,
+        rejected: &[ReadingId],
+        words: Words,
+        took: Duration,
+    ) -> Result<(), Trouble> {
+        let of_batch = &departure.batch.readings;
+        let rejected: Vec<ReadingId> = rejected
+            .iter()
+            .copied()
+            .filter(|id| of_batch.binary_search(id).is_ok())
+            .collect();
+        if rejected.len() == of_batch.len() {
+            return self.bury(departure, words).await;
+        }
+        if !rejected.is_empty() && !self.has_room_for_dead_letters(rejected.len()).await? {
+            self.hold_for_dead_letters(departure);
+            return Ok(());
+        }
+        self.settler.account.refused = 0;
+        let now = Instant::now();
+        if let Some(batch) = self.flights.delivered(departure.batch.id, now) {
+            let count = batch.readings.len() - rejected.len();
+            self.progress
+                .delivered(count, took, self.flights.sending() + 1);
+            self.say_refused(&batch, rejected.len(), &words);
+            self.settler.add(batch, rejected, words);
+        }
+        Ok(())
+    }
+
+    /// A batch was refused for what is in it: cut in two, or given up if it is one reading.
+    async fn refused(&mut self, departure: &Departure, words: Words) -> Result<(), Trouble> {
+        let batch = &departure.batch;
+        if batch.readings.len() <= 1 {
+            return self.bury(departure, words).await;
+        }
+        if !self.flights.refused(batch.id, Instant::now()) {
+            return Ok(());
+        }
+        self.split(batch.clone()).await
+    }
+
+    async fn split(&mut self, batch: Batch) -> Result<(), Trouble> {
+        let (done, parts) = oneshot::channel();
+        let (id, at) = (batch.id, batch.readings.len() / 2);
+        let request = OutboxRequest::Split { batch, at, done };
+        let asked = self.submissions.request(request).await;
+        asked.map_err(|_| Trouble::Stopped)?;
+        let parts = parts.await.map_err(|_| Trouble::Stopped)?;
+        self.flights.replace(id, parts, Instant::now());
+        Ok(())
+    }
+
+    /// All of a batch was refused for what is in it: its readings become dead letters, unless too many were in a row.
+    async fn bury(&mut self, departure: &Departure, words: Words) -> Result<(), Trouble> {
+        let count = departure.batch.readings.len();
+        let refused = self.settler.account.refused + count as u32;
+        if MOST_REFUSED < refused {
+            let status = words.status;
+            let reason = format!(
+                "{MOST_REFUSED} readings in a row were refused alone, the last with {status}: nothing more becomes a dead \
+                 letter before one is accepted"
+            );
+            self.progress.troubled(reason.clone());
+            self.hold(departure, &reason, None);
+            return Ok(());
+        }
+        if !self.has_room_for_dead_letters(count).await? {
+            self.hold_for_dead_letters(departure);
+            return Ok(());
+        }
+        self.settler.account.refused = refused;
+        let now = Instant::now();
+        self.flights.open(now);
+        if let Some(batch) = self.flights.refused_for_good(departure.batch.id) {
+            self.say_refused(&batch, count, &words);
+            let readings = batch.readings.clone();
+            self.settler.add(batch, readings, words);
+        }
+        Ok(())
+    }
+
+    fn hold_for_dead_letters(&mut self, departure: &Departure) {
+        let reason = format!(
+            "there are {MOST_DEAD_LETTERS} dead letters: have them sent again, or drop them"
+        );
+        self.progress.troubled(reason.clone());
+        self.hold(departure, &reason, None);
+    }
+
+    async fn has_room_for_dead_letters(&self, count: usize) -> Result<bool, Trouble> {
+        let reader = self.reader.clone();
+        let there = spawn_blocking(move || reader.dead_letter_count()).await??;
+        Ok(there + count as u64 <= MOST_DEAD_LETTERS)
+    }
+
+    fn say_refused(&self, batch: &Batch, count: usize, words: &Words) {
+        if 0 < count {
+            let (uplink, status) = (&self.config.name, words.status);
+            let first = batch.readings.first().map(|id| id.0);
+            tracing::warn!(%uplink, status, count, first, "readings refused: they go to the dead letters");
+        }
+    }
+}

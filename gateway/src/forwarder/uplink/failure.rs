@@ -1,0 +1,64 @@
+//! Why a request failed, in words, with the cure for the mistakes that are made most.
+
+use std::error::Error;
+
+/// What is found in the words of the causes, and what to say of it.
+const CURES: &[(&str, &str)] = &[
+    (
+        "CaUsedAsEndEntity",
+        "the server uses a CA certificate as its own: make one with `-addext basicConstraints=critical,CA:FALSE`",
+    ),
+    (
+        "UnknownIssuer",
+        "the authority behind the server's certificate is not trusted: name its certificate in ca_file",
+    ),
+    (
+        "certificate expired",
+        "the server's certificate has expired: renew it there, or see whether the clock here is right",
+    ),
+    (
+        "certificate not valid yet",
+        "the server's certificate is not valid yet: see whether the clock here is right",
+    ),
+    (
+        "certificate not valid for name",
+        "the server's certificate is for another host name: see whether the URL is right",
+    ),
+    (
+        "CertificateRequired",
+        "the server asks for a certificate: set client_certificate and client_key",
+    ),
+    (
+        "dns error",
+        "the host name cannot be resolved: see whether the URL and this machine's DNS are right",
+    ),
+    (
+        "Connection refused",
+        "nobody listens there: see whether the URL and its port are right",
+    ),
+];
+
+/// An error and what caused it.
+pub(super) fn describe(error: &reqwest::Error) -> String {
+    let mut text = if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else if error.is_connect() {
+        "no connection".to_owned()
+    } else if error.is_body() || error.is_decode() {
+        "the answer broke off".to_owned()
+    } else {
+        "the request failed".to_owned()
+    };
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let said = source.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = source.source();
+    }
+    if let Some((_, cure)) = CURES.iter().find(|(sign, _)| text.contains(sign)) {
+        text = format!("{text} ({cure})");
+    }
+    text
+}

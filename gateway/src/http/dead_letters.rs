@@ -1,0 +1,105 @@
+//! `/api/v1/dead-letters`: readings that a receiver refused for good; to be sent again or given up.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::Uri;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::{Shared, number, problem::Problem};
+use crate::ingest::OutboxRequest;
+use crate::store::{Committed, DeadLetter, Reader};
+
+const MAX_LIMIT: i64 = 1000;
+const DEFAULT_LIMIT: i64 = 100;
+
+#[derive(Serialize)]
+struct Page {
+    items: Vec<DeadLetter>,
+    next: Option<i64>,
+}
+
+/// A page of them, oldest first.
+pub(super) async fn show(
+    State(shared): State<Arc<Shared>>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let (mut after, mut limit) = (0, DEFAULT_LIMIT);
+    for (name, value) in &pairs {
+        let bad = |expected: String| Problem::bad_parameter(name, &expected);
+        match name.as_str() {
+            "after" => after = number(value, i64::MAX).map_err(bad)?,
+            "limit" => limit = number(value, MAX_LIMIT).map_err(bad)?,
+            _ => return Err(bad("unknown; there are after and limit".to_owned())),
+        }
+    }
+    let look = move |reader: &Reader| {
+        let items = reader.dead_letters(after, None, limit as usize)?;
+        let is_full = items.len() as i64 == limit;
+        let last = items.last().map(|letter| letter.id);
+        Ok(Page {
+            next: last.filter(|_| is_full),
+            items,
+        })
+    };
+    Ok(Json(shared.look(look).await?).into_response())
+}
+
+/// Has one sent again, in a batch of its own number.
+pub(super) async fn retry(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    change(&shared, &id, &uri, |letter, done| OutboxRequest::Retry {
+        letter,
+        done,
+    })
+    .await
+}
+
+/// Gives one up.
+pub(super) async fn drop(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    change(&shared, &id, &uri, |letter, done| OutboxRequest::Drop {
+        letter,
+        done,
+    })
+    .await
+}
+
+async fn change(
+    shared: &Shared,
+    id: &str,
+    uri: &Uri,
+    request: impl FnOnce(i64, oneshot::Sender<Committed>) -> OutboxRequest,
+) -> Result<Response, Problem> {
+    let nothing = || Problem::NoSuchPath(uri.path().to_owned());
+    let id = number(id, i64::MAX).map_err(|_| nothing())?;
+    let is_there = move |reader: &Reader| Ok(reader.dead_letters(0, Some(id), 1)?);
+    if shared.look(is_there).await?.is_empty() {
+        return Err(nothing());
+    }
+    if let Some(trouble) = shared.health.trouble() {
+        return Err(Problem::unwell(trouble));
+    }
+    let (done, committed) = oneshot::channel();
+    let asked = shared.submissions.request(request(id, done)).await;
+    asked.map_err(|_| Problem::Stopping)?;
+    let committed = committed.await.map_err(|_| Problem::Stopping)?;
+    Ok(done_with(committed))
+}
+
+fn done_with(_: Committed) -> Response {
+    #[derive(Serialize)]
+    struct Done {
+        status: &'static str,
+    }
+    Json(Done { status: "success" }).into_response()
+}

@@ -1,0 +1,90 @@
+//! Changes of the outbox on their way into a group.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Committer, Pending};
+use crate::domain::reading::ReadingId;
+use crate::ingest::OutboxRequest;
+use crate::store::Committed;
+use crate::store::outbox::{Batch, Change};
+
+impl Committer {
+    pub(super) fn take_outbox(&mut self, request: OutboxRequest, pending: &mut Pending) {
+        match request {
+            OutboxRequest::Record {
+                uplink,
+                format,
+                compression,
+                batches,
+                done,
+            } => {
+                let number = |readings| Batch {
+                    id: self.writer.next_batch_id(),
+                    uplink,
+                    gateway_id: Arc::clone(&self.settings.gateway_id),
+                    format: format.clone(),
+                    compression: compression.clone(),
+                    tries: 0,
+                    readings,
+                };
+                let batches: Vec<Batch> = batches.into_iter().map(number).collect();
+                for batch in &batches {
+                    pending.group.push_outbox(Change::Record(batch.clone()));
+                }
+                pending.answer(done, |_| batches);
+            }
+            OutboxRequest::Split { batch, at, done } => {
+                let whole = batch.id;
+                let mut part = |readings: &[ReadingId]| Batch {
+                    id: self.writer.next_batch_id(),
+                    tries: batch.tries + 1,
+                    readings: readings.to_vec(),
+                    ..batch.clone()
+                };
+                let (before, after) = batch.readings.split_at(at);
+                let parts = [part(before), part(after)];
+                pending
+                    .group
+                    .push_outbox(Change::Split(whole, parts.clone()));
+                pending.answer(done, |_| parts);
+            }
+            OutboxRequest::Settle {
+                uplink,
+                settled,
+                account,
+                done,
+            } => {
+                for settled in settled {
+                    pending.group.push_outbox(Change::Settle(settled));
+                }
+                pending.group.push_outbox(Change::Account(uplink, account));
+                pending.answer(done, |committed| committed);
+            }
+            OutboxRequest::Retry { letter, done } => {
+                pending.group.push_outbox(Change::Retry(letter));
+                pending.wakes_uplinks = true;
+                pending.answer(done, |committed| committed);
+            }
+            OutboxRequest::Drop { letter, done } => {
+                pending.group.push_outbox(Change::Drop(letter));
+                pending.answer(done, |committed| committed);
+            }
+        }
+    }
+}
+
+impl Pending {
+    /// Who asked may be gone: then nobody waits for the answer.
+    fn answer<T: Send + 'static>(
+        &mut self,
+        done: oneshot::Sender<T>,
+        answer: impl FnOnce(Committed) -> T + Send + 'static,
+    ) {
+        let say = move |committed| {
+            done.send(answer(committed)).ok();
+        };
+        self.answers.push(Box::new(say));
+    }
+}

@@ -1,0 +1,69 @@
+//! Rows of a group that are only appended: readings with their places in the outbox, and rejects.
+
+use rusqlite::{Connection, params};
+
+use super::outbox::Growth;
+use super::writer::Pending;
+use super::{Group, StoreError};
+
+/// Writes readings, new sensors and what goes into the outbox, and adds by how much that grows.
+pub(super) fn write_readings(
+    connection: &Connection,
+    group: &Group,
+    uplinks: &Pending,
+    growths: &mut Vec<Growth>,
+) -> Result<(), StoreError> {
+    let mut sensor =
+        connection.prepare_cached("INSERT INTO sensor (key, name, readings) VALUES (?1, ?2, 0)")?;
+    for new in &group.sensors {
+        sensor.execute(params![new.key, new.name])?;
+    }
+    let mut reading = connection.prepare_cached(
+        "INSERT INTO reading (id, sensor, value, ts, delay, tags, attributes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    let mut entry =
+        connection.prepare_cached("INSERT INTO outbox_entry (uplink, reading) VALUES (?1, ?2)")?;
+    let mut forwarded = vec![0; uplinks.len()];
+    for new in &group.readings {
+        let ts = new.reading.ts.millis();
+        reading.execute(params![
+            new.id.0,
+            new.sensor,
+            new.reading.value,
+            ts,
+            new.reading.received_at.millis().saturating_sub(ts),
+            new.tags,
+            new.reading.attributes.stored(),
+        ])?;
+        for place in new.forward.places() {
+            if let Some((key, _)) = uplinks.get(place) {
+                entry.execute([key.0, new.id.0])?;
+                forwarded[place] += 1;
+            }
+        }
+    }
+    growths.extend(
+        uplinks
+            .iter()
+            .zip(forwarded)
+            .map(|((key, _), by)| (*key, by)),
+    );
+    Ok(())
+}
+
+/// Writes what could not be read.
+pub(super) fn write_rejects(connection: &Connection, group: &Group) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO reject (id, topic, payload, reason, received_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for (id, reject) in &group.rejects {
+        insert.execute(params![
+            id,
+            reject.topic.as_ref().map_or("", |topic| topic.as_str()),
+            reject.payload,
+            reject.reason,
+            reject.received_at.millis(),
+        ])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Dead letters: shown, sent again and given up, by the API and on the command line.
+
+use std::process::Output;
+
+use serde_json::Value;
+use simulator::cloud::{Cloud, RunningCloud};
+
+use crate::support::http::{get, get_json, post_readings, send};
+use crate::support::{Gateway, LIMIT, Site, command, eventually};
+
+async fn with_dead_letters(cloud: &RunningCloud, site: &Site, gateway: &Gateway<'_>) {
+    cloud.script().set_poison_sensors(["bad"]);
+    post_readings(gateway, "bad", 80.0, 0..3);
+    post_readings(gateway, "good", 80.0, 0..3);
+    eventually("the outbox is empty", || {
+        (site.sql::<i64>("SELECT count(*) FROM outbox") == 0).then_some(())
+    })
+    .await;
+    cloud.script().clear();
+}
+
+fn letters(gateway: &Gateway<'_>, query: &str) -> (Vec<i64>, Value) {
+    let page = get_json(gateway, &format!("/api/v1/dead-letters{query}"));
+    let items = page["items"].as_array().unwrap();
+    let ids = items.iter().map(|item| item["id"].as_i64().unwrap());
+    (ids.collect(), page["next"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_shown_sent_again_and_given_up() {
+    let cloud = Cloud::default().start().await.unwrap();
+    let site = Site::delivering_to(&cloud).allow(&["readings refused"]);
+    let gateway = site.start();
+    with_dead_letters(&cloud, &site, &gateway).await;
+    let page = get_json(&gateway, "/api/v1/dead-letters");
+    let first = &page["items"][0];
+    assert_eq!(first["uplink"], "cloud");
+    assert_eq!(first["status"], 422);
+    assert_eq!(first["reading"]["sensor_id"], "bad");
+    assert_eq!(first["reading"]["value"], 80.0);
+    assert!(
+        first["answer"]
+            .as_str()
+            .unwrap()
+            .contains("refused by the script")
+    );
+    assert!(1_600_000_000_000 < first["at"].as_i64().unwrap());
+    assert!(1 < first["tries"].as_i64().unwrap());
+    assert_eq!(letters(&gateway, ""), (vec![1, 2, 3], Value::Null));
+    assert_eq!(letters(&gateway, "?limit=2"), (vec![1, 2], 2.into()));
+    assert_eq!(
+        letters(&gateway, "?limit=2&after=2"),
+        (vec![3], Value::Null)
+    );
+    for bad in ["?limit=0", "?after=x", "?colour=red"] {
+        assert_eq!(
+            get(&gateway, &format!("/api/v1/dead-letters{bad}")).status,
+            400
+        );
+    }
+    let ask = |start: &str| send(&gateway, start, None, "").unwrap().status;
+    assert_eq!(ask("POST /api/v1/dead-letters/1/retry"), 200);
+    assert_eq!(ask("DELETE /api/v1/dead-letters/2"), 200);
+    for gone in ["1", "2", "9", "x", "-1"] {
+        assert_eq!(ask(&format!("POST /api/v1/dead-letters/{gone}/retry")), 404);
+        assert_eq!(ask(&format!("DELETE /api/v1/dead-letters/{gone}")), 404);
+    }
+    assert_eq!(letters(&gateway, "").0, [3]);
+    let stats = cloud.wait_for(|stats| stats.distinct == 4, LIMIT).await;
+    assert_eq!(stats.unwrap().key_conflicts, 0);
+    gateway.stop();
+}
+
+fn run(gateway: &Gateway<'_>, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command()
+        .env("EDGE_GATEWAY_HTTP__LISTEN", gateway.http.to_string())
+        .arg("dead-letters")
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_does_the_same() {
+    let cloud = Cloud::default().start().await.unwrap();
+    let site = Site::delivering_to(&cloud).allow(&["readings refused"]);
+    let gateway = site.start();
+    with_dead_letters(&cloud, &site, &gateway).await;
+    let (code, listed, _) = run(&gateway, &["list"]);
+    assert_eq!((code, listed.lines().count()), (Some(0), 3));
+    let first: Vec<&str> = listed.lines().next().unwrap().split('\t').collect();
+    assert_eq!(first[..3], ["1", "cloud", "422"]);
+    assert_eq!(first[5..7], ["bad", "80.0"]);
+    assert_eq!(run(&gateway, &["retry", "1"]).1, "1 to be sent again\n");
+    let (code, _, said) = run(&gateway, &["drop", "1"]);
+    assert_eq!((code, &*said), (Some(1), "there is no dead letter 1\n"));
+    assert_eq!(run(&gateway, &["drop", "--all"]).1, "2 given up\n");
+    assert_eq!(run(&gateway, &["list"]).1, "");
+    cloud
+        .wait_for(|stats| stats.distinct == 4, LIMIT)
+        .await
+        .unwrap();
+    let (code, _, said) = run(&gateway, &["retry"]);
+    assert_eq!(code, Some(64), "{said}");
+    gateway.stop();
+}

@@ -1,0 +1,89 @@
+//! After an outage: what is fresh does not wait behind the backlog.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use simulator::cloud::{Cloud, Step};
+
+use crate::support::accounts::assert_all_delivered_once;
+use crate::support::http::post_readings;
+use crate::support::{LIMIT, Site, cloud_section};
+
+const BATCH: usize = 50;
+
+async fn fresh_readings_after_an_outage(share: &str) -> usize {
+    let cloud = Cloud::default().start().await.unwrap();
+    let keys = format!("batch_max_readings = {BATCH}\nconcurrency = 1\nbacklog_share = {share}\n");
+    let site = Site::with(&cloud_section(&cloud, &keys)).allow(&["batch not delivered"]);
+    let gateway = site.start();
+    cloud.set_outage(true);
+    post_readings(&gateway, "old", 80.0, 0..40 * BATCH as u64);
+    // One batch after the other, slowly enough to look in between.
+    let slow = Step::status(200).delay(Duration::from_millis(20));
+    cloud.script().set_default(slow);
+    cloud.set_outage(false);
+    cloud
+        .wait_for(|stats| 2 <= stats.accepted_batches, LIMIT)
+        .await
+        .unwrap();
+    post_readings(&gateway, "fresh", 80.0, 0..BATCH as u64);
+    let before = cloud.stats().accepted_batches;
+    let is_there = |cloud: &simulator::cloud::RunningCloud| {
+        let delivered = cloud.delivered();
+        delivered
+            .iter()
+            .any(|reading| &*reading.sensor_id == "fresh")
+    };
+    let mut seen = before;
+    while !is_there(&cloud) {
+        let stats = cloud
+            .wait_for(|stats| seen < stats.accepted_batches, LIMIT)
+            .await
+            .unwrap();
+        seen = stats.accepted_batches;
+    }
+    cloud.script().clear();
+    assert_all_delivered_once(&site, &cloud).await;
+    let stats = cloud.stats();
+    assert_eq!(stats.duplicates, 0);
+    gateway.stop();
+    usize::try_from(seen - before).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fresh_readings_go_out_within_two_batches_of_the_backlog() {
+    let batches = fresh_readings_after_an_outage("0.5").await;
+    // The one under way, one that was claimed already, and its own.
+    assert!(batches <= 4, "{batches}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_share_of_one_the_backlog_goes_first() {
+    let batches = fresh_readings_after_an_outage("1").await;
+    assert!(30 <= batches, "{batches}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_over_one_batch_does_not_hold_the_others_up() {
+    let cloud = Cloud::default().start().await.unwrap();
+    let keys = "batch_max_readings = 10\n";
+    let site = Site::with(&cloud_section(&cloud, keys)).allow(&["batch not delivered"]);
+    let gateway = site.start();
+    cloud
+        .script()
+        .push(Step::hang().times(NonZeroU32::new(1).unwrap()));
+    post_readings(&gateway, "s1", 80.0, 0..10);
+    cloud
+        .wait_for(|stats| stats.hanging == 1, LIMIT)
+        .await
+        .unwrap();
+    post_readings(&gateway, "s1", 80.0, 10..200);
+    let stats = cloud
+        .wait_for(|stats| stats.distinct == 190, LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(stats.hanging, 1, "it still hangs");
+    cloud.script().clear();
+    assert_all_delivered_once(&site, &cloud).await;
+    gateway.stop();
+}

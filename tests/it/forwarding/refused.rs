@@ -1,0 +1,155 @@
+//! What the receiver will not have: found with few requests, kept as dead letters, and never a whole backlog of them.
+
+use simulator::cloud::{Cloud, Step};
+
+use crate::support::accounts::assert_all_delivered_once;
+use crate::support::http::{get, metric, post_readings};
+use crate::support::{LIMIT, Site, cloud_section, eventually};
+
+const REFUSED: &str = "readings refused";
+const HELD: &str = "batch held";
+
+fn letters(site: &Site) -> Vec<(i64, i64, String)> {
+    let text =
+        "SELECT reading_id || ' ' || status || ' ' || answer FROM dead_letters ORDER BY reading_id";
+    let all: Vec<String> = site.sql_all(text);
+    let parts = |line: &String| {
+        let mut parts = line.splitn(3, ' ');
+        let mut next = || parts.next().unwrap().to_owned();
+        (next().parse().unwrap(), next().parse().unwrap(), next())
+    };
+    all.iter().map(parts).collect()
+}
+
+async fn outbox_is_empty(site: &Site) {
+    eventually("the outbox is empty", || {
+        (site.sql::<i64>("SELECT count(*) FROM outbox") == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisonous_reading_becomes_a_dead_letter_and_the_rest_is_delivered() {
+    let cloud = Cloud::default().start().await.unwrap();
+    cloud.script().set_poison_sensors(["bad"]);
+    cloud.script().push(Step::status(503));
+    let site = Site::delivering_to(&cloud).allow(&[REFUSED, "batch not delivered"]);
+    let gateway = site.start();
+    post_readings(&gateway, "good", 80.0, 0..500);
+    post_readings(&gateway, "bad", 80.0, 0..1);
+    post_readings(&gateway, "good", 80.0, 500..1000);
+    outbox_is_empty(&site).await;
+    let stats = cloud.wait_for(|stats| stats.distinct == 1000, LIMIT).await;
+    let stats = stats.unwrap();
+    assert_eq!((stats.duplicates, stats.key_conflicts), (0, 0));
+    // The whole, and two for each time that it is halved; those of a restart and of what came first aside.
+    assert!(stats.by_status[&422] <= 11, "{stats:?}");
+    let letters = letters(&site);
+    let [(reading, 422, answer)] = &*letters else {
+        panic!("{letters:?}");
+    };
+    let bad: i64 = site.sql("SELECT id FROM readings WHERE sensor_id = 'bad'");
+    assert_eq!(*reading, bad);
+    assert!(answer.contains("refused by the script"), "{answer}");
+    assert_eq!(metric(&gateway, "gateway_dead_letters"), 1.0);
+    let delivered = metric(&gateway, "gateway_uplink_readings_total");
+    assert_eq!(delivered, 1000.0);
+    assert_eq!(get(&gateway, "/readyz").status, 200);
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_refuses_everything_gets_no_backlog_of_dead_letters() {
+    let cloud = Cloud::default().start().await.unwrap();
+    cloud
+        .script()
+        .set_default(Step::status(422).body("{\"error\":\"schema\"}"));
+    let site = Site::delivering_to(&cloud).allow(&[REFUSED, HELD]);
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..1000);
+    let words = eventually("readyz says why", || {
+        let answer = get(&gateway, "/readyz");
+        (answer.status == 503).then_some(answer.body)
+    })
+    .await;
+    assert!(words.contains("20 readings in a row"), "{words}");
+    eventually("20 are given up", || {
+        (letters(&site).len() == 20).then_some(())
+    })
+    .await;
+    // It goes on being tried, and nothing more is given up, also after a restart.
+    gateway.kill();
+    let gateway = site.start();
+    let before = cloud.stats().requests;
+    let more = |stats: &simulator::cloud::Stats| before + 5 <= stats.requests;
+    cloud.wait_for(more, LIMIT).await.unwrap();
+    assert_eq!(letters(&site).len(), 20);
+    // The schema is put right: all that was not given up is delivered.
+    cloud.script().clear();
+    outbox_is_empty(&site).await;
+    let stats = cloud.wait_for(|stats| stats.distinct == 980, LIMIT).await;
+    assert_eq!(stats.unwrap().duplicates, 0);
+    eventually("readyz is 200", || {
+        (get(&gateway, "/readyz").status == 200).then_some(())
+    })
+    .await;
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_too_large_is_halved() {
+    let cloud = Cloud::default().start().await.unwrap();
+    cloud.script().set_max_readings(Some(100));
+    let site = Site::delivering_to(&cloud);
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..1000);
+    assert_all_delivered_once(&site, &cloud).await;
+    let stats = cloud.stats();
+    assert_eq!((stats.distinct, stats.duplicates), (1000, 0));
+    // What comes later is cut to fit at once.
+    let before = stats.by_status[&413];
+    post_readings(&gateway, "s1", 80.0, 1000..2000);
+    assert_all_delivered_once(&site, &cloud).await;
+    let after = cloud.stats().by_status[&413];
+    assert!(after - before <= before, "{before}, then {after}");
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_reading_that_is_too_large_becomes_a_dead_letter() {
+    let cloud = Cloud::default().start().await.unwrap();
+    cloud.script().set_default(Step::status(413));
+    let site = Site::delivering_to(&cloud).allow(&[REFUSED]);
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..3);
+    outbox_is_empty(&site).await;
+    let statuses: Vec<i64> = letters(&site).into_iter().map(|letter| letter.1).collect();
+    assert_eq!(statuses, [413; 3]);
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_that_an_answer_names_as_rejected_become_dead_letters() {
+    let cloud = Cloud::default().start().await.unwrap();
+    let rejects = Step::status(207).body("{\"rejected\":[2,4,99]}");
+    cloud.script().push(rejects);
+    let site = Site::with(
+        &cloud_section(&cloud, "batch_linger = \"1h\"\nbatch_max_readings = 5\n").replacen(
+            "batch_linger = \"0ms\"\n",
+            "",
+            1,
+        ),
+    )
+    .allow(&[REFUSED]);
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..5);
+    outbox_is_empty(&site).await;
+    let ids: Vec<i64> = letters(&site).into_iter().map(|letter| letter.0).collect();
+    assert_eq!(ids, [2, 4]);
+    eventually("the delivered ones are counted", || {
+        let delivered = metric(&gateway, "gateway_uplink_readings_total");
+        (delivered == 3.0).then_some(())
+    })
+    .await;
+    gateway.stop();
+}

@@ -1,0 +1,104 @@
+//! A receiver that answers over a plain socket whatever it is told to, byte by byte.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver as Channel, sync_channel};
+use std::thread;
+
+use crate::support::LIMIT;
+
+/// Listens for as long as the test runs.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    pub(crate) address: SocketAddr,
+    requests: Channel<Request>,
+}
+
+/// What was asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    /// A header's text, empty if there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let mut fields = self.head.lines().filter_map(|line| line.split_once(':'));
+        let found = fields.find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map_or("", |(_, value)| value.trim())
+    }
+}
+
+impl Receiver {
+    /// Each request has a connection of its own, on which `answer` gets its number, from 0, and writes.
+    pub(crate) fn start(answer: impl Fn(usize, &mut TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, requests) = sync_channel(1000);
+        thread::spawn(move || {
+            for number in 0.. {
+                let Ok((mut stream, _)) = listener.accept() else {
+                    return;
+                };
+                stream.set_read_timeout(Some(LIMIT)).unwrap();
+                let Some(request) = read(&mut stream) else {
+                    continue;
+                };
+                if sender.send(request).is_err() {
+                    return;
+                }
+                answer(number, &mut stream);
+            }
+        });
+        Self { address, requests }
+    }
+
+    /// The section of a gateway that delivers there.
+    pub(crate) fn section(&self, keys: &str) -> String {
+        format!(
+            "[cloud]\nurl = \"http://{}/x\"\ncompression = \"none\"\nconcurrency = 1\nbatch_linger = \"0ms\"\n\
+             retry_initial = \"50ms\"\nretry_max = \"200ms\"\n{keys}",
+            self.address
+        )
+    }
+
+    /// The next request.
+    #[track_caller]
+    pub(crate) fn next(&self) -> Request {
+        self.requests.recv_timeout(LIMIT).expect("a request")
+    }
+}
+
+/// Answers with a status and a body, and says that the connection ends.
+pub(crate) fn write_answer(stream: &mut TcpStream, status: &str, headers: &str, body: &str) {
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}"
+    );
+    // The gateway may have gone.
+    stream.write_all(answer.as_bytes()).ok();
+}
+
+/// `None` if the connection ended before the request was whole.
+fn read(stream: &mut TcpStream) -> Option<Request> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8(bytes[..at].to_vec()).ok()?;
+            let mut request = Request {
+                head,
+                body: bytes[at + 4..].to_vec(),
+            };
+            let length: usize = request.header("content-length").parse().ok()?;
+            while request.body.len() < length {
+                let count = stream.read(&mut buffer).ok().filter(|count| 0 < *count)?;
+                request.body.extend_from_slice(&buffer[..count]);
+            }
+            return Some(request);
+        }
+        let count = stream.read(&mut buffer).ok().filter(|count| 0 < *count)?;
+        bytes.extend_from_slice(&buffer[..count]);
+    }
+}
