@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::{
-    listening::{self, listening_address},
+    listening::{self, Transport, listening_address},
     server::Server,
     subject::{Guests, USERS_FILE, User},
 };
@@ -38,6 +38,31 @@ pub(crate) fn start(
     cloud_url: &str,
     guests: Guests,
 ) -> Result<(Server, SocketAddr)> {
+    let (server, found) = spawn(program, folder, cloud_url, guests)?;
+    let address = listening::wait_for_mqtt(&server, &found).context(NAME)?;
+    Ok((server, address))
+}
+
+/// As `start`, with the address of its API behind that for MQTT.
+pub(crate) fn start_with_http(
+    program: &Path,
+    folder: &Path,
+    cloud_url: &str,
+) -> Result<(Server, SocketAddr, SocketAddr)> {
+    let (server, found) = spawn(program, folder, cloud_url, Guests::Anybody)?;
+    let mqtt = listening::wait_for_mqtt(&server, &found).context(NAME)?;
+    let http = listening::wait_for(Transport::Http, &server, &found).context(NAME)?;
+    Ok((server, mqtt, http))
+}
+
+type Listening = mpsc::Receiver<(Transport, SocketAddr)>;
+
+fn spawn(
+    program: &Path,
+    folder: &Path,
+    cloud_url: &str,
+    guests: Guests,
+) -> Result<(Server, Listening)> {
     let config = folder.join("gateway.toml");
     fs::write(&config, configuration(folder, cloud_url, guests))
         .context("cannot write gateway.toml")?;
@@ -54,8 +79,7 @@ pub(crate) fn start(
             sender.try_send(address).ok();
         }
     })?;
-    let address = listening::wait_for_mqtt(&server, &found).context(NAME)?;
-    Ok((server, address))
+    Ok((server, found))
 }
 
 /// Adds each user as an operator does.

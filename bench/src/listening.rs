@@ -16,11 +16,20 @@ pub(crate) fn wait_for_mqtt(
     server: &Server,
     listening: &Receiver<(Transport, SocketAddr)>,
 ) -> Result<SocketAddr> {
+    wait_for(Transport::Mqtt, server, listening)
+}
+
+/// Waits until `server` has named its address for `transport`; those that it names before are passed over.
+pub(crate) fn wait_for(
+    transport: Transport,
+    server: &Server,
+    listening: &Receiver<(Transport, SocketAddr)>,
+) -> Result<SocketAddr> {
     let deadline = Instant::now() + START_LIMIT;
     loop {
         match listening.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok((Transport::Mqtt, address)) => return Ok(address),
-            Ok((Transport::Http, _)) => {}
+            Ok((found, address)) if found == transport => return Ok(address),
+            Ok(_) => {}
             Err(RecvTimeoutError::Timeout) => bail!(
                 "it did not say within {START_LIMIT:?} where it listens; {}",
                 server.last_lines()

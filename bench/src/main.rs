@@ -8,11 +8,13 @@ mod cases;
 mod client;
 mod descriptors;
 mod document;
+mod drain;
 mod exchange;
 mod fanout;
 mod flood;
 mod frames;
 mod gateway;
+mod http;
 mod kill;
 mod listening;
 mod load;
@@ -29,6 +31,7 @@ mod round;
 mod server;
 mod sink;
 mod split;
+mod steady;
 mod stock;
 mod stored;
 mod storms;
@@ -76,6 +79,9 @@ fn run(options: &Options) -> Result<()> {
     } else if options.storms {
         let report = storms::run(options)?;
         ("storms", report.render(), report.versions()?, Ok(()))
+    } else if options.drain {
+        let report = drain::run(options)?;
+        ("drain", report.render(), report.versions(), report.check())
     } else if options.logins {
         let report = logins::run(options)?;
         ("logins", report.render(), report.versions()?, Ok(()))

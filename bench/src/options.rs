@@ -33,7 +33,10 @@ pub(crate) struct Options {
     /// of open files to 1,500
     #[arg(long, group = "workload")]
     pub(crate) logins: bool,
-    /// With --fanout, --matching and --storms: only the cases that have this in their name
+    /// Instead of the flood: a million readings that wait go out to a cloud that is back, while live ones go on
+    #[arg(long, group = "workload")]
+    pub(crate) drain: bool,
+    /// With --fanout, --matching, --storms and --drain: only the cases that have this in their name
     #[arg(long, value_name = "TEXT")]
     case: Option<String>,
     /// How often each server is measured [default: 3, with --kill 5]

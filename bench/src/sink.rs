@@ -5,10 +5,11 @@ use std::{
     io::{BufRead, BufReader, Read, Write, copy, sink},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -25,6 +26,12 @@ pub(crate) struct Sink {
 struct Counts {
     requests: AtomicU64,
     body_bytes: AtomicU64,
+    /// Connections are closed as they come.
+    is_away: AtomicBool,
+    /// From a request to its answer, in milliseconds.
+    latency_ms: AtomicU64,
+    keeps_bodies: AtomicBool,
+    bodies: Mutex<Vec<Vec<u8>>>,
 }
 
 /// What the sink has taken since it began.
@@ -53,6 +60,9 @@ impl Sink {
         let shared = Arc::clone(&counts);
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
+                if shared.is_away.load(Ordering::Relaxed) {
+                    continue;
+                }
                 let counts = Arc::clone(&shared);
                 thread::spawn(move || {
                     if let Err(error) = serve(connection, &counts) {
@@ -66,6 +76,32 @@ impl Sink {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}/", self.address)
+    }
+
+    /// Whether it is to close connections as they come. Those that are there stay.
+    pub(crate) fn set_away(&self, is_away: bool) {
+        self.counts.is_away.store(is_away, Ordering::Relaxed);
+    }
+
+    /// Answers each request after so long.
+    pub(crate) fn set_latency(&self, latency: Duration) {
+        let millis = latency.as_millis() as u64;
+        self.counts.latency_ms.store(millis, Ordering::Relaxed);
+    }
+
+    /// Keeps what comes from now on.
+    pub(crate) fn keep_bodies(&self) {
+        self.counts.keeps_bodies.store(true, Ordering::Relaxed);
+    }
+
+    /// What was kept.
+    pub(crate) fn take_bodies(&self) -> Vec<Vec<u8>> {
+        let mut bodies = self
+            .counts
+            .bodies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut bodies)
     }
 
     pub(crate) fn taken(&self) -> Taken {
@@ -82,8 +118,22 @@ fn serve(connection: TcpStream, counts: &Counts) -> Result<()> {
     let mut answers = connection.try_clone()?;
     let mut requests = BufReader::new(connection);
     while let Some(body_bytes) = read_head(&mut requests)? {
-        let read_bytes = copy(&mut requests.by_ref().take(body_bytes), &mut sink())?;
+        let mut body = requests.by_ref().take(body_bytes);
+        let read_bytes = if counts.keeps_bodies.load(Ordering::Relaxed) {
+            let mut kept = Vec::new();
+            body.read_to_end(&mut kept)?;
+            let length = kept.len() as u64;
+            let mut bodies = counts.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+            bodies.push(kept);
+            length
+        } else {
+            copy(&mut body, &mut sink())?
+        };
         ensure!(read_bytes == body_bytes, "a request broke off in its body");
+        let latency = counts.latency_ms.load(Ordering::Relaxed);
+        if 0 < latency {
+            thread::sleep(Duration::from_millis(latency));
+        }
         counts.requests.fetch_add(1, Ordering::Relaxed);
         counts.body_bytes.fetch_add(body_bytes, Ordering::Relaxed);
         answers.write_all(ANSWER)?;
