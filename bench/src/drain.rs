@@ -219,7 +219,7 @@ impl Report {
         format!(
             "## Drain\n\n{} readings are published while the cloud is away; half are over 50 and wait. Then {LIVE_RATE} \
              a second go on with QoS 1, for {} s with the cloud away and on while it is back, with the default \
-             settings: gzip, batches of 1,000, 8 requests at once. Drained is when no more than half a second of live \
+             settings: gzip, batches of 1,000, 16 requests at once. Drained is when no more than half a second of live \
              readings waits. The cloud answers every request after the time named, keeps each body, and the ids in \
              them are counted in the end.\n\n{}",
             whole(READINGS as f64),

@@ -145,7 +145,7 @@ fn the_defaults_of_the_cloud_are_those_of_the_contract() {
         batch_max_readings: 1000,
         batch_max_bytes: 524_288,
         batch_linger: Duration::from_secs(1),
-        concurrency: 8,
+        concurrency: 16,
         timeout: Duration::from_secs(30),
         retry_initial: Duration::from_secs(1),
         retry_max: Duration::from_secs(300),

@@ -47,7 +47,7 @@ pub struct Uplink {
     pub batch_max_bytes: usize,
     /// How long a batch that is not full waits for more readings. Default: 1 s.
     pub batch_linger: Duration,
-    /// Requests on their way at once at most. Default: 8, which fills a link of 200 ms round trip time at 40,000 readings
+    /// Requests on their way at once at most. Default: 16, which fills a link of 200 ms round trip time at 50,000 readings
     /// a second; 1 for `Single`, whose receivers know readings by their order alone.
     pub concurrency: usize,
     /// How long one request may take in all; longer ones are retried. Default: 30 s.
@@ -167,7 +167,11 @@ impl Uplink {
         let max_readings = section.setting("batch_max_readings", 1000, whole(1..=100_000));
         let max_bytes =
             section.setting("batch_max_bytes", 512 * 1024, size(1024..=64 * 1024 * 1024));
-        let at_once = if format.value == Format::Single { 1 } else { 8 };
+        let at_once = if format.value == Format::Single {
+            1
+        } else {
+            16
+        };
         let concurrency = section.setting("concurrency", at_once, whole(1..=64));
         let mut time = |key, default, range| section.setting(key, default, duration(range));
         let seconds = Duration::from_secs;

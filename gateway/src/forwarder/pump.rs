@@ -267,7 +267,7 @@ impl Pump {
             self.look_soon(now);
         }
         let is_due = self.look_at.is_some_and(|at| at <= now);
-        let is_wanted = self.flights.is_open() && self.flights.waiting() < at_once.min(2);
+        let is_wanted = self.flights.is_open() && self.flights.waiting() < at_once;
         if is_due
             && is_wanted
             && let Some(mut claimer) = self.claimer.take()

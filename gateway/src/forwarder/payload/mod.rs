@@ -193,6 +193,30 @@ mod tests {
         }
     }
 
+    /// The figures stand in docs/measurements.md; `--nocapture` prints them.
+    #[test]
+    fn compression_saves_most_of_a_batch() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut readings: Vec<StoredReading> = (1..=1000).map(reading).collect();
+        for (number, reading) in (0..).zip(&mut readings) {
+            reading.sensor_id = SensorId::new(&format!("s{}", random.u32(..1000))).unwrap();
+            reading.value = f64::from(random.u32(5000..10_000)) / 100.0;
+            reading.ts = Timestamp::from_millis(1_764_000_000_000 + number * 10);
+            reading.received_at = Timestamp::from_millis(1_764_000_000_003 + number * 10);
+            let attributes = format!("{{\"seq\":{number}}}");
+            reading.attributes = RawValue::from_string(attributes).unwrap();
+        }
+        for format in ["batch", "ndjson", "influx", "thingsboard"] {
+            let sizes = ["none", "gzip", "zstd"].map(|compression| {
+                let body = encode(SENDER, 9, format, compression, &readings).unwrap();
+                body.bytes.len()
+            });
+            let [none, gzip, zstd] = sizes.map(|size| size as f64 / 1000.0);
+            println!("| {format} | {none:.1} | {gzip:.1} | {zstd:.1} |");
+            assert!(gzip * 4.0 < none && zstd < gzip, "{format} {sizes:?}");
+        }
+    }
+
     #[test]
     fn no_body_is_larger_than_the_sum_of_its_parts() {
         let readings: Vec<StoredReading> = (0..50).map(reading).collect();

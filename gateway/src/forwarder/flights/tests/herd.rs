@@ -8,8 +8,8 @@ use super::*;
 
 const GATEWAYS: usize = 10_000;
 /// Of each gateway, as the outage has left them.
-const BATCHES: i64 = 10;
-const AT_ONCE: usize = 8;
+const BATCHES: i64 = 20;
+const AT_ONCE: usize = 16;
 const BACK_AFTER: Duration = Duration::from_secs(1800);
 const REQUEST: Duration = Duration::from_millis(200);
 const REFUSED: Duration = Duration::from_millis(10);
