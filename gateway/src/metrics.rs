@@ -38,6 +38,8 @@ pub struct Metrics {
     pub uplink_requests: IntCounterVec,
     pub uplink_readings: IntCounter,
     pub uplink_bytes: IntCounter,
+    pub uplink_pending: IntGaugeVec,
+    pub uplink_held: IntGaugeVec,
     pub mqtt_connections: IntGauge,
     pub mqtt_messages: IntCounterVec,
     pub mqtt_dropped: IntCounterVec,
@@ -123,6 +125,16 @@ impl Metrics {
             uplink_bytes: new.counter(
                 "gateway_uplink_bytes_total",
                 "Bytes of requests to the cloud, those of failed ones with them",
+            ),
+            uplink_pending: new.gauges(
+                "gateway_uplink_pending",
+                "Readings that an uplink has not confirmed",
+                &["uplink"],
+            ),
+            uplink_held: new.gauges(
+                "gateway_uplink_held",
+                "1 if somebody has to step in before an uplink can deliver, else 0",
+                &["uplink"],
             ),
             mqtt_connections: new.gauge(
                 "gateway_mqtt_connections",

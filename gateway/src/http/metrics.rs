@@ -31,6 +31,13 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
             .set(oldest_seconds.unwrap_or(0.0));
         metrics.dead_letters.set(dead_letters as i64);
     }
+    for (key, status) in shared.uplink_statuses() {
+        let name = [&*status.name];
+        let pending = shared.reader.outbox_pending(Some(key)) as i64;
+        metrics.uplink_pending.with_label_values(&name).set(pending);
+        let held = i64::from(status.held.is_some());
+        metrics.uplink_held.with_label_values(&name).set(held);
+    }
     metrics.store_written_bytes.inc_by(shared.written.advance());
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.render()).into_response()
 }

@@ -625,6 +625,8 @@ async fn gauges_are_as_new_as_the_scrape() {
         rest.unwrap().parse().unwrap()
     };
     assert_eq!(value("gateway_outbox_pending"), 2.0);
+    assert_eq!(value("gateway_uplink_pending{uplink=\"cloud\"}"), 2.0);
+    assert_eq!(value("gateway_uplink_held{uplink=\"cloud\"}"), 0.0);
     assert!(0.0 < value("gateway_store_bytes"));
     assert_eq!(value("gateway_dead_letters"), 0.0);
     assert_eq!(value("gateway_queue_depth{queue=\"submissions\"}"), 0.0);
