@@ -4,6 +4,7 @@ use simulator::cloud::Cloud;
 
 use crate::support::accounts::assert_all_delivered_once;
 use crate::support::http::post_readings;
+use crate::support::receiver::{Receiver, write_answer};
 use crate::support::{LIMIT, Site, cloud_section, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,4 +69,38 @@ async fn batches_keep_to_their_limits() {
     assert_all_delivered_once(&site, &cloud).await;
     assert_eq!(cloud.stats().accepted_batches, 10);
     gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_format_says_what_it_is() {
+    for (format, content_type, start) in [
+        ("batch", "application/json", "{\"gateway_id\":\"test\","),
+        (
+            "single",
+            "application/json",
+            "{\"sensor_id\":\"s1\",\"value\":80.0}",
+        ),
+        (
+            "ndjson",
+            "application/x-ndjson",
+            "{\"gateway_id\":\"test\",",
+        ),
+        (
+            "influx",
+            "text/plain; charset=utf-8",
+            "reading,gateway_id=test,sensor_id=s1 value=80,reading_id=1i,tags=\"high\",seq=0 ",
+        ),
+        ("thingsboard", "application/json", "{\"s1\":[{\"ts\":"),
+    ] {
+        let receiver = Receiver::start(|_, stream| write_answer(stream, "200 OK", "", ""));
+        let site = Site::with(&receiver.section(&format!("format = {format:?}\n")));
+        let gateway = site.start();
+        post_readings(&gateway, "s1", 80.0, 0..1);
+        let request = receiver.next();
+        assert_eq!(request.header("content-type"), content_type);
+        assert_eq!(request.header("content-encoding"), "");
+        let body = String::from_utf8(request.body).unwrap();
+        assert!(body.starts_with(start), "{format}: {body}");
+        gateway.stop();
+    }
 }
