@@ -133,6 +133,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Writer;
 
     #[test]
     fn an_ack_stands_on_wal_and_full_sync() {
@@ -150,6 +151,42 @@ mod tests {
         };
         assert_eq!(text("journal_mode"), "wal");
         assert_eq!(number("synchronous"), 2, "2 is FULL");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "as an older gateway left it")]
+    fn what_an_older_gateway_left_is_taken_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.db");
+        let older = Connection::open(&path).unwrap();
+        for migration in &MIGRATIONS[..2] {
+            older.execute_batch(migration).unwrap();
+        }
+        older.pragma_update(None, "user_version", 2).unwrap();
+        older
+            .execute_batch(
+                "INSERT INTO counter VALUES (1, 'abc', 9, 4, 2, 0, 1, 0);
+                 INSERT INTO sensor VALUES (1, 's1', 0, NULL, NULL);
+                 INSERT INTO reading VALUES (1, 1, 60, 7, 0, NULL, NULL), (2, 1, 90, 8, 0, NULL, '{\"a\":1}'),
+                                            (3, 1, 10, 9, 0, NULL, NULL), (4, 1, 95, 9, 0, NULL, NULL);
+                 INSERT INTO alert VALUES (1, 1, 'high', 'raised', 1, 90, 8, 2), (2, 2, 'high', 'raised', 1, 95, 9, 4);
+                 INSERT INTO outbox_entry VALUES (1), (2), (4);
+                 INSERT INTO batch VALUES (1, 'edge-1', 'batch', 'gzip', x'0101');
+                 INSERT INTO retained VALUES ('alerts/s1', x'61', 1, 8, '', NULL), ('alerts', x'62', 1, 8, '', NULL);
+                 INSERT INTO dead_letter VALUES (1, 3, 400, 'no', 5);",
+            )
+            .unwrap();
+        drop(older);
+        let writer = Writer::open(&path).unwrap();
+        let reader = writer.reader();
+        assert_eq!(reader.outbox_pending(None), 3);
+        assert_eq!(reader.uplinks().len(), 1);
+        let alerts = writer.last_alerts(&"edge-1".into(), 9).unwrap();
+        assert_eq!((alerts.len(), alerts[0].value), (1, 95.0));
+        let retained = writer.broker_state().unwrap().retained;
+        assert_eq!((retained.len(), retained[0].topic.as_str()), (1, "alerts"));
+        let letters = reader.dead_letters(0, None, 9).unwrap();
+        assert_eq!((letters.len(), &*letters[0].uplink), (1, "cloud"));
     }
 
     #[test]
