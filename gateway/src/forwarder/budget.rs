@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::verdict::PLAUSIBLE;
 use crate::domain::timestamp::Timestamp;
 use crate::store::outbox::Account;
 
@@ -24,22 +25,28 @@ pub(super) fn day_of(now: Timestamp) -> i64 {
     now.millis().div_euclid(DAY_MILLIS)
 }
 
-/// Counts bytes for the day; a new day begins at zero. A clock that is put back does not begin one.
+/// Counts bytes for the day; a new day begins at zero.
 pub(super) fn count(account: &mut Account, bytes: u64, now: Timestamp) {
-    let day = day_of(now);
-    if account.day < day {
-        (account.day, account.bytes) = (day, 0);
+    if is_new_day(account, now) {
+        (account.day, account.bytes) = (day_of(now), 0);
     }
     account.bytes += bytes;
 }
 
 /// Sent on the day of `now`.
 pub(super) fn spent(account: &Account, now: Timestamp) -> u64 {
-    if account.day < day_of(now) {
+    if is_new_day(account, now) {
         0
     } else {
         account.bytes
     }
+}
+
+/// A clock that is put back begins no day, unless it had been ahead by more than one: else nothing would be sent until the
+/// day is reached that it had shown.
+fn is_new_day(account: &Account, now: Timestamp) -> bool {
+    let day = day_of(now);
+    account.day < day || (PLAUSIBLE <= now && day + 1 < account.day)
 }
 
 /// What a budget leaves.
@@ -105,10 +112,22 @@ mod tests {
         assert_eq!(account.bytes, 507);
         count(&mut account, 7, Timestamp::from_millis(0));
         assert_eq!((account.day, account.bytes), (20_000, 514));
+        count(&mut account, 7, Timestamp::from_millis(NOON - DAY_MILLIS));
+        assert_eq!((account.day, account.bytes), (20_000, 521));
         let tomorrow = Timestamp::from_millis(NOON + DAY_MILLIS);
         assert_eq!(spent(&account, tomorrow), 0);
         count(&mut account, 7, tomorrow);
         assert_eq!((account.day, account.bytes), (20_001, 7));
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_does_not_stop_the_sending_until_then() {
+        let mut account = account(500);
+        account.day += 4000;
+        let now = Timestamp::from_millis(NOON);
+        assert_eq!(allowance(Some(500), &account, now), Allowance::All);
+        count(&mut account, 7, now);
+        assert_eq!((account.day, account.bytes), (20_000, 7));
     }
 
     #[test]

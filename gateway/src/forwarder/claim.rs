@@ -107,6 +107,9 @@ impl Claimer {
         self.boundary = Some(seen.boundary);
         if seen.fresh.is_empty() && seen.backlog.is_empty() {
             self.linger_until = None;
+            if is_tagged_only {
+                self.tagged_upto = seen.newest;
+            }
             return Ok(Claim::Empty);
         }
         let fresh = self.cut(&seen.fresh, most);
@@ -137,13 +140,8 @@ impl Claimer {
         }
         if is_tagged_only {
             let claimed: usize = cut.batches.iter().map(Vec::len).sum();
-            let last = readings
-                .get(claimed.wrapping_sub(1))
-                .map(|reading| reading.id);
-            self.tagged_upto = match last {
-                Some(last) if claimed < readings.len() => last,
-                _ => seen.newest,
-            };
+            let last = readings[..claimed].last();
+            self.tagged_upto = last.map_or(self.tagged_upto, |reading| reading.id);
         }
         let batches = self.record(cut.batches).await?;
         let in_lane = |batch| (batch, lane);

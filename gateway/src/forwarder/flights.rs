@@ -14,6 +14,9 @@ use super::backoff::Backoff;
 use super::lanes::Lane;
 use crate::store::outbox::Batch;
 
+/// So many batches that wait for a time of their own keep others from being recorded.
+const MOST_ASIDE: usize = 100;
+
 /// All of one uplink.
 #[derive(Debug)]
 pub(super) struct Flights {
@@ -84,9 +87,20 @@ impl Flights {
         }
     }
 
-    /// How many are not on their way.
-    pub(super) fn waiting(&self) -> usize {
-        self.all().filter(|flight| !flight.is_sending).count()
+    /// Whether further batches are to be recorded: few could go now. Those that wait for a time of their own do not count,
+    /// as long as they are not very many, nor do the parts of the one that is looked into.
+    pub(super) fn wants_more(&self, most: usize, now: Instant) -> bool {
+        let uncut = self
+            .suspects
+            .iter()
+            .filter(|flight| flight.batch.tries == 0);
+        let waiting = self
+            .whole
+            .iter()
+            .chain(uncut)
+            .filter(|flight| !flight.is_sending);
+        let (ready, aside): (Vec<_>, Vec<_>) = waiting.partition(|flight| flight.not_before <= now);
+        self.is_open() && ready.len() < most && aside.len() < MOST_ASIDE
     }
 
     /// How many are on their way.
@@ -109,7 +123,7 @@ impl Flights {
         let flight = match self.gate {
             Gate::Shut { until, .. } if now < until => return None,
             Gate::Shut { .. } if 0 < self.sending() => return None,
-            Gate::Shut { .. } => self.longest_untried()?,
+            Gate::Shut { .. } => self.longest_untried(now)?,
             Gate::Open if most <= self.sending() => return None,
             Gate::Open => self.next_in_order(most, now)?,
         };
@@ -123,34 +137,26 @@ impl Flights {
 
     /// When one may go that may not yet; `None` if none waits for its time alone.
     pub(super) fn next_time(&self, now: Instant) -> Option<Instant> {
-        let mut waiting = self.all().filter(|flight| !flight.is_sending).peekable();
+        let waiting = self.all().filter(|flight| !flight.is_sending);
+        let times = waiting.map(|flight| flight.not_before);
         let next = match self.gate {
-            Gate::Shut { until, .. } => waiting.peek().map(|_| until),
-            Gate::Open => waiting
-                .map(|flight| flight.not_before)
-                .filter(|at| now < *at)
-                .min(),
+            Gate::Shut { until, .. } => times.map(|at| at.max(until)).min(),
+            Gate::Open => times.filter(|at| now < *at).min(),
         };
         next.filter(|at| now < *at)
     }
 
     /// A batch got through: it is given back and no flight any more.
-    pub(super) fn delivered(&mut self, batch: i64, now: Instant) -> Option<Batch> {
+    pub(super) fn delivered(&mut self, batch: i64) -> Option<Batch> {
         self.deliveries += 1;
-        self.open(now);
+        self.open();
         Some(self.remove(batch)?.batch)
     }
 
     /// The receiver speaks, if only to refuse.
-    pub(super) fn open(&mut self, now: Instant) {
+    pub(super) fn open(&mut self) {
         self.backoff.reset();
-        if !matches!(std::mem::replace(&mut self.gate, Gate::Open), Gate::Open) {
-            for flight in self.whole.iter_mut().chain(&mut self.suspects) {
-                if flight.backoff.is_none() {
-                    flight.not_before = now;
-                }
-            }
-        }
+        self.gate = Gate::Open;
     }
 
     /// A batch did not get through. Gives when it is tried again.
@@ -162,6 +168,7 @@ impl Flights {
         now: Instant,
     ) -> Instant {
         let (deliveries, fresh_backoff) = (self.deliveries, self.backoff.first());
+        let asked = now + self.backoff.asked(retry_after);
         let Some(flight) = self.landed(departure.batch.id) else {
             return now;
         };
@@ -172,10 +179,11 @@ impl Flights {
             flight.not_before = now + own.after_failure(chance, retry_after);
             return flight.not_before;
         }
+        // What was asked for is kept also if others open the gate.
+        flight.not_before = asked;
         match self.gate {
             // It was on its way already when the first of them failed.
             Gate::Shut { since, until } if departure.started <= since => {
-                let asked = now + self.backoff.asked(retry_after);
                 let until = until.max(asked);
                 self.gate = Gate::Shut { since, until };
                 until
@@ -188,23 +196,32 @@ impl Flights {
         }
     }
 
-    /// Somebody has to put something right before anything gets through. Gives when it is tried again.
+    /// Somebody has to put something right before anything gets through, or before this batch does if others did since it
+    /// was held. Gives when it is tried again.
     pub(super) fn held(
         &mut self,
         batch: i64,
         retry_after: Option<Duration>,
         now: Instant,
     ) -> Instant {
-        self.landed(batch);
         let until = now + self.backoff.held(retry_after);
-        self.gate = Gate::Shut { since: now, until };
+        let deliveries = self.deliveries;
+        let Some(flight) = self.landed(batch) else {
+            return now;
+        };
+        let did_others_get_through = flight.failed_at.is_some_and(|at| at < deliveries);
+        flight.failed_at = Some(deliveries);
+        flight.not_before = until;
+        if !did_others_get_through {
+            self.gate = Gate::Shut { since: now, until };
+        }
         until
     }
 
     /// A batch of several readings was refused for what is in it. True if it is to be cut in two now; else it waits until
     /// others have been looked into.
-    pub(super) fn refused(&mut self, batch: i64, now: Instant) -> bool {
-        self.open(now);
+    pub(super) fn refused(&mut self, batch: i64) -> bool {
+        self.open();
         self.landed(batch);
         if self
             .suspects
@@ -234,9 +251,10 @@ impl Flights {
         self.whole.iter().chain(&self.suspects)
     }
 
-    fn longest_untried(&mut self) -> Option<&mut Flight> {
+    fn longest_untried(&mut self, now: Instant) -> Option<&mut Flight> {
         let all = self.whole.iter_mut().chain(&mut self.suspects);
-        all.min_by_key(|flight| flight.last_try)
+        all.filter(|flight| flight.not_before <= now)
+            .min_by_key(|flight| flight.last_try)
     }
 
     /// What is fresh goes first. The backlog leaves one of several places to it.

@@ -31,6 +31,8 @@ struct State {
     /// When something was delivered, or there was nothing to deliver, or the budget did not allow it.
     moved_at: Instant,
     is_idle: bool,
+    /// Nothing may be sent before the next day.
+    is_spent: bool,
 }
 
 /// The weight of the newest measurement in the smoothed rate.
@@ -47,6 +49,7 @@ impl Progress {
             account: Account::default(),
             moved_at: Instant::now(),
             is_idle: true,
+            is_spent: false,
         };
         Self {
             name,
@@ -61,7 +64,8 @@ impl Progress {
         let now = Instant::now();
         let rate = state.rate.filter(|rate| 0.0 < *rate);
         let waited = now.saturating_duration_since(state.moved_at);
-        let is_stalled = 0 < pending && !state.is_idle && self.stalled_after < waited;
+        let may_deliver = 0 < pending && !state.is_idle && !state.is_spent;
+        let is_stalled = may_deliver && self.stalled_after < waited;
         let stalled = is_stalled.then(|| {
             let last = state.last_verdict.as_deref().unwrap_or("no answer yet");
             format!("nothing was delivered for {} s: {last}", waited.as_secs())
@@ -129,10 +133,14 @@ impl Progress {
     pub(super) fn spends(&self, account: &Account, allowance: Allowance) {
         let mut state = self.lock();
         state.account = *account;
-        if allowance == Allowance::Nothing {
+        let is_spent = allowance == Allowance::Nothing;
+        if is_spent {
             state.last_verdict = Some("waits: the daily budget is spent".to_owned());
+        }
+        if is_spent || state.is_spent {
             state.moved_at = Instant::now();
         }
+        state.is_spent = is_spent;
     }
 
     /// `took` is the time of the attempt that succeeded, beside `at_once` − 1 others.
@@ -197,5 +205,22 @@ mod tests {
         progress.has_nothing_to_do();
         progress.has_something_to_do();
         assert_eq!(progress.status(5).held, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_uplink_whose_budget_is_spent_is_not_stalled() {
+        let progress = Progress::new("cloud".into(), Duration::from_secs(10));
+        let account = Account::default();
+        let sleep = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        progress.has_something_to_do();
+        progress.spends(&account, Allowance::Nothing);
+        sleep(60).await;
+        assert_eq!(progress.status(5).held, None);
+        progress.spends(&account, Allowance::All);
+        sleep(9).await;
+        assert_eq!(progress.status(5).held, None);
+        progress.spends(&account, Allowance::All);
+        sleep(2).await;
+        assert!(progress.status(5).held.is_some());
     }
 }

@@ -36,7 +36,9 @@ const RECORDED_AT_ONCE: usize = 100;
 const CLAIMED_AT_ONCE: usize = 2;
 /// Threads that make bodies.
 const ENCODERS: usize = 2;
-/// A stop waits so long for the last confirmation.
+/// A stop waits so long for the answers to what is on its way,
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// and so long for the last confirmation.
 const LAST_CONFIRMATION: Duration = Duration::from_secs(1);
 /// While readings gather the outbox is looked at no more often than this.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -64,6 +66,8 @@ pub struct Pump {
     look_at: Option<Instant>,
     looked_at: Instant,
     has_woken: bool,
+    /// The last look found nothing that is to go at once.
+    is_all_claimed: bool,
 }
 
 /// A claim under way; the claimer comes back with what came of it.
@@ -147,6 +151,7 @@ impl Pump {
             look_at: Some(Instant::now()),
             looked_at: Instant::now(),
             has_woken: false,
+            is_all_claimed: false,
         }
     }
 
@@ -155,26 +160,44 @@ impl Pump {
         self.progress.clone()
     }
 
-    /// Runs until `stop`. What is on its way then is sent again, under the same key, after the next start.
+    /// Runs until `stop`. Requests on their way then have a little time; those without an answer are made again, under the
+    /// same key, after the next start.
     pub async fn run(mut self, stop: CancellationToken) {
-        if stop.run_until_cancelled(self.pump()).await.is_none() {
+        let mut requests = JoinSet::new();
+        let pump = self.pump(&mut requests);
+        if stop.run_until_cancelled(pump).await.is_none() {
+            let landed = timeout(LAST_ANSWERS, self.land_all(&mut requests)).await;
+            if landed.is_err() {
+                tracing::info!(uplink = %self.config.name, "stops without all answers");
+            }
             timeout(LAST_CONFIRMATION, self.settler.finish()).await.ok();
         }
     }
 
+    async fn land_all(&mut self, requests: &mut JoinSet<Landing>) {
+        while let Some(landed) = requests.join_next().await {
+            let landed = match landed {
+                Ok(landing) => self.land(landing).await,
+                Err(error) => Err(error.into()),
+            };
+            if landed.is_err_and(|trouble| self.is_over(&trouble)) {
+                return;
+            }
+        }
+    }
+
     /// Goes on for as long as the committer does.
-    async fn pump(&mut self) {
+    async fn pump(&mut self, requests: &mut JoinSet<Landing>) {
         while let Err(trouble) = self.take_up().await {
             if self.is_over(&trouble) {
                 return;
             }
             sleep_until(Instant::now() + TROUBLE_PAUSE).await;
         }
-        let mut requests = JoinSet::new();
         let mut claiming: Option<Claiming> = None;
         loop {
             let now = Instant::now();
-            self.fill(now, &mut requests, &mut claiming);
+            self.fill(now, requests, &mut claiming);
             let next = self.flights.next_time(now);
             let look_at = self.look_at.filter(|at| claiming.is_none() && now < *at);
             let settle_by = self.settler.due();
@@ -203,6 +226,7 @@ impl Pump {
             if self.is_over(&trouble) {
                 return;
             }
+            self.is_all_claimed = false;
             self.look_at = Some(Instant::now() + TROUBLE_PAUSE);
         }
     }
@@ -262,14 +286,16 @@ impl Pump {
             requests.spawn(self.request(departure));
         }
         self.progress.waits_until(self.flights.next_time(now));
+        if self.is_all_claimed && self.flights.readings() == 0 {
+            self.progress.has_nothing_to_do();
+        }
         self.settler.settle_if_due(self.flights.sending() == 0);
         if claiming.is_none() && std::mem::take(&mut self.has_woken) {
             self.look_soon(now);
         }
         let is_due = self.look_at.is_some_and(|at| at <= now);
-        let is_wanted = self.flights.is_open() && self.flights.waiting() < at_once;
         if is_due
-            && is_wanted
+            && self.flights.wants_more(at_once, now)
             && let Some(mut claimer) = self.claimer.take()
         {
             let free = (at_once - self.flights.sending()).clamp(1, CLAIMED_AT_ONCE);
@@ -285,17 +311,19 @@ impl Pump {
         let now = Instant::now();
         self.look_at = match claim {
             Claim::Recorded(batches) => {
+                self.is_all_claimed = false;
                 self.progress.has_something_to_do();
                 for (batch, lane) in batches {
                     self.flights.add(batch, lane, now);
                 }
                 Some(now)
             }
-            Claim::Lingers(until) => Some(until),
+            Claim::Lingers(until) => {
+                self.is_all_claimed = true;
+                Some(until)
+            }
             Claim::Empty => {
-                if self.flights.readings() == 0 {
-                    self.progress.has_nothing_to_do();
-                }
+                self.is_all_claimed = true;
                 // A tagged reading may have to wait for the next hour, an untagged one for the next minute.
                 let is_paced = self.config.daily_budget.is_some();
                 is_paced.then(|| now + budget::wait(clock::now()))

@@ -28,6 +28,8 @@ pub(super) struct Settler {
     metrics: Arc<Metrics>,
     /// What the uplink remembers of itself; written with what is settled.
     pub(super) account: Account,
+    /// It is to be written even if nothing is settled.
+    is_account_new: bool,
     settled: Vec<Settled>,
     /// When that is to be written at the latest.
     settle_by: Instant,
@@ -53,6 +55,7 @@ impl Settler {
             submissions,
             metrics,
             account: Account::default(),
+            is_account_new: false,
             settled: Vec::new(),
             settle_by: Instant::now(),
             writing: None,
@@ -61,9 +64,7 @@ impl Settler {
 
     /// A batch is done with; `refused` of its readings become dead letters.
     pub(super) fn add(&mut self, batch: Batch, refused: Vec<ReadingId>, words: Words) {
-        if self.settled.is_empty() {
-            self.settle_by = Instant::now() + SETTLE_AFTER;
-        }
+        self.begin_to_wait();
         let refusal = if refused.is_empty() {
             Refusal::default()
         } else {
@@ -80,6 +81,12 @@ impl Settler {
         });
     }
 
+    /// What the uplink remembers of itself must not be lost.
+    pub(super) fn keep_account(&mut self) {
+        self.begin_to_wait();
+        self.is_account_new = true;
+    }
+
     /// How many readings are done with and not yet out of the outbox.
     pub(super) fn readings(&self) -> usize {
         let settled = self
@@ -91,7 +98,7 @@ impl Settler {
 
     /// When something is to be written; `None` if there is nothing, or something is being written.
     pub(super) fn due(&self) -> Option<Instant> {
-        let is_due = self.writing.is_none() && !self.settled.is_empty();
+        let is_due = self.writing.is_none() && self.has_news();
         is_due.then_some(self.settle_by)
     }
 
@@ -130,14 +137,25 @@ impl Settler {
         if self.writing.is_some() {
             self.committed().await?;
         }
-        if !self.settled.is_empty() {
+        if self.has_news() {
             self.begin();
             self.committed().await?;
         }
         Ok(())
     }
 
+    fn has_news(&self) -> bool {
+        self.is_account_new || !self.settled.is_empty()
+    }
+
+    fn begin_to_wait(&mut self) {
+        if !self.has_news() {
+            self.settle_by = Instant::now() + SETTLE_AFTER;
+        }
+    }
+
     fn begin(&mut self) {
+        self.is_account_new = false;
         let (done, committed) = oneshot::channel();
         let settled = std::mem::take(&mut self.settled);
         let readings = settled.iter().map(|settled| settled.batch.readings.len());

@@ -199,10 +199,18 @@ impl Uplink {
             let client = if now == stamps {
                 client
             } else {
-                let made = self::client(&config, &files);
-                let made = made.map_err(|error| error.to_string())?;
-                tracing::info!(uplink = %config.name, "certificates of the uplink are read again");
-                made
+                let uplink = &config.name;
+                match self::client(&config, &files) {
+                    Ok(made) => {
+                        tracing::info!(%uplink, "certificates of the uplink are read again");
+                        made
+                    }
+                    // They may be in the middle of being replaced.
+                    Err(error) => {
+                        tracing::warn!(%uplink, %error, "certificates of the uplink are not as they should be: the old ones stay");
+                        client
+                    }
+                }
             };
             let token = token.transpose()?;
             let secrets = Secrets {
@@ -238,6 +246,9 @@ fn client(config: &Config, files: &ClientFiles) -> Result<Client, UplinkError> {
         .redirect(Policy::none())
         .connect_timeout(config.timeout)
         .pool_idle_timeout(Duration::from_secs(60))
+        // Else all requests would go on over a connection that has died without a word.
+        .http2_keep_alive_interval(config.timeout)
+        .http2_keep_alive_timeout(config.timeout)
         .tcp_nodelay(true)
         .user_agent(concat!("edge-gateway/", env!("CARGO_PKG_VERSION")));
     if !config.may_use_proxy() {

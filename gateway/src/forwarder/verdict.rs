@@ -12,7 +12,7 @@ use crate::domain::timestamp::Timestamp;
 const KEPT_BYTES: usize = 1024;
 
 /// Before this a clock has not been set: 2020-01-01.
-const PLAUSIBLE: Timestamp = Timestamp::from_millis(1_577_836_800_000);
+pub(super) const PLAUSIBLE: Timestamp = Timestamp::from_millis(1_577_836_800_000);
 
 /// What to do with a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -34,8 +34,9 @@ pub(super) enum CaFile {
     Temporary(TempPath),
 }
 
-/// Makes a new CA and a server certificate for this machine's loopback names and `address`.
-pub(super) fn generate(address: IpAddr) -> Result<Identity, CloudError> {
+/// Makes a new CA and a server certificate for this machine's loopback names and `address`; the server offers HTTP/1.1,
+/// and HTTP/2 with `http2`.
+pub(super) fn generate(address: IpAddr, http2: bool) -> Result<Identity, CloudError> {
     let mut ca = CertificateParams::default();
     ca.distinguished_name
         .push(DnType::CommonName, "simulated cloud CA");
@@ -67,7 +68,12 @@ pub(super) fn generate(address: IpAddr) -> Result<Identity, CloudError> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key.into())?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let versions: &[&[u8]] = if http2 {
+        &[b"h2", b"http/1.1"]
+    } else {
+        &[b"http/1.1"]
+    };
+    config.alpn_protocols = versions.iter().map(|version| version.to_vec()).collect();
     Ok(Identity {
         server: Arc::new(config),
         ca_pem: ca.pem(),

@@ -42,6 +42,8 @@ pub struct Cloud {
     pub listen: SocketAddr,
     /// Plain HTTP instead of HTTPS.
     pub plain: bool,
+    /// Offers HTTP/2 to those who come over TLS.
+    pub http2: bool,
     /// Where to write the CA certificate; without it, a temporary file that goes with the cloud.
     pub ca_file: Option<PathBuf>,
     /// Answers 401 to requests without `Authorization: Bearer` and this token.
@@ -94,6 +96,7 @@ impl Default for Cloud {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             plain: false,
+            http2: true,
             ca_file: None,
             expect_token: None,
             remember_values: true,
@@ -112,7 +115,7 @@ impl Cloud {
         let (tls, ca) = if self.plain {
             (None, None)
         } else {
-            let identity = certificate::generate(address.ip())?;
+            let identity = certificate::generate(address.ip(), self.http2)?;
             let ca = CaFile::write(self.ca_file, &identity.ca_pem)?;
             (Some(TlsAcceptor::from(identity.server)), Some(ca))
         };

@@ -1,6 +1,13 @@
 //! The HTTP side: `POST /api/sync`, `GET /stats`, `PUT /script`.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -10,7 +17,7 @@ use axum::{
         connect_info::Connected,
         rejection::{BytesRejection, JsonRejection},
     },
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, Version},
     response::{IntoResponse, Response},
     routing::{get, post, put},
     serve::IncomingStream,
@@ -32,6 +39,8 @@ use crate::cloud::{
 struct Peer {
     address: SocketAddr,
     cut: CancellationToken,
+    /// A request has come over the connection.
+    has_asked: Arc<AtomicBool>,
 }
 
 impl Connected<IncomingStream<'_, Ready>> for Peer {
@@ -39,6 +48,7 @@ impl Connected<IncomingStream<'_, Ready>> for Peer {
         Self {
             address: *stream.remote_addr(),
             cut: stream.io().cut(),
+            has_asked: Arc::default(),
         }
     }
 }
@@ -91,12 +101,15 @@ async fn script(
 async fn sync(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
+    version: Version,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     {
         let stats = &mut shared.store().stats;
         stats.requests += 1;
+        stats.requests_over_http2 += u64::from(version == Version::HTTP_2);
+        stats.connections += u64::from(!peer.has_asked.swap(true, Ordering::Relaxed));
         stats.bytes += body.as_ref().map_or(0, |body| body.len() as u64);
     }
     shared.changed.notify_waiters();

@@ -8,6 +8,10 @@ use serde::Serialize;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
     pub requests: u64,
+    /// Those of them that came over HTTP/2.
+    pub requests_over_http2: u64,
+    /// Connections over which requests came.
+    pub connections: u64,
     /// Requests whose readings were stored, duplicates included; also single readings.
     pub accepted_batches: u64,
     /// Readings of the accepted requests, duplicates included.

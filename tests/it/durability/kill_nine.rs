@@ -10,7 +10,7 @@ use std::thread;
 use simulator::cloud::Cloud;
 use simulator::fleet::{Fleet, QoS};
 
-use crate::support::accounts::{assert_all_delivered_once, missing, stored};
+use crate::support::accounts::{assert_all_delivered_once, missing, seeded, stored};
 use crate::support::frames::{self, PUBACK, Publish, V311};
 use crate::support::http::{Answer, try_post};
 use crate::support::raw::Raw;
@@ -19,13 +19,6 @@ use crate::support::{Gateway, LIMIT, Site, cloud_section};
 const ROUNDS: usize = 12;
 /// They stand or fall together.
 const READINGS_OF_A_REQUEST: usize = 200;
-
-fn seeded() -> fastrand::Rng {
-    let seed =
-        std::env::var("IT_SEED").map_or_else(|_| fastrand::u64(..), |text| text.parse().unwrap());
-    println!("IT_SEED={seed}");
-    fastrand::Rng::with_seed(seed)
-}
 
 fn fleet(gateway: &Gateway<'_>, qos: QoS, seed: u64) -> Fleet {
     Fleet {

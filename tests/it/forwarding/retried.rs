@@ -110,3 +110,38 @@ async fn a_batch_is_the_same_bytes_after_the_settings_have_changed() {
     kill_in_the_middle_of_a_batch(none, gzip).await;
     kill_in_the_middle_of_a_batch("format = \"batch\"\n", "format = \"single\"\n").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_waits_for_the_answer_to_what_is_on_its_way() {
+    let cloud = Cloud::default().start().await.unwrap();
+    let slow = Step::status(200).delay(Duration::from_millis(300));
+    cloud.script().set_default(slow);
+    let site = Site::delivering_to(&cloud);
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..20);
+    cloud
+        .wait_for(|stats| stats.requests == 1, LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(gateway.stop().code(), Some(0));
+    let _gateway = site.start();
+    assert_all_delivered_once(&site, &cloud).await;
+    let stats = cloud.stats();
+    assert_eq!((stats.requests, stats.duplicates), (1, 0), "{stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_a_cloud_that_hangs() {
+    let cloud = Cloud::default().start().await.unwrap();
+    cloud.script().set_default(Step::hang());
+    let site = Site::delivering_to(&cloud).allow(&[SENT_AGAIN]);
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..20);
+    cloud
+        .wait_for(|stats| stats.hanging == 1, LIMIT)
+        .await
+        .unwrap();
+    let started = Instant::now();
+    assert_eq!(gateway.stop().code(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(8));
+}

@@ -7,6 +7,14 @@ use simulator::fleet::{sensor_id, wave};
 
 use crate::support::{LIMIT, Site, eventually};
 
+/// Chance from a seed that is printed; `IT_SEED` repeats it.
+pub(crate) fn seeded() -> fastrand::Rng {
+    let seed =
+        std::env::var("IT_SEED").map_or_else(|_| fastrand::u64(..), |text| text.parse().unwrap());
+    println!("IT_SEED={seed}");
+    fastrand::Rng::with_seed(seed)
+}
+
 /// Waits until the cloud has all that the store has over 50, and holds it to have it once.
 pub(crate) async fn assert_all_delivered_once(site: &Site, cloud: &RunningCloud) {
     eventually("the outbox is empty", || {

@@ -3,7 +3,11 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver as Channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
+
+use rustls::pki_types::CertificateDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::LIMIT;
 
@@ -71,7 +75,7 @@ impl Receiver {
 }
 
 /// Answers with a status and a body, and says that the connection ends.
-pub(crate) fn write_answer(stream: &mut TcpStream, status: &str, headers: &str, body: &str) {
+pub(crate) fn write_answer(stream: &mut impl Write, status: &str, headers: &str, body: &str) {
     let length = body.len();
     let answer = format!(
         "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}"
@@ -80,8 +84,69 @@ pub(crate) fn write_answer(stream: &mut TcpStream, status: &str, headers: &str, 
     stream.write_all(answer.as_bytes()).ok();
 }
 
+/// As [`Receiver`], over TLS: it answers 200 to everything.
+#[derive(Debug)]
+pub(crate) struct SecureReceiver {
+    pub(crate) address: SocketAddr,
+    server: Arc<Mutex<Arc<ServerConfig>>>,
+    clients: Channel<Option<CertificateDer<'static>>>,
+}
+
+impl SecureReceiver {
+    pub(crate) fn start(server: Arc<ServerConfig>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Arc::new(Mutex::new(server));
+        let (sender, clients) = sync_channel(1000);
+        let current = Arc::clone(&server);
+        thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                stream.set_read_timeout(Some(LIMIT)).unwrap();
+                let server = Arc::clone(&current.lock().unwrap());
+                let connection = ServerConnection::new(server).unwrap();
+                let mut stream = StreamOwned::new(connection, stream);
+                if read(&mut stream).is_none() {
+                    continue;
+                }
+                let shown = stream.conn.peer_certificates();
+                if sender.send(shown.map(|chain| chain[0].clone())).is_err() {
+                    return;
+                }
+                write_answer(&mut stream, "200 OK", "", "");
+                stream.conn.send_close_notify();
+                stream.flush().ok();
+            }
+        });
+        Self {
+            address,
+            server,
+            clients,
+        }
+    }
+
+    /// Shows another certificate from the next connection on, or asks for others.
+    pub(crate) fn become_another(&self, server: Arc<ServerConfig>) {
+        *self.server.lock().unwrap() = server;
+    }
+
+    /// The certificate that the next request came with.
+    #[track_caller]
+    pub(crate) fn next(&self) -> Option<CertificateDer<'static>> {
+        self.clients.recv_timeout(LIMIT).expect("a request")
+    }
+
+    /// The section of a gateway that delivers there.
+    pub(crate) fn section(&self, host: &str, keys: &str) -> String {
+        format!(
+            "[cloud]\nurl = \"https://{host}:{}/x\"\nconcurrency = 1\nbatch_linger = \"0ms\"\nretry_initial = \"50ms\"\n\
+             retry_max = \"200ms\"\n{keys}",
+            self.address.port()
+        )
+    }
+}
+
 /// `None` if the connection ended before the request was whole.
-fn read(stream: &mut TcpStream) -> Option<Request> {
+fn read(stream: &mut impl Read) -> Option<Request> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {

@@ -72,9 +72,7 @@ impl House {
     }
 
     fn deliver(&mut self, departure: &Departure) {
-        self.flights
-            .delivered(departure.batch.id, self.now)
-            .unwrap();
+        self.flights.delivered(departure.batch.id).unwrap();
     }
 }
 
@@ -87,13 +85,15 @@ fn ids(departures: &[Departure]) -> Vec<i64> {
 
 #[test]
 fn so_many_go_at_once_in_their_order() {
-    let mut house = House::new(5);
+    let mut house = House::new(6);
     let first = house.depart(3);
     assert_eq!(ids(&first), [1, 2, 3]);
-    assert_eq!((house.flights.sending(), house.flights.waiting()), (3, 2));
+    assert_eq!(house.flights.sending(), 3);
+    assert!(!house.flights.wants_more(3, house.now), "three wait");
     house.deliver(&first[1]);
     assert_eq!(ids(&house.depart(3)), [4]);
-    assert_eq!(house.flights.readings(), 32);
+    assert!(house.flights.wants_more(3, house.now));
+    assert_eq!(house.flights.readings(), 40);
     assert_eq!(house.flights.next_time(house.now), None);
 }
 
@@ -195,6 +195,108 @@ fn what_is_held_is_tried_slowly_and_not_the_same_each_time() {
     assert_eq!(ids(&house.depart(2)), [1]);
 }
 
+#[test]
+fn a_batch_that_is_held_alone_does_not_hold_the_others_up() {
+    let mut house = House::new(60);
+    let (mut delivered, mut tries) = (0, Vec::new());
+    let started = house.now;
+    // The receiver will not have the first of them, and takes the others at 10 a second.
+    for _ in 0..400 {
+        for departure in house.depart(2) {
+            if departure.batch.id == 1 {
+                tries.push((house.now - started).as_secs());
+                house.flights.held(1, None, house.now);
+            } else {
+                house.deliver(&departure);
+                delivered += 1;
+            }
+        }
+        house.now += SECOND / 10;
+    }
+    assert_eq!(delivered, 59);
+    // Each 8 seconds.
+    assert_eq!(tries, [0, 8, 16, 24, 32], "and no more often");
+}
+
+#[test]
+fn the_wait_that_is_asked_for_is_kept_also_if_others_get_through() {
+    let mut house = House::new(3);
+    let asked = Some(60 * SECOND);
+    let first = house.depart(2);
+    house.flights.failed(&first[0], asked, 0.0, house.now);
+    house.deliver(&first[1]);
+    let next = house.depart(2);
+    assert_eq!(ids(&next), [3], "not the one that is to wait");
+    // Nor when it is the turn of one to be tried.
+    house.fail(&next[0]);
+    house.now += 30 * SECOND;
+    let next = house.depart(2);
+    assert_eq!(ids(&next), [3]);
+    house.fail(&next[0]);
+    house.now += 30 * SECOND;
+    assert_eq!(ids(&house.depart(2)), [1]);
+}
+
+#[test]
+fn while_all_are_to_wait_the_next_time_is_that_of_the_first() {
+    let mut house = House::new(1);
+    let departure = house.one();
+    let flights = &mut house.flights;
+    flights.failed(&departure, Some(60 * SECOND), 0.0, house.now);
+    let wait = flights.next_time(house.now).unwrap() - house.now;
+    assert_eq!(wait, 60 * SECOND);
+}
+
+#[test]
+fn batches_that_wait_for_a_time_of_their_own_keep_no_others_from_being_recorded() {
+    let mut house = House::new(4);
+    let all = house.depart(4);
+    for departure in &all[..3] {
+        let asked = Some(60 * SECOND);
+        house.flights.failed(departure, asked, 0.0, house.now);
+    }
+    assert!(
+        !house.flights.wants_more(4, house.now),
+        "nothing gets through"
+    );
+    house.deliver(&all[3]);
+    assert_eq!(ids(&house.depart(4)), [0_i64; 0], "three wait");
+    assert!(house.flights.wants_more(4, house.now));
+    for _ in 0..MOST_ASIDE {
+        house.add(Lane::Fresh);
+    }
+    for departure in house.depart(MOST_ASIDE) {
+        house
+            .flights
+            .failed(&departure, Some(SECOND), 1.0, house.now);
+    }
+    house.flights.open();
+    assert!(!house.flights.wants_more(4, house.now), "too many wait");
+}
+
+#[test]
+fn while_one_batch_is_looked_into_others_are_recorded() {
+    let mut house = House::new(1);
+    let whole = house.one().batch;
+    assert!(house.flights.refused(whole.id));
+    let parts = [&whole.readings[..4], &whole.readings[4..]].map(|part| Batch {
+        tries: 1,
+        ..house.batch(part.to_vec())
+    });
+    house.flights.replace(whole.id, parts, house.now);
+    assert!(house.flights.wants_more(4, house.now));
+    // Not if all are refused: then few are to be sent in vain.
+    for _ in 0..4 {
+        house.add(Lane::Fresh);
+    }
+    for departure in house.depart(4) {
+        if departure.batch.tries == 0 {
+            assert!(!house.flights.refused(departure.batch.id));
+        }
+    }
+    assert!(!house.flights.wants_more(4, house.now));
+}
+
 /// How many requests it takes to find the readings at fault among `count`.
 fn requests_until_all_is_settled(count: i64, is_at_fault: impl Fn(i64) -> bool) -> usize {
     let mut house = House::new(0);
@@ -216,7 +318,7 @@ fn requests_until_all_is_settled(count: i64, is_at_fault: impl Fn(i64) -> bool) 
                 refused.push(batch.readings[0].0);
                 house.flights.refused_for_good(batch.id).unwrap();
             } else {
-                assert!(house.flights.refused(batch.id, house.now));
+                assert!(house.flights.refused(batch.id));
                 let (before, after) = batch.readings.split_at(batch.readings.len() / 2);
                 let parts = [house.batch(before.to_vec()), house.batch(after.to_vec())];
                 house.flights.replace(batch.id, parts, house.now);
@@ -245,9 +347,9 @@ fn few_requests_find_a_reading_at_fault() {
 fn a_receiver_that_refuses_all_gets_one_batch_cut_at_a_time() {
     let mut house = House::new(3);
     let first = house.depart(3);
-    assert!(house.flights.refused(1, house.now), "this one is cut");
+    assert!(house.flights.refused(1), "this one is cut");
     for departure in &first[1..] {
-        assert!(!house.flights.refused(departure.batch.id, house.now));
+        assert!(!house.flights.refused(departure.batch.id));
     }
     let readings = &first[0].batch.readings;
     let parts = [
@@ -257,7 +359,7 @@ fn a_receiver_that_refuses_all_gets_one_batch_cut_at_a_time() {
     house.flights.replace(1, parts, house.now);
     let next = house.depart(3);
     assert_eq!(ids(&next), [4], "one part of it at a time");
-    assert!(house.flights.refused(4, house.now));
+    assert!(house.flights.refused(4));
     let readings = &next[0].batch.readings;
     let parts = [
         house.batch(readings[..2].to_vec()),
@@ -275,5 +377,5 @@ fn a_receiver_that_refuses_all_gets_one_batch_cut_at_a_time() {
     // Now it is the turn of the others.
     let next = house.depart(3);
     assert_eq!(ids(&next).len(), 1);
-    assert!(house.flights.refused(next[0].batch.id, house.now));
+    assert!(house.flights.refused(next[0].batch.id));
 }

@@ -34,6 +34,9 @@ impl Pump {
         };
         self.metrics.uplink_bytes.inc_by(sent.bytes);
         budget::count(&mut self.settler.account, sent.bytes, clock::now());
+        if self.config.daily_budget.is_some() {
+            self.settler.keep_account();
+        }
         let label = sent.verdict.label();
         let requests = &self.metrics.uplink_requests;
         requests.with_label_values(&[label]).inc();
@@ -97,8 +100,7 @@ impl Pump {
             return Ok(());
         }
         self.settler.account.refused = 0;
-        let now = Instant::now();
-        if let Some(batch) = self.flights.delivered(departure.batch.id, now) {
+        if let Some(batch) = self.flights.delivered(departure.batch.id) {
             let count = batch.readings.len() - rejected.len();
             self.progress
                 .delivered(count, took, self.flights.sending() + 1);
@@ -114,7 +116,7 @@ impl Pump {
         if batch.readings.len() <= 1 {
             return self.bury(departure, words).await;
         }
-        if !self.flights.refused(batch.id, Instant::now()) {
+        if !self.flights.refused(batch.id) {
             return Ok(());
         }
         self.split(batch.clone()).await
@@ -150,8 +152,7 @@ impl Pump {
             return Ok(());
         }
         self.settler.account.refused = refused;
-        let now = Instant::now();
-        self.flights.open(now);
+        self.flights.open();
         if let Some(batch) = self.flights.refused_for_good(departure.batch.id) {
             self.say_refused(&batch, count, &words);
             let readings = batch.readings.clone();

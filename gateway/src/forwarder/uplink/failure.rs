@@ -13,6 +13,10 @@ const CURES: &[(&str, &str)] = &[
         "the authority behind the server's certificate is not trusted: name its certificate in ca_file",
     ),
     (
+        "BadSignature",
+        "the authority in ca_file has the right name and another key: name the present one in ca_file",
+    ),
+    (
         "certificate expired",
         "the server's certificate has expired: renew it there, or see whether the clock here is right",
     ),
@@ -27,6 +31,22 @@ const CURES: &[(&str, &str)] = &[
     (
         "CertificateRequired",
         "the server asks for a certificate: set client_certificate and client_key",
+    ),
+    (
+        "received fatal alert: UnknownCA",
+        "the server does not trust the authority of this gateway's certificate: see client_certificate",
+    ),
+    (
+        "received fatal alert: CertificateExpired",
+        "this gateway's certificate has expired: renew the files of client_certificate and client_key",
+    ),
+    (
+        "received fatal alert: BadCertificate",
+        "the server does not accept this gateway's certificate, or the lack of one: see client_certificate",
+    ),
+    (
+        "received fatal alert: HandshakeFailure",
+        "the server wants another protocol, or a certificate: see client_certificate",
     ),
     (
         "dns error",
