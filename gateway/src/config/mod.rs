@@ -44,8 +44,9 @@ pub use crate::config::quantity::parse_duration;
 pub use crate::config::store::Store;
 pub use crate::config::tls::{Tls, TlsFiles};
 pub use crate::config::uplink::{
-    Compression, Expect, Format, Header, HeaderValue, Uplink, UplinkFiles,
+    Compression, Expect, Format, Header, HeaderValue, MqttUplink, Uplink, UplinkFiles,
 };
+pub use crate::config::uplink_url::Broker;
 
 /// The whole configuration, free of faults.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -195,6 +195,22 @@ impl<'f> Section<'f> {
         self.add(&self.path_of(key), place, message.into());
     }
 
+    /// Refuses each of `keys` that is there.
+    pub(super) fn refuse_keys(&mut self, keys: &[&'static str], message: &str) {
+        for key in keys {
+            if let Some(node) = self.take(key) {
+                self.refuse(key, node.place, message);
+            }
+        }
+    }
+
+    /// Takes `keys` without looking at them.
+    pub(super) fn skip_keys(&mut self, keys: &[&'static str]) {
+        for key in keys {
+            self.take(key);
+        }
+    }
+
     /// Where the section begins.
     pub(super) fn place(&self) -> Place {
         self.place.clone()

@@ -140,6 +140,7 @@ fn the_defaults_of_the_cloud_are_those_of_the_contract() {
         name: "cloud".into(),
         place: Place::Defaults,
         url: "https://a.example/x".into(),
+        mqtt: None,
         format: Format::Batch,
         compression: Compression::Gzip,
         batch_max_readings: 1000,
@@ -184,7 +185,8 @@ fn the_shipped_file_with_everything_switched_on_has_no_faults() {
     };
     let config = load(&text);
     let minimal = "gateway_id = \"edge-1\"\n[mqtt.tls]\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"\n\
-        [[uplink]]\nname = \"history\"\nurl = \"https://history.example.com/readings\"";
+        [[uplink]]\nname = \"history\"\nurl = \"https://history.example.com/readings\"\n\
+        [[uplink]]\nname = \"broker\"\nurl = \"mqtts://broker.example.com:8883\"";
     let expected = load(minimal);
     let tls = expected.mqtt.tls.as_ref().unwrap();
     assert_eq!(tls.listen, "0.0.0.0:8883".parse().unwrap());

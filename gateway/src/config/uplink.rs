@@ -2,6 +2,7 @@
 //! the outbox.
 
 mod headers;
+mod mqtt;
 mod wire;
 
 use std::{
@@ -17,7 +18,7 @@ use crate::config::kinds::{
 };
 use crate::config::quantity::{LONGEST, show_duration};
 use crate::config::section::{Section, Setting};
-use crate::config::uplink_url;
+use crate::config::uplink_url::{self, Receiver};
 use crate::config::value::Value;
 use crate::domain::rule::Place;
 use crate::domain::uplink::{CLOUD, UplinkSet};
@@ -25,6 +26,7 @@ use crate::domain::uplink::{CLOUD, UplinkSet};
 pub use self::headers::{Header, HeaderValue};
 use self::wire::{COMPRESSIONS, FORMATS};
 
+pub use self::mqtt::MqttUplink;
 pub use self::wire::{Compression, Format};
 
 /// The way to one receiver.
@@ -34,12 +36,14 @@ pub struct Uplink {
     pub name: Arc<str>,
     /// Where its section begins, for error messages.
     pub place: Place,
-    /// Normalised absolute URL text, `https://…` or allowed `http://…`; never with user or password. May hold
-    /// [`TOKEN`](Self::TOKEN).
+    /// Normalised absolute URL text, `https://…`, `mqtts://…` or allowed `http://…`, `mqtt://…`; never with user or
+    /// password. May hold [`TOKEN`](Self::TOKEN).
     pub url: Box<str>,
+    /// `None`: HTTP.
+    pub mqtt: Option<MqttUplink>,
     /// What a request carries. Default: `Batch`.
     pub format: Format,
-    /// How a request's body is compressed. Default: `Gzip`.
+    /// How a request's body is compressed. Default: `Gzip`; `None` for MQTT 3.1.1, which has no place to say so.
     pub compression: Compression,
     /// Readings in one request at most; at least 1. Default: 1,000.
     pub batch_max_readings: usize,
@@ -118,7 +122,25 @@ pub(super) fn read(root: &mut Section<'_>, folder: &Path, gateway_id: &str) -> V
         let message = format!("there are more than {} uplinks", UplinkSet::MOST);
         root.refuse("uplink", beyond.place.clone(), message);
     }
+    refuse_twins(root, &uplinks);
     uplinks
+}
+
+/// A broker has one client of a name at a time: two uplinks would throw each other out for ever.
+fn refuse_twins(root: &mut Section<'_>, uplinks: &[Uplink]) {
+    let mut seen = HashMap::new();
+    for uplink in uplinks {
+        let Some(mqtt) = &uplink.mqtt else {
+            continue;
+        };
+        if let Some(first) = seen.insert((&mqtt.broker, &mqtt.client_id), &uplink.name) {
+            let message = format!(
+                "the uplink {first:?} has the client id {:?} at this broker already: give this one another client_id",
+                mqtt.client_id
+            );
+            root.refuse("uplink", uplink.place.clone(), message);
+        }
+    }
 }
 
 fn read_name(section: &mut Section<'_>, seen: &mut HashMap<Arc<str>, Place>) -> Option<Arc<str>> {
@@ -161,9 +183,16 @@ impl Uplink {
             "a URL such as \"https://cloud.example.com/api/sync\"",
             |value| uplink_url::check(value, leave, gateway_id),
         );
+        let receiver = url.as_ref().map(|(checked, _)| checked.receiver.clone());
+        let is_broker = matches!(receiver, Some(Receiver::Broker(_)));
         let format = section.setting("format", Format::Batch, choice(FORMATS, &[]));
-        let compression =
-            section.setting("compression", Compression::Gzip, choice(COMPRESSIONS, &[]));
+        let compressed = if is_broker {
+            Compression::None
+        } else {
+            Compression::Gzip
+        };
+        let compression = section.setting("compression", compressed, choice(COMPRESSIONS, &[]));
+        let mqtt = MqttUplink::read(&mut section, receiver, &format, folder, gateway_id);
         let max_readings = section.setting("batch_max_readings", 1000, whole(1..=100_000));
         let max_bytes =
             section.setting("batch_max_bytes", 512 * 1024, size(1024..=64 * 1024 * 1024));
@@ -187,12 +216,12 @@ impl Uplink {
         let expect = read_expect(section.section_or_empty("expect"));
         let headers = headers::read(section.section_or_empty("headers"), folder);
         let files = read_files(&mut section, folder);
-        let url = url.map(|(url, place)| {
-            if url.contains(Self::TOKEN) && files.bearer_token.is_none() {
+        let url = url.map(|(checked, place)| {
+            if checked.text.contains(Self::TOKEN) && files.bearer_token.is_none() {
                 let message = "holds %{token}: name the file that has it in bearer_token_file";
                 section.refuse("url", place, message);
             }
-            url
+            checked.text
         });
         let place = section.place();
         section.finish();
@@ -200,6 +229,7 @@ impl Uplink {
             name,
             place,
             url: url.unwrap_or_default(),
+            mqtt,
             format: format.value,
             compression: compression.value,
             batch_max_readings: max_readings.value,

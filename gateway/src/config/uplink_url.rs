@@ -7,17 +7,41 @@ use crate::config::Uplink;
 use crate::config::kinds::unexpected;
 use crate::config::value::Value;
 
-const EXPECTED: &str = "a URL such as \"https://cloud.example.com/api/sync\"";
-const LATER_SCHEMES: &[&str] = &["mqtt", "mqtts"];
+const EXPECTED: &str =
+    "a URL such as \"https://cloud.example.com/api/sync\" or \"mqtts://broker.example.com\"";
 
 /// Stands for the gateway's name.
-const GATEWAY_ID: &str = "%{gateway_id}";
+pub(super) const GATEWAY_ID: &str = "%{gateway_id}";
 
 /// Stands for the token while the URL is parsed, which would escape its braces.
 const MARK: &str = "edge-gateway-token";
 
+/// A URL without a fault.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Checked {
+    pub(super) text: Box<str>,
+    pub(super) receiver: Receiver,
+}
+
+/// Who is behind a URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Receiver {
+    Http,
+    Broker(Broker),
+}
+
+/// Where a broker is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Broker {
+    /// A name, or an address without brackets.
+    pub host: Box<str>,
+    /// Default: 8883, and 1883 without TLS.
+    pub port: u16,
+    pub is_encrypted: bool,
+}
+
 /// Checks a URL and puts the gateway's name into it; `leave` is the operator's leave to send unencrypted over the network.
-pub(super) fn check(value: &Value, leave: bool, gateway_id: &str) -> Result<Box<str>, String> {
+pub(super) fn check(value: &Value, leave: bool, gateway_id: &str) -> Result<Checked, String> {
     let (Value::Text(text) | Value::Raw(text)) = value else {
         return Err(unexpected(EXPECTED, value));
     };
@@ -26,34 +50,80 @@ pub(super) fn check(value: &Value, leave: bool, gateway_id: &str) -> Result<Box<
     if marked.contains("%{") {
         return Err("holds something else between %{ and } than gateway_id or token".to_owned());
     }
+    let faulty = |error| format!("expected {EXPECTED}, found one with a fault: {error}");
     let url = Url::parse(&marked).map_err(|error| match error {
         ParseError::RelativeUrlWithoutBase => {
             format!("expected {EXPECTED}, found a text without `https://`")
         }
-        error => format!("expected {EXPECTED}, found one with a fault: {error}"),
+        error => faulty(error),
     })?;
+    let is_broker = matches!(url.scheme(), "mqtt" | "mqtts");
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            "user and password do not belong into the URL: put a token into a file and name it in \
-                    bearer_token_file"
-                .to_owned(),
-        );
+        let cure = if is_broker {
+            "name the user in user, and a file with the password in password_file"
+        } else {
+            "put a token into a file and name it in bearer_token_file"
+        };
+        return Err(format!(
+            "user and password do not belong into the URL: {cure}"
+        ));
     }
     if url.authority().contains(MARK) {
         return Err("the token may stand in the path or the query, not in the host".to_owned());
     }
-    let checked = || url.as_str().replace(MARK, Uplink::TOKEN).into();
     match url.scheme() {
-        "https" => Ok(checked()),
-        "http" if leave || is_loopback(&url) => Ok(checked()),
-        "http" => Err("http:// would send readings unencrypted: use https://, or set allow_plain_http = true \
-                       if the network between is safe"
-            .to_owned()),
-        scheme if LATER_SCHEMES.contains(&scheme) => Err(format!(
-            "{scheme}:// is not yet supported by this version: expected {EXPECTED}"
-        )),
-        scheme => Err(format!("expected {EXPECTED}, found one that begins with {scheme}:")),
+        "https" => {}
+        "http" | "mqtt" if leave || is_loopback(&url) => {}
+        "mqtts" => {}
+        scheme @ ("http" | "mqtt") => {
+            return Err(format!(
+                "{scheme}:// would send readings unencrypted: use {scheme}s://, or set allow_plain_http = true \
+                 if the network between is safe"
+            ));
+        }
+        scheme => {
+            return Err(format!(
+                "expected {EXPECTED}, found one that begins with {scheme}:"
+            ));
+        }
     }
+    if is_broker {
+        return broker(&url).map_err(faulty)?;
+    }
+    Ok(Checked {
+        text: url.as_str().replace(MARK, Uplink::TOKEN).into(),
+        receiver: Receiver::Http,
+    })
+}
+
+/// The outer error is one of the host's syntax.
+fn broker(url: &Url) -> Result<Result<Checked, String>, ParseError> {
+    let host = host(url)?;
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Ok(Err(
+            "a broker's URL ends with its host and port: name the topic in topic".to_owned(),
+        ));
+    }
+    let is_encrypted = url.scheme() == "mqtts";
+    let port = url.port().unwrap_or(if is_encrypted { 8883 } else { 1883 });
+    let text = format!("{}://{host}:{port}", url.scheme()).into();
+    let host = match host {
+        Host::Ipv6(address) => address.to_string(),
+        host => host.to_string(),
+    };
+    Ok(Ok(Checked {
+        text,
+        receiver: Receiver::Broker(Broker {
+            host: host.into(),
+            port,
+            is_encrypted,
+        }),
+    }))
+}
+
+/// A URL's host as those of HTTP have it: the parser leaves it as it stands where it does not know the scheme.
+fn host(url: &Url) -> Result<Host, ParseError> {
+    Host::parse(url.host_str().unwrap_or_default())
 }
 
 /// Whether a checked URL may be reached by way of a proxy.
@@ -62,11 +132,11 @@ pub(super) fn may_use_proxy(url: &str) -> bool {
 }
 
 fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-        None => false,
+    match host(url) {
+        Ok(Host::Domain(name)) => name == "localhost",
+        Ok(Host::Ipv4(address)) => address.is_loopback(),
+        Ok(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        Err(_) => false,
     }
 }
 
@@ -74,7 +144,7 @@ fn is_loopback(url: &Url) -> bool {
 mod tests {
     use super::*;
 
-    fn checked(text: &str, leave: bool) -> Result<Box<str>, String> {
+    fn checked(text: &str, leave: bool) -> Result<Checked, String> {
         check(&Value::Text(text.to_owned()), leave, "edge-1")
     }
 
@@ -110,8 +180,57 @@ mod tests {
                 "http://cloud.example.com/",
             ),
         ] {
-            assert_eq!(checked(text, leave).as_deref(), Ok(expected), "{text}");
+            let expected = Checked {
+                text: expected.into(),
+                receiver: Receiver::Http,
+            };
+            assert_eq!(checked(text, leave), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn a_broker_has_a_host_and_a_port() {
+        let check = |text: &str, leave: bool, shown: &str, (host, port): (&str, u16)| {
+            let expected = Checked {
+                text: shown.into(),
+                receiver: Receiver::Broker(Broker {
+                    host: host.into(),
+                    port,
+                    is_encrypted: text.starts_with("mqtts"),
+                }),
+            };
+            assert_eq!(checked(text, leave), Ok(expected), "{text}");
+        };
+        let at = "mqtts://b.example.com:8883";
+        check("mqtts://B.example.com", false, at, ("b.example.com", 8883));
+        check(
+            "mqtts://b.example.com:8883/",
+            false,
+            at,
+            ("b.example.com", 8883),
+        );
+        let at = "mqtt://b.example.com:1883";
+        check("mqtt://b.example.com", true, at, ("b.example.com", 1883));
+        check(
+            "mqtt://localhost",
+            false,
+            "mqtt://localhost:1883",
+            ("localhost", 1883),
+        );
+        check(
+            "mqtt://127.8.9.1:99",
+            false,
+            "mqtt://127.8.9.1:99",
+            ("127.8.9.1", 99),
+        );
+        check("mqtt://[::1]:99", false, "mqtt://[::1]:99", ("::1", 99));
+        let at = "mqtts://edge-1.example.com:8883";
+        check(
+            "mqtts://%{gateway_id}.example.com",
+            false,
+            at,
+            ("edge-1.example.com", 8883),
+        );
     }
 
     #[test]
@@ -139,7 +258,31 @@ mod tests {
                 "allow_plain_http = true",
             ),
             ("http://192.168.1.2/", false, "allow_plain_http = true"),
-            ("mqtts://cloud.example.com", true, "not yet"),
+            ("mqtt://cloud.example.com", false, "use mqtts://"),
+            ("mqtt://192.168.1.2", false, "allow_plain_http = true"),
+            (
+                "mqtts://cloud.example.com/x",
+                true,
+                "name the topic in topic",
+            ),
+            (
+                "mqtts://cloud.example.com?x",
+                true,
+                "name the topic in topic",
+            ),
+            (
+                "mqtts://cloud.example.com/%{token}",
+                true,
+                "name the topic in topic",
+            ),
+            (
+                "mqtts://user:secret@cloud.example.com",
+                true,
+                "password_file",
+            ),
+            ("mqtts://a b", true, "with a fault"),
+            ("mqtts://", true, "with a fault: empty host"),
+            ("mqtts:cloud.example.com", true, "with a fault: empty host"),
             ("ftp://cloud.example.com", true, "begins with ftp:"),
             ("cloud.example.com/api", true, "without `https://`"),
             ("https://%{token}.example.com/", true, "not in the host"),

@@ -2,6 +2,7 @@
 //! and fills the places that are free.
 
 mod landing;
+mod surroundings;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,11 +14,13 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub use self::surroundings::Surroundings;
 use super::backoff::Backoff;
 use super::budget::{self, Allowance};
 use super::claim::{Claim, Claimer};
 use super::flights::{Departure, Flights};
 use super::lanes::Lane;
+use super::mqtt::Keeper;
 use super::payload::{self, Body, Sender};
 use super::progress::Progress;
 use super::settle::Settler;
@@ -34,12 +37,12 @@ use crate::store::{Reader, StoreError};
 const RECORDED_AT_ONCE: usize = 100;
 /// So many are claimed at once at most: what is claimed together is recorded in one commit.
 const CLAIMED_AT_ONCE: usize = 2;
-/// Threads that make bodies.
-const ENCODERS: usize = 2;
 /// A stop waits so long for the answers to what is on its way,
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
-/// and so long for the last confirmation.
+/// so long for the last confirmation,
 const LAST_CONFIRMATION: Duration = Duration::from_secs(1);
+/// and so long for the end of the connection.
+const LAST_WORD: Duration = Duration::from_millis(200);
 /// While readings gather the outbox is looked at no more often than this.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// After an error of the store.
@@ -53,6 +56,7 @@ pub struct Pump {
     config: Arc<config::Uplink>,
     key: UplinkKey,
     uplink: Arc<Uplink>,
+    keeper: Option<Keeper>,
     reader: Reader,
     submissions: SubmissionQueue,
     wake: Arc<Notify>,
@@ -81,41 +85,12 @@ struct Landing {
     plain_bytes: usize,
 }
 
-/// What a pump needs of the rest of the gateway.
-#[derive(Clone, Debug)]
-pub struct Surroundings {
-    gateway_id: Arc<str>,
-    reader: Reader,
-    submissions: SubmissionQueue,
-    metrics: Arc<Metrics>,
-    /// Bodies are made by so many threads, whatever waits: each holds a batch of readings, and a connection to the store.
-    encoders: Arc<Semaphore>,
-}
-
-impl Surroundings {
-    /// The same for all pumps.
-    pub fn new(
-        gateway_id: Arc<str>,
-        reader: Reader,
-        submissions: SubmissionQueue,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self {
-            gateway_id,
-            reader,
-            submissions,
-            metrics,
-            encoders: Arc::new(Semaphore::new(ENCODERS)),
-        }
-    }
-}
-
 impl Pump {
     /// Puts the pump together. `wake` is told when something came into its part of the outbox.
     pub fn new(
         config: config::Uplink,
         key: UplinkKey,
-        uplink: Uplink,
+        mut uplink: Uplink,
         wake: Arc<Notify>,
         surroundings: Surroundings,
     ) -> Self {
@@ -140,6 +115,7 @@ impl Pump {
             settler: Settler::new(key, submissions.clone(), Arc::clone(&metrics)),
             config,
             key,
+            keeper: uplink.take_keeper(),
             uplink: Arc::new(uplink),
             reader,
             submissions,
@@ -163,6 +139,15 @@ impl Pump {
     /// Runs until `stop`. Requests on their way then have a little time; those without an answer are made again, under the
     /// same key, after the next start.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut connection = JoinSet::new();
+        if let Some(keeper) = self.keeper.take() {
+            connection.spawn(keeper.keep(self.submissions.clone()));
+        }
+        self.run_until(stop).await;
+        timeout(LAST_WORD, connection.join_all()).await.ok();
+    }
+
+    async fn run_until(mut self, stop: CancellationToken) {
         let mut requests = JoinSet::new();
         let pump = self.pump(&mut requests);
         if stop.run_until_cancelled(pump).await.is_none() {
@@ -357,7 +342,7 @@ impl Pump {
             let outcome = match encoded {
                 Ok(body) => {
                     plain_bytes = body.plain_bytes;
-                    Ok(uplink.send(&key, body).await)
+                    Ok(uplink.send(&key, body, departure.started).await)
                 }
                 Err(trouble) => Err(trouble),
             };

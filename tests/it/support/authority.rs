@@ -1,6 +1,7 @@
 //! Certificates for the gateway and its clients.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{
@@ -23,6 +24,7 @@ pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 pub(crate) type Signed = (Certificate, KeyPair);
 
 impl Authority {
+    /// With a name of its own: of two with the same name one would be taken for the other.
     pub(crate) fn new() -> Self {
         Self::named(&format!("authority {}", fastrand::u32(..)))
     }
@@ -83,13 +85,27 @@ impl Authority {
 
     /// Gives the gateway of `site` a new certificate, and its clients' authority.
     pub(crate) fn equip(&self, site: &Site) -> CertificateDer<'static> {
-        let mut parameters = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let purpose = ExtendedKeyUsagePurpose::ServerAuth;
+        self.issue(&site.path(""), "server", "127.0.0.1", purpose)
+    }
+
+    /// Writes a certificate, its key and this authority's certificate into a folder: `NAME.crt`, `NAME.key`, `ca.pem`.
+    pub(crate) fn issue(
+        &self,
+        folder: &Path,
+        name: &str,
+        host: &str,
+        purpose: ExtendedKeyUsagePurpose,
+    ) -> CertificateDer<'static> {
+        let mut parameters = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters.extended_key_usages = vec![purpose];
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.0).unwrap();
-        fs::write(site.path("server.crt"), certificate.pem()).unwrap();
-        fs::write(site.path("server.key"), key.serialize_pem()).unwrap();
-        fs::write(site.path("ca.pem"), self.0.pem()).unwrap();
+        let write = |file: String, text: String| fs::write(folder.join(file), text).unwrap();
+        write(format!("{name}.crt"), certificate.pem());
+        write(format!("{name}.key"), key.serialize_pem());
+        write("ca.pem".to_owned(), self.0.pem());
         certificate.der().clone()
     }
 

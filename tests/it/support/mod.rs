@@ -4,6 +4,8 @@ pub(crate) mod accounts;
 pub(crate) mod authority;
 pub(crate) mod frames;
 pub(crate) mod http;
+pub(crate) mod mosquitto;
+pub(crate) mod plain_broker;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod properties;

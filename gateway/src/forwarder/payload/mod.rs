@@ -28,6 +28,8 @@ pub(super) struct Body {
     pub(super) content_encoding: Option<&'static str>,
     /// Before compression.
     pub(super) plain_bytes: usize,
+    /// Of its reading, if it has only one.
+    pub(super) sensor_id: Option<Box<str>>,
 }
 
 /// Why a batch that was recorded cannot be encoded.
@@ -71,6 +73,10 @@ pub(super) fn encode(
         },
         content_encoding,
         plain_bytes,
+        sensor_id: match readings {
+            [one] => Some(one.sensor_id.as_str().into()),
+            _ => None,
+        },
     })
 }
 
@@ -164,12 +170,14 @@ mod tests {
             one(346)
         );
         assert_eq!(String::from_utf8(body.bytes).unwrap(), expected);
+        assert_eq!(body.sensor_id, None);
     }
 
     #[test]
     fn single_is_as_the_simplest_receivers_want_it() {
         let body = encode(SENDER, 9, "single", "none", &[reading(345)]).unwrap();
         assert_eq!(body.bytes, br#"{"sensor_id":"s1","value":80.0}"#);
+        assert_eq!(body.sensor_id.as_deref(), Some("s1"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Why a request failed, in words, with the cure for the mistakes that are made most.
+//! Why an attempt failed, in words, with the cure for the mistakes that are made most.
 
 use std::error::Error;
 
@@ -53,23 +53,18 @@ const CURES: &[(&str, &str)] = &[
         "the host name cannot be resolved: see whether the URL and this machine's DNS are right",
     ),
     (
+        "failed to lookup address",
+        "the host name cannot be resolved: see whether the URL and this machine's DNS are right",
+    ),
+    (
         "Connection refused",
         "nobody listens there: see whether the URL and its port are right",
     ),
 ];
 
-/// An error and what caused it.
-pub(super) fn describe(error: &reqwest::Error) -> String {
-    let mut text = if error.is_timeout() {
-        "no answer in time".to_owned()
-    } else if error.is_connect() {
-        "no connection".to_owned()
-    } else if error.is_body() || error.is_decode() {
-        "the answer broke off".to_owned()
-    } else {
-        "the request failed".to_owned()
-    };
-    let mut cause = error.source();
+/// What happened and what caused it.
+pub(super) fn describe(what: &str, mut cause: Option<&(dyn Error + 'static)>) -> String {
+    let mut text = what.to_owned();
     while let Some(source) = cause {
         let said = source.to_string();
         if !text.contains(&said) {
