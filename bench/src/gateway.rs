@@ -3,7 +3,7 @@
 
 use std::{
     env, fs,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     sync::mpsc,
@@ -20,6 +20,7 @@ use crate::{
 
 const NAME: &str = "edge-gateway";
 pub(crate) const STORE: &str = "gateway.db";
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 pub(crate) fn find() -> Result<PathBuf> {
     let own = env::current_exe().context("where is the benchmark's own binary?")?;
@@ -38,9 +39,21 @@ pub(crate) fn start(
     cloud_url: &str,
     guests: Guests,
 ) -> Result<(Server, SocketAddr)> {
-    let (server, found) = spawn(program, folder, cloud_url, guests)?;
+    let (server, found) = spawn(program, folder, cloud_url, guests, ANY_PORT)?;
     let address = listening::wait_for_mqtt(&server, &found).context(NAME)?;
     Ok((server, address))
+}
+
+/// As `start`, at an address that is known beforehand.
+pub(crate) fn start_at(
+    program: &Path,
+    folder: &Path,
+    cloud_url: &str,
+    address: SocketAddr,
+) -> Result<Server> {
+    let (server, found) = spawn(program, folder, cloud_url, Guests::Anybody, address)?;
+    listening::wait_for_mqtt(&server, &found).context(NAME)?;
+    Ok(server)
 }
 
 /// As `start`, with the address of its API behind that for MQTT.
@@ -49,7 +62,7 @@ pub(crate) fn start_with_http(
     folder: &Path,
     cloud_url: &str,
 ) -> Result<(Server, SocketAddr, SocketAddr)> {
-    let (server, found) = spawn(program, folder, cloud_url, Guests::Anybody)?;
+    let (server, found) = spawn(program, folder, cloud_url, Guests::Anybody, ANY_PORT)?;
     let mqtt = listening::wait_for_mqtt(&server, &found).context(NAME)?;
     let http = listening::wait_for(Transport::Http, &server, &found).context(NAME)?;
     Ok((server, mqtt, http))
@@ -62,9 +75,10 @@ fn spawn(
     folder: &Path,
     cloud_url: &str,
     guests: Guests,
+    mqtt: SocketAddr,
 ) -> Result<(Server, Listening)> {
     let config = folder.join("gateway.toml");
-    fs::write(&config, configuration(folder, cloud_url, guests))
+    fs::write(&config, configuration(folder, cloud_url, guests, mqtt))
         .context("cannot write gateway.toml")?;
     let (sender, found) = mpsc::sync_channel(8);
     let mut command = Command::new(program);
@@ -103,7 +117,7 @@ pub(crate) fn add_users(program: &Path, folder: &Path, users: &[User]) -> Result
     Ok(())
 }
 
-fn configuration(folder: &Path, cloud_url: &str, guests: Guests) -> String {
+fn configuration(folder: &Path, cloud_url: &str, guests: Guests, mqtt: SocketAddr) -> String {
     let store = Value::from(folder.join(STORE).to_string_lossy());
     let url = Value::from(cloud_url);
     let users = match guests {
@@ -111,7 +125,7 @@ fn configuration(folder: &Path, cloud_url: &str, guests: Guests) -> String {
         Guests::Users => format!("users_file = {:?}\nanonymous = \"never\"\n", USERS_FILE),
     };
     format!(
-        "gateway_id = \"bench\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\nwebsocket_listen = \"\"\n{users}\
+        "gateway_id = \"bench\"\n[mqtt]\nlisten = \"{mqtt}\"\nwebsocket_listen = \"\"\n{users}\
          [http]\nlisten = \"127.0.0.1:0\"\n\
          [store]\npath = {store}\n[cloud]\nurl = {url}\n"
     )

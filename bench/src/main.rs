@@ -6,16 +6,19 @@ mod acks;
 mod alerts;
 mod cases;
 mod client;
+mod cloud;
 mod descriptors;
 mod document;
 mod drain;
 mod exchange;
 mod fanout;
 mod flood;
+mod forwarding;
 mod frames;
 mod gateway;
 mod http;
 mod kill;
+mod line;
 mod listening;
 mod load;
 mod logins;
@@ -24,9 +27,11 @@ mod matching;
 mod mosquitto;
 mod numbered;
 mod options;
+mod outage;
 mod peer;
 mod process;
 mod report;
+mod returning;
 mod round;
 mod server;
 mod sink;
@@ -82,6 +87,10 @@ fn run(options: &Options) -> Result<()> {
     } else if options.drain {
         let report = drain::run(options)?;
         ("drain", report.render(), report.versions(), report.check())
+    } else if options.outage {
+        let report = outage::run(options)?;
+        let check = report.check();
+        ("outage", report.render(), report.versions, check)
     } else if options.logins {
         let report = logins::run(options)?;
         ("logins", report.render(), report.versions()?, Ok(()))

@@ -73,7 +73,6 @@ pub(crate) const ALLOWANCE: &str = "Mosquitto may have as many in flight to a su
 /// Returns once it accepts connections.
 pub(crate) fn start(program: &Path, folder: &Path, guests: Guests) -> Result<(Server, SocketAddr)> {
     let address = free_address()?;
-    let config = folder.join("mosquitto.conf");
     let guests = match guests {
         Guests::Anybody => "allow_anonymous true\npersistence false\n".to_owned(),
         // Saved at each change: it is killed. As root it would become another user, to whom the folder is closed.
@@ -84,8 +83,21 @@ pub(crate) fn start(program: &Path, folder: &Path, guests: Guests) -> Result<(Se
         ),
     };
     let text = format!(
-        "listener {} {}\n{guests}set_tcp_nodelay true\n\
-         max_inflight_messages {IN_FLIGHT}\nmax_queued_messages 0\nlog_dest stderr\nlog_type error\n",
+        "{guests}set_tcp_nodelay true\nmax_inflight_messages {IN_FLIGHT}\nmax_queued_messages 0\n"
+    );
+    Ok((start_at(program, folder, address, &text)?, address))
+}
+
+/// As `start`, at an address that is known beforehand and with these settings.
+pub(crate) fn start_at(
+    program: &Path,
+    folder: &Path,
+    address: SocketAddr,
+    settings: &str,
+) -> Result<Server> {
+    let config = folder.join("mosquitto.conf");
+    let text = format!(
+        "listener {} {}\n{settings}\nlog_dest stderr\nlog_type error\n",
         address.port(),
         address.ip()
     );
@@ -106,11 +118,11 @@ pub(crate) fn start(program: &Path, folder: &Path, guests: Guests) -> Result<(Se
         }
         thread::sleep(START_POLL);
     }
-    Ok((server, address))
+    Ok(server)
 }
 
 /// Mosquitto cannot be asked which port it got, so one is chosen that was free a moment ago.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(listener.local_addr()?)
 }

@@ -36,7 +36,11 @@ pub(crate) struct Options {
     /// Instead of the flood: a million readings that wait go out to a cloud that is back, while live ones go on
     #[arg(long, group = "workload")]
     pub(crate) drain: bool,
-    /// With --fanout, --matching, --storms and --drain: only the cases that have this in their name
+    /// Instead of the flood: the cloud is away and the server is killed meanwhile; the gateway, Mosquitto's bridge, and
+    /// Mosquitto with a script
+    #[arg(long, group = "workload")]
+    pub(crate) outage: bool,
+    /// With --fanout, --matching, --storms, --drain and --outage: only the cases that have this in their name
     #[arg(long, value_name = "TEXT")]
     case: Option<String>,
     /// How often each server is measured [default: 3, with --kill 5]

@@ -78,6 +78,10 @@ impl Sink {
         format!("http://{}/", self.address)
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Whether it is to close connections as they come. Those that are there stay.
     pub(crate) fn set_away(&self, is_away: bool) {
         self.counts.is_away.store(is_away, Ordering::Relaxed);

@@ -65,7 +65,7 @@ pub(crate) fn find_brokers(options: &Options) -> Result<Vec<Subject>> {
     Ok(subjects)
 }
 
-fn find_gateway() -> Result<Subject> {
+pub(crate) fn find_gateway() -> Result<Subject> {
     Ok(Subject::Gateway {
         program: gateway::find()?,
         sink: Sink::start()?,

@@ -75,7 +75,7 @@ fn follow(mut socket: TcpStream, expected: usize, last_publish: Instant) -> Resu
 }
 
 /// The number behind `"seq":`, wherever in the payload it stands.
-fn seq_in(frame: &[u8]) -> Option<u64> {
+pub(crate) fn seq_in(frame: &[u8]) -> Option<u64> {
     const KEY: &[u8] = br#""seq":"#;
     let start = frame.windows(KEY.len()).position(|part| part == KEY)? + KEY.len();
     let digits = frame[start..]
