@@ -9,10 +9,11 @@ use tokio::time::Instant;
 use super::budget::Allowance;
 use super::cut::{Cut, cut};
 use super::lanes::{Lane, Turns};
+use super::limit::BodyLimit;
 use super::payload::Sender;
 use super::trouble::Trouble;
 use crate::clock;
-use crate::config;
+use crate::config::{self, Format};
 use crate::domain::reading::{ReadingId, StoredReading};
 use crate::ingest::{OutboxRequest, SubmissionQueue};
 use crate::store::outbox::{Batch, UplinkKey};
@@ -23,6 +24,9 @@ const ROUGHLY: usize = 2;
 
 /// Readings that are fresh and do not go out within so many batches are backlog, but for the newest batch of them.
 const FRESH_BATCHES: usize = 2;
+
+/// While only tagged readings may go, so many entries are looked through at once.
+const LOOKED_THROUGH_AT_ONCE: usize = 20_000;
 
 /// Claims readings for one uplink.
 #[derive(Debug)]
@@ -37,8 +41,7 @@ pub(super) struct Claimer {
     boundary: Option<ReadingId>,
     /// When the fresh readings that are seen go out though they fill no batch.
     linger_until: Option<Instant>,
-    /// Bytes of a body at most, as far as the receiver has shown.
-    max_bytes: usize,
+    limit: BodyLimit,
     /// Readings of a full batch, as the last one had them.
     batch_readings: usize,
     /// While only tagged readings may go: all up to here have been looked at.
@@ -48,7 +51,8 @@ pub(super) struct Claimer {
 /// What came of it.
 #[derive(Debug)]
 pub(super) enum Claim {
-    Recorded(Vec<(Batch, Lane)>),
+    /// Each with whether tagged readings are in it.
+    Recorded(Vec<(Batch, bool)>, Lane),
     /// Nothing waits.
     Empty,
     /// What waits may wait until then for more.
@@ -81,7 +85,7 @@ impl Claimer {
             turns: Turns::new(config.backlog_share),
             boundary: None,
             linger_until: None,
-            max_bytes: config.batch_max_bytes,
+            limit: BodyLimit::new(config.batch_max_bytes),
             batch_readings: config.batch_max_readings,
             tagged_upto: ReadingId(0),
             config,
@@ -90,7 +94,12 @@ impl Claimer {
 
     /// A body of so many bytes was too large for the receiver.
     pub(super) fn was_too_large(&mut self, bytes: usize) {
-        self.max_bytes = self.max_bytes.min(bytes / 2).max(1);
+        self.limit.was_too_large(bytes);
+    }
+
+    /// The receiver took a batch.
+    pub(super) fn was_taken(&mut self) {
+        self.limit.was_taken();
     }
 
     /// Records what goes out next: at most `most` batches, all of one lane.
@@ -100,9 +109,6 @@ impl Claimer {
         allowance: Allowance,
     ) -> Result<Claim, Trouble> {
         let is_tagged_only = allowance == Allowance::TaggedOnly;
-        if !is_tagged_only {
-            self.tagged_upto = ReadingId(0);
-        }
         let seen = self.look(most, is_tagged_only).await?;
         self.boundary = Some(seen.boundary);
         if seen.fresh.is_empty() && seen.backlog.is_empty() {
@@ -132,7 +138,7 @@ impl Claimer {
         } else {
             self.turns.forget();
         }
-        if cut.is_full {
+        if cut.is_full && self.config.format != Format::Single {
             self.batch_readings = cut.batches[0].len().max(1);
         }
         if lane == Lane::Fresh {
@@ -143,9 +149,14 @@ impl Claimer {
             let last = readings[..claimed].last();
             self.tagged_upto = last.map_or(self.tagged_upto, |reading| reading.id);
         }
-        let batches = self.record(cut.batches).await?;
-        let in_lane = |batch| (batch, lane);
-        Ok(Claim::Recorded(batches.into_iter().map(in_lane).collect()))
+        let (mut recorded, mut rest) = (Vec::new(), &readings[..]);
+        for batch in self.record(cut.batches).await? {
+            let (of_batch, behind) = rest.split_at(batch.readings.len());
+            let has_tagged = of_batch.iter().any(|reading| reading.tags.get() != "[]");
+            recorded.push((batch, has_tagged));
+            rest = behind;
+        }
+        Ok(Claim::Recorded(recorded, lane))
     }
 
     /// Until when fresh readings wait for more. Set once for the first of them: a wall clock that is put back must not
@@ -164,12 +175,12 @@ impl Claimer {
             gateway_id: &self.gateway_id,
             store_id: self.reader.store_id(),
         };
-        cut(readings, sender, self.max_bytes, most, &self.config)
+        cut(readings, sender, self.limit.bytes(), most, &self.config)
     }
 
     async fn look(&self, most: usize, is_tagged_only: bool) -> Result<Seen, Trouble> {
         let (reader, uplink, boundary) = (self.reader.clone(), self.uplink, self.boundary);
-        let (max_readings, max_bytes) = (self.config.batch_max_readings, self.max_bytes);
+        let (max_readings, max_bytes) = (self.config.batch_max_readings, self.limit.bytes());
         let batch_readings = self.batch_readings;
         let tagged_upto = self.tagged_upto;
         let look = move || {
@@ -200,7 +211,13 @@ impl Claimer {
                 ..Seen::default()
             };
             if is_tagged_only {
-                seen.fresh = read(tagged_upto, newest, true, most)?;
+                let mut after = tagged_upto;
+                while seen.fresh.is_empty() && after < newest {
+                    let upto = reader.waiting_step(uplink, after, LOOKED_THROUGH_AT_ONCE)?;
+                    let upto = upto.unwrap_or(newest);
+                    seen.fresh = read(after, upto, true, most)?;
+                    after = upto;
+                }
                 return Ok(seen);
             }
             let are_both = oldest <= boundary && boundary < newest;

@@ -25,6 +25,8 @@ pub(super) struct Flights {
     /// Refused ones and parts of them; the last is looked into first.
     suspects: Vec<Flight>,
     gate: Gate,
+    /// The receiver has asked for silence until then.
+    silent_until: Option<Instant>,
     backoff: Backoff,
     /// So many have got through.
     deliveries: u64,
@@ -34,6 +36,8 @@ pub(super) struct Flights {
 struct Flight {
     batch: Batch,
     lane: Lane,
+    /// It may go while only tagged readings may.
+    has_tagged: bool,
     is_sending: bool,
     last_try: Option<Instant>,
     not_before: Instant,
@@ -67,14 +71,15 @@ impl Flights {
             whole: Vec::new(),
             suspects: Vec::new(),
             gate: Gate::Open,
+            silent_until: None,
             backoff,
             deliveries: 0,
         }
     }
 
     /// Takes a recorded batch up.
-    pub(super) fn add(&mut self, batch: Batch, lane: Lane, now: Instant) {
-        self.whole.push(Flight::new(batch, lane, now));
+    pub(super) fn add(&mut self, batch: Batch, lane: Lane, has_tagged: bool, now: Instant) {
+        self.whole.push(Flight::new(batch, lane, has_tagged, now));
     }
 
     /// Puts two parts in the place of a refused batch.
@@ -83,13 +88,16 @@ impl Flights {
             return;
         };
         for part in parts.into_iter().rev() {
-            self.suspects.push(Flight::new(part, flight.lane, now));
+            let part = Flight::new(part, flight.lane, flight.has_tagged, now);
+            self.suspects.push(part);
         }
     }
 
     /// Whether further batches are to be recorded: few could go now. Those that wait for a time of their own do not count,
-    /// as long as they are not very many, nor do the parts of the one that is looked into.
-    pub(super) fn wants_more(&self, most: usize, now: Instant) -> bool {
+    /// as long as they are not very many, nor do the parts of the one that is looked into. While nothing gets through, it
+    /// may be for what has been tried: another one is to be tried then.
+    pub(super) fn wants_more(&self, most: usize, is_tagged_only: bool, now: Instant) -> bool {
+        let may_go = |flight: &&Flight| flight.has_tagged || !is_tagged_only;
         let uncut = self
             .suspects
             .iter()
@@ -100,7 +108,13 @@ impl Flights {
             .chain(uncut)
             .filter(|flight| !flight.is_sending);
         let (ready, aside): (Vec<_>, Vec<_>) = waiting.partition(|flight| flight.not_before <= now);
-        self.is_open() && ready.len() < most && aside.len() < MOST_ASIDE
+        let ready = ready.into_iter().filter(may_go).count();
+        let is_another_wanted = || {
+            self.all()
+                .filter(may_go)
+                .all(|flight| flight.last_try.is_some())
+        };
+        (self.is_open() || is_another_wanted()) && ready < most && aside.len() < MOST_ASIDE
     }
 
     /// How many are on their way.
@@ -119,13 +133,24 @@ impl Flights {
     }
 
     /// The next to go, if one may; `most` may be on their way at once. It counts as on its way then.
-    pub(super) fn depart(&mut self, most: usize, now: Instant) -> Option<Departure> {
+    pub(super) fn depart(
+        &mut self,
+        most: usize,
+        is_tagged_only: bool,
+        now: Instant,
+    ) -> Option<Departure> {
+        if self.silent_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        let may_go = move |flight: &Flight| {
+            !flight.is_sending && flight.not_before <= now && (flight.has_tagged || !is_tagged_only)
+        };
         let flight = match self.gate {
             Gate::Shut { until, .. } if now < until => return None,
             Gate::Shut { .. } if 0 < self.sending() => return None,
-            Gate::Shut { .. } => self.longest_untried(now)?,
+            Gate::Shut { .. } => self.longest_untried(may_go)?,
             Gate::Open if most <= self.sending() => return None,
-            Gate::Open => self.next_in_order(most, now)?,
+            Gate::Open => self.next_in_order(most, may_go)?,
         };
         flight.is_sending = true;
         flight.last_try = Some(now);
@@ -137,13 +162,16 @@ impl Flights {
 
     /// When one may go that may not yet; `None` if none waits for its time alone.
     pub(super) fn next_time(&self, now: Instant) -> Option<Instant> {
-        let waiting = self.all().filter(|flight| !flight.is_sending);
-        let times = waiting.map(|flight| flight.not_before);
-        let next = match self.gate {
-            Gate::Shut { until, .. } => times.map(|at| at.max(until)).min(),
-            Gate::Open => times.filter(|at| now < *at).min(),
+        let shut_until = match self.gate {
+            Gate::Shut { until, .. } => until,
+            Gate::Open => now,
         };
-        next.filter(|at| now < *at)
+        let all_wait_until = self.silent_until.unwrap_or(now).max(shut_until);
+        self.all()
+            .filter(|flight| !flight.is_sending)
+            .map(|flight| flight.not_before.max(all_wait_until))
+            .filter(|at| now < *at)
+            .min()
     }
 
     /// A batch got through: it is given back and no flight any more.
@@ -159,7 +187,8 @@ impl Flights {
         self.gate = Gate::Open;
     }
 
-    /// A batch did not get through. Gives when it is tried again.
+    /// A batch did not get through. Gives when it is tried again. What the receiver asks for holds for all (RFC 9110, section
+    /// 10.2.3), whatever else gets through.
     pub(super) fn failed(
         &mut self,
         departure: &Departure,
@@ -169,6 +198,7 @@ impl Flights {
     ) -> Instant {
         let (deliveries, fresh_backoff) = (self.deliveries, self.backoff.first());
         let asked = now + self.backoff.asked(retry_after);
+        self.silent_until = self.silent_until.max(Some(asked));
         let Some(flight) = self.landed(departure.batch.id) else {
             return now;
         };
@@ -179,15 +209,9 @@ impl Flights {
             flight.not_before = now + own.after_failure(chance, retry_after);
             return flight.not_before;
         }
-        // What was asked for is kept also if others open the gate.
-        flight.not_before = asked;
         match self.gate {
             // It was on its way already when the first of them failed.
-            Gate::Shut { since, until } if departure.started <= since => {
-                let until = until.max(asked);
-                self.gate = Gate::Shut { since, until };
-                until
-            }
+            Gate::Shut { since, until } if departure.started <= since => until.max(asked),
             _ => {
                 let until = now + self.backoff.after_failure(chance, retry_after);
                 self.gate = Gate::Shut { since: now, until };
@@ -223,19 +247,14 @@ impl Flights {
     pub(super) fn refused(&mut self, batch: i64) -> bool {
         self.open();
         self.landed(batch);
-        if self
-            .suspects
-            .last()
-            .is_some_and(|last| last.batch.id == batch)
-        {
+        let is_it = |flight: &Flight| flight.batch.id == batch;
+        if let Some(at) = self.suspects.iter().position(is_it) {
+            let flight = self.suspects.remove(at);
+            self.suspects.push(flight);
             return true;
         }
         let is_first = self.suspects.is_empty();
-        if let Some(at) = self
-            .whole
-            .iter()
-            .position(|flight| flight.batch.id == batch)
-        {
+        if let Some(at) = self.whole.iter().position(is_it) {
             let flight = self.whole.remove(at);
             self.suspects.insert(0, flight);
         }
@@ -251,24 +270,30 @@ impl Flights {
         self.whole.iter().chain(&self.suspects)
     }
 
-    fn longest_untried(&mut self, now: Instant) -> Option<&mut Flight> {
+    fn longest_untried(&mut self, may_go: impl Fn(&Flight) -> bool) -> Option<&mut Flight> {
         let all = self.whole.iter_mut().chain(&mut self.suspects);
-        all.filter(|flight| flight.not_before <= now)
+        all.filter(|flight| may_go(flight))
             .min_by_key(|flight| flight.last_try)
     }
 
     /// What is fresh goes first. The backlog leaves one of several places to it.
-    fn next_in_order(&mut self, most: usize, now: Instant) -> Option<&mut Flight> {
+    fn next_in_order(
+        &mut self,
+        most: usize,
+        may_go: impl Fn(&Flight) -> bool,
+    ) -> Option<&mut Flight> {
         let is_looked_into = self.suspects.iter().any(|flight| flight.is_sending);
         let of_backlog = |flight: &&Flight| flight.is_sending && flight.lane == Lane::Backlog;
         let backlog = self.all().filter(of_backlog).count();
         let is_backlog_full = (most - 1).max(1) <= backlog;
-        let suspect = self.suspects.last_mut().filter(|_| !is_looked_into);
         let may_go = |flight: &&mut Flight| {
             let is_held_back = is_backlog_full && flight.lane == Lane::Backlog;
-            !flight.is_sending && flight.not_before <= now && !is_held_back
+            may_go(flight) && !is_held_back
         };
-        let all = suspect.into_iter().chain(&mut self.whole).filter(may_go);
+        let suspects = self.suspects.iter_mut().rev();
+        let suspect = suspects.filter(|_| !is_looked_into).find(may_go);
+        let whole = self.whole.iter_mut().filter(may_go);
+        let all = suspect.into_iter().chain(whole);
         all.min_by_key(|flight| flight.lane == Lane::Backlog)
     }
 
@@ -290,10 +315,11 @@ impl Flights {
 }
 
 impl Flight {
-    fn new(batch: Batch, lane: Lane, now: Instant) -> Self {
+    fn new(batch: Batch, lane: Lane, has_tagged: bool, now: Instant) -> Self {
         Self {
             batch,
             lane,
+            has_tagged,
             is_sending: false,
             last_try: None,
             not_before: now,

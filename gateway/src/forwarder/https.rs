@@ -24,7 +24,7 @@ use crate::config::{self, Uplink as Config};
 use crate::tls::{ClientFiles, Stamp};
 
 /// Of an answer's body so much is read.
-const MAX_ANSWER_BYTES: usize = 64 << 10;
+const MAX_ANSWER_BYTES: usize = 256 << 10;
 
 /// What does not stand for itself in a path's segment or a query (RFC 3986, section 3.3).
 const RESERVED: &AsciiSet = &CONTROLS
@@ -125,11 +125,14 @@ impl Https {
     }
 
     async fn judge(&self, mut answer: Response) -> Verdict {
-        let mut body = Vec::new();
+        let (mut body, mut is_cut) = (Vec::new(), true);
         while body.len() < MAX_ANSWER_BYTES {
             match answer.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break,
+                Ok(None) => {
+                    is_cut = false;
+                    break;
+                }
                 Err(error) => {
                     let (status, cause) = (answer.status(), describe(&error));
                     return Verdict::retry(format!("{} cut short: {cause}", status.as_u16()));
@@ -148,6 +151,7 @@ impl Https {
             date: text(header::DATE),
             location: location.as_ref().and_then(Url::host_str),
             body: &body,
+            is_cut,
         };
         judge(&answer, &self.config.expect, clock::now())
     }

@@ -12,6 +12,7 @@ mod failure;
 mod flights;
 mod https;
 mod lanes;
+mod limit;
 mod mqtt;
 mod payload;
 mod progress;

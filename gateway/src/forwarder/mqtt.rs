@@ -86,7 +86,7 @@ impl Mqtt {
     pub(super) async fn send(&self, body: Body, started: Instant) -> Sent {
         let Some(topic) = self.topic_for(body.sensor_id.as_deref()) else {
             // It was recorded when the topic was another one. Its parts have one reading in the end.
-            return Sent::without_bytes(Verdict::TooLarge(Words {
+            return Sent::without_bytes(Verdict::Refused(Words {
                 status: TOO_LARGE,
                 body: "the topic has room for one sensor".into(),
             }));

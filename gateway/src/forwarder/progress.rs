@@ -23,6 +23,8 @@ pub struct Progress {
 struct State {
     last_verdict: Option<String>,
     held: Option<String>,
+    /// What holds until something is delivered, whatever is answered meanwhile.
+    trouble: Option<String>,
     next_attempt: Option<Instant>,
     failed_attempts: u64,
     /// Readings a second, smoothed.
@@ -43,6 +45,7 @@ impl Progress {
         let state = State {
             last_verdict: None,
             held: None,
+            trouble: None,
             next_attempt: None,
             failed_attempts: 0,
             rate: None,
@@ -78,7 +81,12 @@ impl Progress {
                 .map(|next| next.saturating_duration_since(now).as_secs_f64()),
             drain_seconds: rate.map(|rate| (pending as f64 / rate).ceil()),
             bytes_today: budget::spent(&state.account, clock::now()),
-            held: state.held.clone().or(stalled),
+            held: state
+                .trouble
+                .as_ref()
+                .or(state.held.as_ref())
+                .cloned()
+                .or(stalled),
         }
     }
 
@@ -99,6 +107,9 @@ impl Progress {
         state.failed_attempts += u64::from(!matches!(verdict, Verdict::Delivered { .. }));
         state.last_verdict = Some(words);
         state.held = held;
+        if matches!(verdict, Verdict::Delivered { .. }) {
+            state.trouble = None;
+        }
         state.is_idle = false;
     }
 
@@ -106,13 +117,13 @@ impl Progress {
     pub(super) fn troubled(&self, reason: String) {
         let mut state = self.lock();
         state.last_verdict = Some(format!("held: {reason}"));
-        state.held = Some(reason);
+        state.trouble = Some(reason);
     }
 
     /// There is nothing to deliver, so nothing is held.
     pub(super) fn has_nothing_to_do(&self) {
         let mut state = self.lock();
-        state.held = None;
+        (state.held, state.trouble) = (None, None);
         state.is_idle = true;
         state.moved_at = Instant::now();
     }
@@ -181,6 +192,8 @@ mod tests {
             status.last_verdict.as_deref(),
             Some("held: a batch cannot be encoded")
         );
+        progress.judged(&Verdict::Refused(Words::default()));
+        assert!(progress.status(1).held.is_some());
         progress.judged(&delivered());
         assert_eq!(progress.status(1).held, None);
     }

@@ -49,6 +49,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 /// With a rate to keep, more at once would only make what is fresh wait.
 const AT_ONCE_WITH_RATE: usize = 2;
+/// With a budget, what goes beyond it is no more than one request.
+const AT_ONCE_WITH_BUDGET: usize = 1;
 
 /// Brings its part of the outbox to one receiver.
 #[derive(Debug)]
@@ -243,7 +245,8 @@ impl Pump {
         self.settler.account = account;
         let now = Instant::now();
         for batch in batches {
-            self.flights.add(batch, Lane::Backlog, now);
+            // Which of them have tagged readings is not looked up: they are few.
+            self.flights.add(batch, Lane::Backlog, true, now);
         }
         Ok(())
     }
@@ -263,11 +266,14 @@ impl Pump {
             self.settler.settle_if_due(true);
             return;
         }
-        let at_once = match self.config.max_rate {
-            Some(_) => self.config.concurrency.min(AT_ONCE_WITH_RATE),
-            None => self.config.concurrency,
+        let is_tagged_only = allowance == Allowance::TaggedOnly;
+        let most = match (self.config.daily_budget, self.config.max_rate) {
+            (Some(_), _) => AT_ONCE_WITH_BUDGET,
+            (None, Some(_)) => AT_ONCE_WITH_RATE,
+            (None, None) => usize::MAX,
         };
-        while let Some(departure) = self.flights.depart(at_once, now) {
+        let at_once = self.config.concurrency.min(most);
+        while let Some(departure) = self.flights.depart(at_once, is_tagged_only, now) {
             requests.spawn(self.request(departure));
         }
         self.progress.waits_until(self.flights.next_time(now));
@@ -280,7 +286,7 @@ impl Pump {
         }
         let is_due = self.look_at.is_some_and(|at| at <= now);
         if is_due
-            && self.flights.wants_more(at_once, now)
+            && self.flights.wants_more(at_once, is_tagged_only, now)
             && let Some(mut claimer) = self.claimer.take()
         {
             let free = (at_once - self.flights.sending()).clamp(1, CLAIMED_AT_ONCE);
@@ -295,11 +301,11 @@ impl Pump {
     fn claimed(&mut self, claim: Claim) {
         let now = Instant::now();
         self.look_at = match claim {
-            Claim::Recorded(batches) => {
+            Claim::Recorded(batches, lane) => {
                 self.is_all_claimed = false;
                 self.progress.has_something_to_do();
-                for (batch, lane) in batches {
-                    self.flights.add(batch, lane, now);
+                for (batch, has_tagged) in batches {
+                    self.flights.add(batch, lane, has_tagged, now);
                 }
                 Some(now)
             }

@@ -85,6 +85,8 @@ pub(super) struct Answer<'a> {
     pub(super) location: Option<&'a str>,
     /// The beginning of the body.
     pub(super) body: &'a [u8],
+    /// There was more of it.
+    pub(super) is_cut: bool,
 }
 
 /// Judges an answer. A date of `Retry-After` is compared with the receiver's own clock if it says what that shows; `now` is
@@ -129,12 +131,48 @@ fn accepted(answer: &Answer<'_>, expect: &Expect) -> Verdict {
             ));
         }
     }
-    let rejected = json.as_ref().and_then(|json| json.get("rejected"));
-    let rejected = rejected.and_then(Value::as_array).into_iter().flatten();
-    Verdict::Delivered {
-        rejected: rejected.filter_map(Value::as_i64).map(ReadingId).collect(),
-        refusal: answer.words(),
+    // Were it taken for accepted, what is rejected would be lost.
+    match rejected(answer, json.as_ref()) {
+        Some(rejected) => Verdict::Delivered {
+            rejected,
+            refusal: answer.words(),
+        },
+        None => Verdict::held(format!(
+            "{}, but what it says of rejected readings cannot be read: `{{\"rejected\":[ids]}}` is understood",
+            answer.status
+        )),
     }
+}
+
+/// The ids that an answer names, growing; `None` if it may name some and cannot be read. Some say how many, which tells
+/// enough if it is none.
+fn rejected(answer: &Answer<'_>, json: Option<&Value>) -> Option<Vec<ReadingId>> {
+    const MULTI_STATUS: u16 = 207;
+    const KEY: &[u8] = b"\"rejected\"";
+    let Some(json) = json else {
+        let names = answer.body.windows(KEY.len()).any(|part| part == KEY);
+        let says_more = answer.status == MULTI_STATUS && !answer.body.trim_ascii().is_empty();
+        let may_name = says_more || (answer.is_cut && names);
+        return (!may_name).then(Vec::new);
+    };
+    let mut ids = match json.get("rejected") {
+        None | Some(Value::Null | Value::Bool(false)) => Vec::new(),
+        Some(Value::Number(count)) if count.as_f64() == Some(0.0) => Vec::new(),
+        Some(Value::Array(ids)) => ids.iter().map(reading_id).collect::<Option<_>>()?,
+        Some(_) => return None,
+    };
+    ids.sort_unstable();
+    ids.dedup();
+    Some(ids)
+}
+
+/// As a number, or as a text from those whose numbers are too small for it.
+fn reading_id(value: &Value) -> Option<ReadingId> {
+    let id = match value {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_i64(),
+    };
+    id.map(ReadingId)
 }
 
 impl Answer<'_> {

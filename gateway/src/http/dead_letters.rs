@@ -37,11 +37,10 @@ pub(super) async fn show(
         }
     }
     let look = move |reader: &Reader| {
-        let items = reader.dead_letters(after, None, limit as usize)?;
-        let is_full = items.len() as i64 == limit;
+        let (items, may_be_more) = reader.dead_letters(after, None, limit as usize)?;
         let last = items.last().map(|letter| letter.id);
         Ok(Page {
-            next: last.filter(|_| is_full),
+            next: last.filter(|_| may_be_more),
             items,
         })
     };
@@ -82,7 +81,7 @@ async fn change(
 ) -> Result<Response, Problem> {
     let nothing = || Problem::NoSuchPath(uri.path().to_owned());
     let id = number(id, i64::MAX).map_err(|_| nothing())?;
-    let is_there = move |reader: &Reader| Ok(reader.dead_letters(0, Some(id), 1)?);
+    let is_there = move |reader: &Reader| Ok(reader.dead_letters(0, Some(id), 1)?.0);
     if shared.look(is_there).await?.is_empty() {
         return Err(nothing());
     }

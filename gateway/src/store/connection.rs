@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_alerts.sql"),
     include_str!("migrations/0004_owed.sql"),
     include_str!("migrations/0005_uplinks.sql"),
+    include_str!("migrations/0006_dead_letters.sql"),
 ];
 
 /// How long a statement waits for another process that holds a lock, such as an SQLite shell.
@@ -185,7 +186,7 @@ mod tests {
         assert_eq!((alerts.len(), alerts[0].value), (1, 95.0));
         let retained = writer.broker_state().unwrap().retained;
         assert_eq!((retained.len(), retained[0].topic.as_str()), (1, "alerts"));
-        let letters = reader.dead_letters(0, None, 9).unwrap();
+        let letters = reader.dead_letters(0, None, 9).unwrap().0;
         assert_eq!((letters.len(), &*letters[0].uplink), (1, "cloud"));
     }
 

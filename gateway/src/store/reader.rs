@@ -254,7 +254,7 @@ impl ReadingPage {
 pub(super) struct Room(pub(super) usize);
 
 impl Room {
-    fn is_left(&self) -> bool {
+    pub(super) fn is_left(&self) -> bool {
         0 < self.0
     }
 
@@ -266,14 +266,18 @@ impl Room {
     ) -> rusqlite::Result<()> {
         for reading in rows {
             let reading = reading?;
-            let texts = reading.tags.get().len() + reading.attributes.get().len();
-            self.0 = self.0.saturating_sub(texts + BYTES_BESIDE_TEXTS);
+            self.take(&reading);
             readings.push(reading);
             if !self.is_left() {
                 break;
             }
         }
         Ok(())
+    }
+
+    pub(super) fn take(&mut self, reading: &StoredReading) {
+        let texts = reading.tags.get().len() + reading.attributes.get().len();
+        self.0 = self.0.saturating_sub(texts + BYTES_BESIDE_TEXTS);
     }
 }
 

@@ -23,6 +23,10 @@ pub struct WaitingQuery {
     pub max_bytes: usize,
 }
 
+/// Readings of dead letters that are read at once have about so many bytes at most: those that were too large for a receiver
+/// are large.
+const LETTER_BYTES: usize = 4 << 20;
+
 /// A reading that its receiver refused for good.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeadLetter {
@@ -66,6 +70,23 @@ impl Reader {
             let id = connection
                 .prepare_cached(select)?
                 .query_row(params![uplink.0, count as i64], |row| row.get(0))
+                .optional()?;
+            Ok(id.map(ReadingId))
+        })
+    }
+
+    /// The reading that waits `count` behind `after`, of those that are in no batch; `None` if fewer do.
+    pub fn waiting_step(
+        &self,
+        uplink: UplinkKey,
+        after: ReadingId,
+        count: usize,
+    ) -> Result<Option<ReadingId>, StoreError> {
+        self.with_connection(|connection| {
+            let select = "SELECT reading FROM outbox_entry WHERE uplink = ?1 AND ?2 < reading ORDER BY reading LIMIT 1 OFFSET ?3";
+            let id = connection
+                .prepare_cached(select)?
+                .query_row(params![uplink.0, after.0, count as i64], |row| row.get(0))
                 .optional()?;
             Ok(id.map(ReadingId))
         })
@@ -174,13 +195,14 @@ impl Reader {
         })
     }
 
-    /// Dead letters, oldest first: at most `limit` that come after `after`, or the one with this `id`.
+    /// Dead letters, oldest first: at most `limit` that come after `after`, fewer if they are large, or the one with this `id`.
+    /// And whether there may be more.
     pub fn dead_letters(
         &self,
         after: i64,
         id: Option<i64>,
         limit: usize,
-    ) -> Result<Vec<DeadLetter>, StoreError> {
+    ) -> Result<(Vec<DeadLetter>, bool), StoreError> {
         self.with_connection(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes, \
@@ -201,7 +223,22 @@ impl Reader {
                     tries: row.get(12)?,
                 })
             })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let (mut letters, mut room) = (Vec::new(), Room(LETTER_BYTES));
+            for letter in rows {
+                letters.push(letter?);
+                if let Some(DeadLetter {
+                    reading: Some(reading),
+                    ..
+                }) = letters.last()
+                {
+                    room.take(reading);
+                }
+                if !room.is_left() {
+                    break;
+                }
+            }
+            let may_be_more = letters.len() == limit || !room.is_left();
+            Ok((letters, may_be_more))
         })
     }
 

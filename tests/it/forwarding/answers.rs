@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::support::http::{get, get_json, post_readings};
 use crate::support::process::peak_mib;
@@ -27,7 +28,7 @@ async fn verdict_on(keys: &str, answer: impl Fn(&mut TcpStream) + Send + Sync + 
             answer(stream);
         }
     });
-    let site = Site::with(&receiver.section(keys)).allow(&[SENT_AGAIN]);
+    let site = Site::with(&receiver.section(keys)).allow(&[SENT_AGAIN, "batch held"]);
     let gateway = site.start();
     post_readings(&gateway, "s1", 80.0, 0..1);
     let first = receiver.next();
@@ -183,4 +184,33 @@ async fn headers_and_the_url_say_who_sends() {
         assert!(!said.contains(secret), "{secret} was told");
     }
     gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_status_has_its_verdict() {
+    let cases = [
+        ("retry", &[408, 409, 425, 429, 500, 502, 503, 504][..]),
+        ("held", &[401, 402, 403, 404, 405, 407, 410, 415, 451]),
+    ];
+    for (word, statuses) in cases {
+        for status in statuses {
+            let line = format!("{status} Said");
+            let answer = move |stream: &mut TcpStream| write_answer(stream, &line, "", "");
+            assert_eq!(verdict_on("", answer).await, format!("{word}: {status}"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_of_retry_after_is_held_against_the_clock_of_who_says_it() {
+    let started = Instant::now();
+    // By the clock here that was long ago.
+    let headers =
+        "Date: Mon, 23 Nov 2020 12:00:00 GMT\r\nRetry-After: Mon, 23 Nov 2020 12:00:02 GMT\r\n";
+    let verdict = verdict_on("", move |stream| {
+        write_answer(stream, "503 Later", headers, "");
+    })
+    .await;
+    assert_eq!(verdict, "retry: 503");
+    assert!(Duration::from_secs(2) <= started.elapsed());
 }

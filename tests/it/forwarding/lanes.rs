@@ -7,7 +7,8 @@ use simulator::cloud::{Cloud, Step};
 
 use crate::support::accounts::assert_all_delivered_once;
 use crate::support::http::post_readings;
-use crate::support::{LIMIT, Site, cloud_section};
+use crate::support::receiver::{Receiver, write_answer};
+use crate::support::{LIMIT, Site, cloud_section, eventually};
 
 const BATCH: usize = 50;
 
@@ -85,5 +86,27 @@ async fn an_error_over_one_batch_does_not_hold_the_others_up() {
     assert_eq!(stats.hanging, 1, "it still hangs");
     cloud.script().clear();
     assert_all_delivered_once(&site, &cloud).await;
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reading_that_always_fails_does_not_hold_up_what_comes_later() {
+    let receiver = Receiver::judging(|_, request, stream| {
+        let is_bad = request.body.windows(3).any(|part| part == b"bad");
+        let status = if is_bad { "500 Oh" } else { "200 OK" };
+        write_answer(stream, status, "", "");
+    });
+    let site = Site::with(&receiver.section("")).allow(&["batch not delivered"]);
+    let gateway = site.start();
+    post_readings(&gateway, "bad", 80.0, 0..1);
+    receiver.next();
+    post_readings(&gateway, "good", 80.0, 1..2);
+    eventually("the good one is delivered", || {
+        let left =
+            "SELECT count(*) FROM outbox JOIN readings ON id = reading_id WHERE sensor_id = 'good'";
+        (site.sql::<i64>(left) == 0).then_some(())
+    })
+    .await;
+    assert_eq!(site.sql::<i64>("SELECT count(*) FROM outbox"), 1);
     gateway.stop();
 }

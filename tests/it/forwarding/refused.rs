@@ -153,3 +153,46 @@ async fn readings_that_an_answer_names_as_rejected_become_dead_letters() {
     .await;
     gateway.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_names_all_as_rejected_is_one_that_refuses_everything() {
+    let ids: Vec<String> = (1..=60).map(|id| id.to_string()).collect();
+    let all = format!("{{\"rejected\":[{0},{0}]}}", ids.join(","));
+    let cloud = Cloud::default().start().await.unwrap();
+    cloud.script().set_default(Step::status(207).body(&all));
+    let site = Site::delivering_to(&cloud).allow(&[REFUSED, HELD]);
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..60);
+    eventually("readyz says why", || {
+        let words = get(&gateway, "/readyz").body;
+        words.contains("20 readings in a row").then_some(())
+    })
+    .await;
+    eventually("20 are given up", || {
+        (letters(&site).len() == 20).then_some(())
+    })
+    .await;
+    cloud.script().clear();
+    outbox_is_empty(&site).await;
+    assert_eq!(letters(&site).len(), 20);
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejected_readings_that_cannot_be_told_hold_the_batch() {
+    let cloud = Cloud::default().start().await.unwrap();
+    let unclear = Step::status(207).body("{\"rejected\":[{\"line\":3}]}");
+    cloud.script().set_default(unclear);
+    let site = Site::delivering_to(&cloud).allow(&[HELD]);
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..5);
+    eventually("readyz says why", || {
+        let words = get(&gateway, "/readyz").body;
+        words.contains("cannot be read").then_some(())
+    })
+    .await;
+    cloud.script().clear();
+    assert_all_delivered_once(&site, &cloud).await;
+    assert_eq!(letters(&site), []);
+    gateway.stop();
+}

@@ -104,3 +104,19 @@ async fn each_format_says_what_it_is() {
         gateway.stop();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zstd_is_said_and_can_be_unpacked() {
+    let receiver = Receiver::start(|_, stream| write_answer(stream, "200 OK", "", ""));
+    let section = receiver.section("");
+    let site = Site::with(&section.replace("\"none\"", "\"zstd\""));
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..50);
+    let request = receiver.next();
+    assert_eq!(request.header("content-encoding"), "zstd");
+    let text = zstd::decode_all(&*request.body).unwrap();
+    let batch: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(batch["readings"].as_array().unwrap().len(), 50);
+    assert!(request.body.len() < text.len());
+    gateway.stop();
+}

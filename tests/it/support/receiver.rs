@@ -37,6 +37,13 @@ impl Request {
 impl Receiver {
     /// Each request has a connection of its own, on which `answer` gets its number, from 0, and writes.
     pub(crate) fn start(answer: impl Fn(usize, &mut TcpStream) + Send + Sync + 'static) -> Self {
+        Self::judging(move |number, _, stream| answer(number, stream))
+    }
+
+    /// As `start`, with the request.
+    pub(crate) fn judging(
+        answer: impl Fn(usize, &Request, &mut TcpStream) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, requests) = sync_channel(1000);
@@ -49,10 +56,10 @@ impl Receiver {
                 let Some(request) = read(&mut stream) else {
                     continue;
                 };
-                if sender.send(request).is_err() {
+                if sender.send(request.clone()).is_err() {
                     return;
                 }
-                answer(number, &mut stream);
+                answer(number, &request, &mut stream);
             }
         });
         Self { address, requests }

@@ -51,12 +51,12 @@ impl House {
     fn add(&mut self, lane: Lane) {
         let first = self.last_id * 8;
         let batch = self.batch((first..first + 8).map(ReadingId).collect());
-        self.flights.add(batch, lane, self.now);
+        self.flights.add(batch, lane, false, self.now);
     }
 
     /// All that may go now.
     fn depart(&mut self, most: usize) -> Vec<Departure> {
-        let depart = || self.flights.depart(most, self.now);
+        let depart = || self.flights.depart(most, false, self.now);
         std::iter::from_fn(depart).collect()
     }
 
@@ -89,10 +89,10 @@ fn so_many_go_at_once_in_their_order() {
     let first = house.depart(3);
     assert_eq!(ids(&first), [1, 2, 3]);
     assert_eq!(house.flights.sending(), 3);
-    assert!(!house.flights.wants_more(3, house.now), "three wait");
+    assert!(!house.flights.wants_more(3, false, house.now), "three wait");
     house.deliver(&first[1]);
     assert_eq!(ids(&house.depart(3)), [4]);
-    assert!(house.flights.wants_more(3, house.now));
+    assert!(house.flights.wants_more(3, false, house.now));
     assert_eq!(house.flights.readings(), 40);
     assert_eq!(house.flights.next_time(house.now), None);
 }
@@ -219,22 +219,76 @@ fn a_batch_that_is_held_alone_does_not_hold_the_others_up() {
 }
 
 #[test]
-fn the_wait_that_is_asked_for_is_kept_also_if_others_get_through() {
-    let mut house = House::new(3);
+fn the_wait_that_is_asked_for_is_kept_by_all_also_if_others_get_through() {
+    let mut house = House::new(4);
     let asked = Some(60 * SECOND);
     let first = house.depart(2);
     house.flights.failed(&first[0], asked, 0.0, house.now);
     house.deliver(&first[1]);
-    let next = house.depart(2);
-    assert_eq!(ids(&next), [3], "not the one that is to wait");
-    // Nor when it is the turn of one to be tried.
-    house.fail(&next[0]);
-    house.now += 30 * SECOND;
-    let next = house.depart(2);
-    assert_eq!(ids(&next), [3]);
-    house.fail(&next[0]);
-    house.now += 30 * SECOND;
-    assert_eq!(ids(&house.depart(2)), [1]);
+    house.now += 59 * SECOND;
+    assert_eq!(ids(&house.depart(2)), [0_i64; 0]);
+    let next = house.flights.next_time(house.now).unwrap();
+    assert_eq!(next - house.now, SECOND);
+    house.now = next;
+    assert_eq!(ids(&house.depart(2)), [1, 3]);
+}
+
+#[test]
+fn while_one_batch_alone_fails_another_one_is_recorded_and_tried() {
+    let mut house = House::new(1);
+    let first = house.one();
+    assert_eq!(house.fail(&first), SECOND);
+    assert!(house.flights.wants_more(4, false, house.now));
+    house.add(Lane::Fresh);
+    assert!(!house.flights.wants_more(4, false, house.now), "one by one");
+    house.now += SECOND;
+    let second = house.one();
+    assert_eq!(second.batch.id, 2);
+    house.deliver(&second);
+    assert!(house.flights.is_open());
+    // Also if it is held.
+    let first = house.one();
+    assert_eq!(first.batch.id, 1);
+    house.flights.held(1, None, house.now);
+    assert!(house.flights.wants_more(4, false, house.now));
+}
+
+#[test]
+fn while_only_tagged_readings_may_go_the_others_wait_and_do_not_count() {
+    let mut house = House::new(1);
+    let depart = |house: &mut House, is_tagged_only| {
+        let departure = house.flights.depart(4, is_tagged_only, house.now);
+        departure.map(|departure| departure.batch.id)
+    };
+    assert_eq!(depart(&mut house, true), None);
+    assert!(house.flights.wants_more(1, true, house.now));
+    assert!(!house.flights.wants_more(1, false, house.now));
+    let tagged = house.batch(vec![ReadingId(90)]);
+    house.flights.add(tagged, Lane::Fresh, true, house.now);
+    assert!(!house.flights.wants_more(1, true, house.now));
+    assert_eq!(depart(&mut house, true), Some(2));
+    assert_eq!(depart(&mut house, true), None);
+    assert_eq!(depart(&mut house, false), Some(1));
+}
+
+#[test]
+fn a_part_that_fails_alone_does_not_hold_the_other_one_up() {
+    let mut house = House::new(3);
+    let whole = house.depart(1).remove(0).batch;
+    assert!(house.flights.refused(whole.id));
+    let parts = [&whole.readings[..4], &whole.readings[4..]].map(|part| Batch {
+        tries: 1,
+        ..house.batch(part.to_vec())
+    });
+    house.flights.replace(whole.id, parts, house.now);
+    // Others get through and it does not.
+    for other in [2, 3] {
+        let both = house.depart(2);
+        assert_eq!(ids(&both), [4, other]);
+        house.fail(&both[0]);
+        house.deliver(&both[1]);
+    }
+    assert_eq!(ids(&house.depart(2)), [5]);
 }
 
 #[test]
@@ -252,26 +306,30 @@ fn batches_that_wait_for_a_time_of_their_own_keep_no_others_from_being_recorded(
     let mut house = House::new(4);
     let all = house.depart(4);
     for departure in &all[..3] {
-        let asked = Some(60 * SECOND);
-        house.flights.failed(departure, asked, 0.0, house.now);
+        house.fail(departure);
     }
-    assert!(
-        !house.flights.wants_more(4, house.now),
-        "nothing gets through"
-    );
     house.deliver(&all[3]);
+    for departure in house.depart(4) {
+        house.fail(&departure);
+    }
     assert_eq!(ids(&house.depart(4)), [0_i64; 0], "three wait");
-    assert!(house.flights.wants_more(4, house.now));
-    for _ in 0..MOST_ASIDE {
+    assert!(house.flights.wants_more(4, false, house.now));
+    for _ in 0..=MOST_ASIDE {
         house.add(Lane::Fresh);
     }
-    for departure in house.depart(MOST_ASIDE) {
-        house
-            .flights
-            .failed(&departure, Some(SECOND), 1.0, house.now);
+    let all = house.depart(MOST_ASIDE + 1);
+    let (last, all) = all.split_last().unwrap();
+    for departure in all {
+        house.fail(departure);
     }
-    house.flights.open();
-    assert!(!house.flights.wants_more(4, house.now), "too many wait");
+    house.deliver(last);
+    for departure in house.depart(MOST_ASIDE) {
+        house.fail(&departure);
+    }
+    assert!(
+        !house.flights.wants_more(4, false, house.now),
+        "too many wait"
+    );
 }
 
 #[test]
@@ -284,7 +342,7 @@ fn while_one_batch_is_looked_into_others_are_recorded() {
         ..house.batch(part.to_vec())
     });
     house.flights.replace(whole.id, parts, house.now);
-    assert!(house.flights.wants_more(4, house.now));
+    assert!(house.flights.wants_more(4, false, house.now));
     // Not if all are refused: then few are to be sent in vain.
     for _ in 0..4 {
         house.add(Lane::Fresh);
@@ -294,14 +352,14 @@ fn while_one_batch_is_looked_into_others_are_recorded() {
             assert!(!house.flights.refused(departure.batch.id));
         }
     }
-    assert!(!house.flights.wants_more(4, house.now));
+    assert!(!house.flights.wants_more(4, false, house.now));
 }
 
 /// How many requests it takes to find the readings at fault among `count`.
 fn requests_until_all_is_settled(count: i64, is_at_fault: impl Fn(i64) -> bool) -> usize {
     let mut house = House::new(0);
     let batch = house.batch((0..count).map(ReadingId).collect());
-    house.flights.add(batch, Lane::Fresh, house.now);
+    house.flights.add(batch, Lane::Fresh, false, house.now);
     let mut requests = 0;
     let mut refused = Vec::new();
     loop {

@@ -64,7 +64,7 @@ async fn a_topic_with_a_sensor_takes_no_batch_of_several() {
     let (mqtt, keeper) = mqtt("site/%{sensor_id}");
     drop(keeper);
     let sent = mqtt.send(body(None), Instant::now()).await;
-    assert_eq!(sent.verdict.label(), "too_large");
+    assert_eq!(sent.verdict.label(), "refused");
     let sent = mqtt.send(body(Some("s1")), Instant::now()).await;
     assert_eq!(sent.verdict.label(), "retry", "nobody keeps the connection");
     assert_eq!(mqtt.topic_for(Some("hall/s1")).unwrap(), "site/hall/s1");

@@ -61,7 +61,9 @@ impl Pump {
                 retry_after,
             } => self.hold(&departure, &reason, retry_after),
             Verdict::TooLarge(words) => {
-                if let Some(claimer) = &mut self.claimer {
+                if 1 < departure.batch.readings.len()
+                    && let Some(claimer) = &mut self.claimer
+                {
                     claimer.was_too_large(landing.plain_bytes);
                 }
                 self.refused(&departure, words).await?;
@@ -93,13 +95,16 @@ impl Pump {
             .filter(|id| of_batch.binary_search(id).is_ok())
             .collect();
         if rejected.len() == of_batch.len() {
-            return self.bury(departure, words).await;
+            return self.refused(departure, words).await;
         }
         if !rejected.is_empty() && !self.has_room_for_dead_letters(rejected.len()).await? {
             self.hold_for_dead_letters(departure);
             return Ok(());
         }
         self.settler.account.refused = 0;
+        if let Some(claimer) = &mut self.claimer {
+            claimer.was_taken();
+        }
         if let Some(batch) = self.flights.delivered(departure.batch.id) {
             let count = batch.readings.len() - rejected.len();
             self.progress

@@ -102,24 +102,40 @@ fn an_answer_must_have_what_is_expected() {
 
 #[test]
 fn rejected_readings_are_named_by_their_ids() {
-    let rejected = |body: &str| {
+    let judged = |status: u16, body: &str, is_cut: bool| {
         let answer = Answer {
-            status: 207,
+            status,
             body: body.as_bytes(),
+            is_cut,
             ..Answer::default()
         };
-        match judge(&answer, &Expect::default(), NOW) {
-            Verdict::Delivered { rejected, refusal } => {
-                assert_eq!((refusal.status, &*refusal.body), (207, body));
-                rejected.iter().map(|id| id.0).collect::<Vec<_>>()
-            }
-            other => panic!("{other:?}"),
-        }
+        judge(&answer, &Expect::default(), NOW)
     };
-    assert_eq!(rejected(r#"{"rejected":[3,5]}"#), [3, 5]);
-    assert_eq!(rejected(r#"{"rejected":["3",5,null]}"#), [5]);
-    assert_eq!(rejected(r#"{"rejected":7}"#), [0_i64; 0]);
-    assert_eq!(rejected("rejected"), [0_i64; 0]);
+    let check = |body: &str, expected: &[i64]| match judged(207, body, false) {
+        Verdict::Delivered { rejected, refusal } => {
+            assert_eq!((refusal.status, &*refusal.body), (207, body));
+            assert!(rejected.iter().map(|id| id.0).eq(expected.iter().copied()));
+        }
+        other => panic!("{other:?}"),
+    };
+    check(r#"{"rejected":[5,3]}"#, &[3, 5]);
+    check(r#"{"rejected":["7",7,5,7]}"#, &[5, 7]);
+    for nothing in ["", "{}", r#"{"rejected":0}"#, r#"{"rejected":null}"#] {
+        check(nothing, &[]);
+    }
+    // What cannot be read may name some.
+    for unclear in [
+        "rejected",
+        r#"{"rejected":7}"#,
+        r#"{"rejected":["x"]}"#,
+        r#"{"rejected":[3.5]}"#,
+        r#"{"rejected":[{"id":3}]}"#,
+    ] {
+        assert_eq!(judged(207, unclear, false).label(), "held", "{unclear}");
+    }
+    let cut = r#"{"rejected":[3,"#;
+    assert_eq!(judged(200, cut, true).label(), "held");
+    assert_eq!(judged(200, "<html>rejected", true).label(), "delivered");
 }
 
 #[test]

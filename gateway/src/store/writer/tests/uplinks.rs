@@ -104,7 +104,7 @@ fn parts_stand_in_the_place_of_a_batch() {
         [settled(&parts[0], &[1]), settled(&parts[1], &[])],
     );
     assert_eq!(reader.outbox_pending(None), 0);
-    let letters = reader.dead_letters(0, None, 10).unwrap();
+    let (letters, _) = reader.dead_letters(0, None, 10).unwrap();
     let [letter] = &*letters else {
         panic!("{letters:?}");
     };
@@ -128,7 +128,7 @@ fn a_dead_letter_is_sent_again_or_dropped() {
     change(&mut writer, [settled(&whole, &[1, 3])]);
     let reader = writer.reader();
     let letters = |after, id| {
-        let found = reader.dead_letters(after, id, 10).unwrap();
+        let (found, _) = reader.dead_letters(after, id, 10).unwrap();
         found.iter().map(|letter| letter.id).collect::<Vec<_>>()
     };
     assert_eq!(letters(0, None), [1, 2]);
@@ -144,6 +144,11 @@ fn a_dead_letter_is_sent_again_or_dropped() {
     assert_eq!(letters(0, None), [0_i64; 0]);
     assert_eq!(waiting_ids(&reader, CLOUD_KEY), [1]);
     assert_eq!(reader.outbox_pending(None), 1);
+    // Who still has the old list at hand means no other by it.
+    let again = batch(&mut writer, CLOUD_KEY, &[1]);
+    change(&mut writer, [Change::Record(again.clone())]);
+    change(&mut writer, [settled(&again, &[1])]);
+    assert_eq!(letters(0, None), [3]);
 }
 
 #[test]
