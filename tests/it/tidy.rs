@@ -7,7 +7,7 @@ use std::{
 /// Rooms from the bottom up. A room may use only rooms on a strictly lower row.
 const LAYERS: &[&[&str]] = &[
     &["domain"],
-    &["clock", "metrics", "logging"],
+    &["background", "clock", "metrics", "logging"],
     &["config"],
     &["tls", "access"],
     &["rules", "store"],

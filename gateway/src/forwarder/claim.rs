@@ -59,11 +59,11 @@ pub(super) enum Claim {
     Lingers(Instant),
 }
 
-/// What waits in both lanes, oldest first; as much of it as may be claimed at once.
+/// What waits in both lanes, oldest first, and what of it would go out next.
 #[derive(Debug, Default)]
 struct Seen {
-    fresh: Vec<StoredReading>,
-    backlog: Vec<StoredReading>,
+    fresh: (Vec<StoredReading>, Cut),
+    backlog: (Vec<StoredReading>, Cut),
     boundary: ReadingId,
     newest: ReadingId,
 }
@@ -102,36 +102,32 @@ impl Claimer {
         self.limit.was_taken();
     }
 
-    /// Records what goes out next: at most `most` batches, all of one lane.
-    pub(super) async fn claim(
-        &mut self,
-        most: usize,
-        allowance: Allowance,
-    ) -> Result<Claim, Trouble> {
+    /// Records what goes out next.
+    pub(super) async fn claim(&mut self, allowance: Allowance) -> Result<Claim, Trouble> {
         let is_tagged_only = allowance == Allowance::TaggedOnly;
-        let seen = self.look(most, is_tagged_only).await?;
+        let seen = self.look(is_tagged_only).await?;
+        let (fresh, backlog) = (seen.fresh, seen.backlog);
         self.boundary = Some(seen.boundary);
-        if seen.fresh.is_empty() && seen.backlog.is_empty() {
+        if fresh.0.is_empty() && backlog.0.is_empty() {
             self.linger_until = None;
             if is_tagged_only {
                 self.tagged_upto = seen.newest;
             }
             return Ok(Claim::Empty);
         }
-        let fresh = self.cut(&seen.fresh, most);
-        let lingers_until = self.linger(&seen.fresh);
-        let is_fresh_due = !seen.fresh.is_empty()
-            && (fresh.is_full || lingers_until.is_none_or(|until| until <= Instant::now()));
-        let is_backlog_there = !seen.backlog.is_empty();
+        let lingers_until = self.linger(&fresh.0);
+        let is_fresh_due = !fresh.0.is_empty()
+            && (fresh.1.is_full || lingers_until.is_none_or(|until| until <= Instant::now()));
+        let is_backlog_there = !backlog.0.is_empty();
         let Some(lane) = self.turns.next(is_fresh_due, is_backlog_there) else {
             return Ok(match lingers_until {
                 Some(until) => Claim::Lingers(until),
                 None => Claim::Empty,
             });
         };
-        let (cut, readings) = match lane {
-            Lane::Fresh => (fresh, &seen.fresh),
-            Lane::Backlog => (self.cut(&seen.backlog, most), &seen.backlog),
+        let (readings, cut) = match lane {
+            Lane::Fresh => fresh,
+            Lane::Backlog => backlog,
         };
         if is_fresh_due && is_backlog_there {
             self.turns.took(lane, cut.bytes);
@@ -170,17 +166,10 @@ impl Claimer {
         Some(until)
     }
 
-    fn cut(&self, readings: &[StoredReading], most: usize) -> Cut {
-        let sender = Sender {
-            gateway_id: &self.gateway_id,
-            store_id: self.reader.store_id(),
-        };
-        cut(readings, sender, self.limit.bytes(), most, &self.config)
-    }
-
-    async fn look(&self, most: usize, is_tagged_only: bool) -> Result<Seen, Trouble> {
+    async fn look(&self, is_tagged_only: bool) -> Result<Seen, Trouble> {
         let (reader, uplink, boundary) = (self.reader.clone(), self.uplink, self.boundary);
-        let (max_readings, max_bytes) = (self.config.batch_max_readings, self.limit.bytes());
+        let (config, gateway_id) = (Arc::clone(&self.config), Arc::clone(&self.gateway_id));
+        let max_bytes = self.limit.bytes();
         let batch_readings = self.batch_readings;
         let tagged_upto = self.tagged_upto;
         let look = move || {
@@ -195,15 +184,21 @@ impl Claimer {
                 });
             };
             let boundary = overtake(&reader, uplink, boundary, batch_readings)?;
-            let read = |after, upto, tagged_only, batches: usize| {
-                reader.waiting(&WaitingQuery {
+            let sender = Sender {
+                gateway_id: &gateway_id,
+                store_id: reader.store_id(),
+            };
+            let read = |after, upto, tagged_only| {
+                let waiting = reader.waiting(&WaitingQuery {
                     uplink,
                     after,
                     upto,
                     tagged_only,
-                    limit: max_readings.saturating_mul(batches),
-                    max_bytes: max_bytes.saturating_mul(ROUGHLY * batches),
-                })
+                    limit: config.batch_max_readings,
+                    max_bytes: max_bytes.saturating_mul(ROUGHLY),
+                })?;
+                let cut = cut(&waiting, sender, max_bytes, &config);
+                Ok::<_, StoreError>((waiting, cut))
             };
             let mut seen = Seen {
                 boundary,
@@ -212,21 +207,19 @@ impl Claimer {
             };
             if is_tagged_only {
                 let mut after = tagged_upto;
-                while seen.fresh.is_empty() && after < newest {
+                while seen.fresh.0.is_empty() && after < newest {
                     let upto = reader.waiting_step(uplink, after, LOOKED_THROUGH_AT_ONCE)?;
                     let upto = upto.unwrap_or(newest);
-                    seen.fresh = read(after, upto, true, most)?;
+                    seen.fresh = read(after, upto, true)?;
                     after = upto;
                 }
                 return Ok(seen);
             }
-            let are_both = oldest <= boundary && boundary < newest;
-            let batches = if are_both { 1 } else { most };
             if boundary < newest {
-                seen.fresh = read(boundary, newest, false, batches)?;
+                seen.fresh = read(boundary, newest, false)?;
             }
             if oldest <= boundary {
-                seen.backlog = read(ReadingId(0), boundary, false, batches)?;
+                seen.backlog = read(ReadingId(0), boundary, false)?;
             }
             Ok(seen)
         };

@@ -1,6 +1,7 @@
 //! Which readings go together. Pure.
 
 use super::payload::{self, Sender};
+use crate::background::give_way_at;
 use crate::config::{self, Format};
 use crate::domain::reading::{ReadingId, StoredReading};
 
@@ -8,25 +9,24 @@ use crate::domain::reading::{ReadingId, StoredReading};
 #[derive(Debug, Default)]
 pub(super) struct Cut {
     pub(super) batches: Vec<Vec<ReadingId>>,
-    /// The first of them gains nothing by waiting for more readings.
+    /// It gains nothing by waiting for more readings.
     pub(super) is_full: bool,
     /// Of all of them, before compression.
     pub(super) bytes: usize,
 }
 
-/// Cuts readings, oldest first, into at most `most` batches within the limits of size and count; behind a full one, one that
-/// is not is left for later. Where the receiver wants readings one by one, each is a batch of its own. A reading that is
-/// larger than the limit goes alone.
+/// Cuts a batch off readings, oldest first, within the limits of size and count. Where the receiver wants readings one by one,
+/// each is a batch of its own. A reading that is larger than the limit goes alone.
 pub(super) fn cut(
     readings: &[StoredReading],
     sender: Sender<'_>,
     max_bytes: usize,
-    most: usize,
     config: &config::Uplink,
 ) -> Cut {
-    let envelope = payload::envelope_size(sender, config.format);
-    let size_of = |reading| payload::size_of(sender, config.format, reading);
-    let sizes = readings.iter().map(size_of);
+    let sizes = readings.iter().enumerate().map(|(number, reading)| {
+        give_way_at(number);
+        payload::size_of(sender, config.format, reading)
+    });
     if config.format == Format::Single {
         return Cut {
             batches: readings.iter().map(|reading| vec![reading.id]).collect(),
@@ -34,34 +34,29 @@ pub(super) fn cut(
             bytes: sizes.sum(),
         };
     }
-    let mut cut = Cut::default();
-    let (mut batch, mut bytes) = (Vec::new(), envelope);
+    let mut batch = Vec::new();
+    let mut bytes = payload::envelope_size(sender, config.format);
+    let mut is_full = false;
     for (reading, size) in readings.iter().zip(sizes) {
-        let is_full = config.batch_max_readings <= batch.len() || max_bytes < bytes + size;
-        if is_full && !batch.is_empty() {
-            cut.push(&mut batch, &mut bytes, envelope);
-            if cut.batches.len() == most {
-                return cut;
-            }
+        is_full = !batch.is_empty() && max_bytes < bytes + size;
+        if is_full {
+            break;
         }
         batch.push(reading.id);
         bytes += size;
+        is_full = config.batch_max_readings <= batch.len() || max_bytes <= bytes;
+        if is_full {
+            break;
+        }
     }
-    let is_full = config.batch_max_readings <= batch.len() || max_bytes <= bytes;
-    if is_full {
-        cut.push(&mut batch, &mut bytes, envelope);
-    } else if cut.batches.is_empty() && !batch.is_empty() {
-        cut.bytes = bytes;
-        cut.batches.push(batch);
-    }
-    cut
-}
-
-impl Cut {
-    fn push(&mut self, batch: &mut Vec<ReadingId>, bytes: &mut usize, envelope: usize) {
-        self.is_full = true;
-        self.bytes += std::mem::replace(bytes, envelope);
-        self.batches.push(std::mem::take(batch));
+    Cut {
+        batches: if batch.is_empty() {
+            Vec::new()
+        } else {
+            vec![batch]
+        },
+        is_full,
+        bytes,
     }
 }
 
@@ -111,7 +106,7 @@ mod tests {
         for most in [1024, 1100, 1500, 2048] {
             for format in ["batch", "ndjson", "influx", "thingsboard"] {
                 let stored = readings(90);
-                let cut = cut(&stored, SENDER, most, 1, &cloud(format, "1KiB"));
+                let cut = cut(&stored, SENDER, most, &cloud(format, "1KiB"));
                 let batch = &stored[..cut.batches[0].len()];
                 let body = payload::encode(SENDER, i64::MAX, format, "none", batch).unwrap();
                 assert!(body.bytes.len() <= most, "{} of {most}", body.bytes.len());
@@ -123,23 +118,20 @@ mod tests {
     #[test]
     fn a_batch_is_full_by_count_or_by_bytes() {
         let cloud = |format| cloud(format, "1MiB");
-        let check = |count: i64, bytes: usize, most: usize, sizes: &[usize], is_full: bool| {
-            let cut = cut(&readings(count), SENDER, bytes, most, &cloud("batch"));
+        let check = |count: i64, bytes: usize, sizes: &[usize], is_full: bool| {
+            let cut = cut(&readings(count), SENDER, bytes, &cloud("batch"));
             let found: Vec<usize> = cut.batches.iter().map(Vec::len).collect();
             assert_eq!((&*found, cut.is_full), (sizes, is_full), "{count} {bytes}");
         };
-        check(0, 1 << 20, 1, &[], false);
-        check(99, 1 << 20, 1, &[99], false);
-        check(100, 1 << 20, 1, &[100], true);
-        check(250, 1 << 20, 1, &[100], true);
-        check(250, 1 << 20, 2, &[100, 100], true);
-        check(250, 1 << 20, 9, &[100, 100], true);
-        check(300, 1 << 20, 9, &[100, 100, 100], true);
-        check(1, 1024, 1, &[1], false);
-        check(50, 1024, 1, &[8], true);
-        check(20, 1024, 9, &[8, 8], true);
-        check(3, 10, 9, &[1, 1, 1], true);
-        let single = cut(&readings(3), SENDER, 1024, 1, &cloud("single"));
+        check(0, 1 << 20, &[], false);
+        check(99, 1 << 20, &[99], false);
+        check(100, 1 << 20, &[100], true);
+        check(250, 1 << 20, &[100], true);
+        check(1, 1024, &[1], false);
+        check(8, 1024, &[8], false);
+        check(9, 1024, &[8], true);
+        check(3, 10, &[1], true);
+        let single = cut(&readings(3), SENDER, 1024, &cloud("single"));
         assert_eq!((single.batches.len(), single.is_full), (3, false));
     }
 }

@@ -35,8 +35,6 @@ use crate::store::{Reader, StoreError};
 
 /// Batches that were recorded before a restart are read so many at a time.
 const RECORDED_AT_ONCE: usize = 100;
-/// So many are claimed at once at most: what is claimed together is recorded in one commit.
-const CLAIMED_AT_ONCE: usize = 2;
 /// A stop waits so long for the answers to what is on its way,
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// so long for the last confirmation,
@@ -289,10 +287,9 @@ impl Pump {
             && self.flights.wants_more(at_once, is_tagged_only, now)
             && let Some(mut claimer) = self.claimer.take()
         {
-            let free = (at_once - self.flights.sending()).clamp(1, CLAIMED_AT_ONCE);
             self.looked_at = now;
             *claiming = Some(Box::pin(async move {
-                let claimed = claimer.claim(free, allowance).await;
+                let claimed = claimer.claim(allowance).await;
                 (claimer, claimed)
             }));
         }

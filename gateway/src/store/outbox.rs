@@ -85,11 +85,7 @@ pub(super) fn write(
     match change {
         Change::Record(batch) => {
             record(connection, batch)?;
-            let mut take = connection
-                .prepare_cached("DELETE FROM outbox_entry WHERE uplink = ?1 AND reading = ?2")?;
-            for id in &batch.readings {
-                take.execute([batch.uplink.0, id.0])?;
-            }
+            take(connection, batch)?;
         }
         Change::Split(whole, parts) => {
             remove(connection, *whole)?;
@@ -120,6 +116,36 @@ pub(super) fn write(
         }
     }
     Ok(None)
+}
+
+/// The entries of a batch leave the list of those that are in none.
+fn take(connection: &Connection, batch: &Batch) -> Result<(), StoreError> {
+    let (Some(first), Some(last)) = (batch.readings.first(), batch.readings.last()) else {
+        return Ok(());
+    };
+    let range = params![batch.uplink.0, first.0, last.0];
+    let there: Vec<i64> = connection
+        .prepare_cached(
+            "SELECT reading FROM outbox_entry WHERE uplink = ?1 AND reading BETWEEN ?2 AND ?3 \
+             ORDER BY reading",
+        )?
+        .query_map(range, |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    // So it is mostly, and a range costs a quarter of what its entries cost one by one.
+    if there.iter().eq(batch.readings.iter().map(|id| &id.0)) {
+        connection
+            .prepare_cached(
+                "DELETE FROM outbox_entry WHERE uplink = ?1 AND reading BETWEEN ?2 AND ?3",
+            )?
+            .execute(range)?;
+        return Ok(());
+    }
+    let mut take =
+        connection.prepare_cached("DELETE FROM outbox_entry WHERE uplink = ?1 AND reading = ?2")?;
+    for id in &batch.readings {
+        take.execute([batch.uplink.0, id.0])?;
+    }
+    Ok(())
 }
 
 fn record(connection: &Connection, batch: &Batch) -> Result<(), StoreError> {

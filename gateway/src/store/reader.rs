@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::value::RawValue;
 
 use super::{LastReading, Sensors, StoreError, connection, outbox::UplinkKey, writer::Pending};
+use crate::background::give_way_at;
 use crate::domain::{
     reading::{ReadingId, StoredReading},
     sensor::SensorId,
@@ -175,7 +176,8 @@ impl Reader {
                 "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
                  FROM reading r CROSS JOIN sensor s ON s.key = r.sensor WHERE r.id = ?1",
             )?;
-            for id in ids {
+            for (number, id) in ids.iter().enumerate() {
+                give_way_at(number);
                 found.extend(select.query_row([id.0], read_reading).optional()?);
             }
         }
@@ -264,7 +266,8 @@ impl Room {
         rows: impl Iterator<Item = rusqlite::Result<StoredReading>>,
         readings: &mut Vec<StoredReading>,
     ) -> rusqlite::Result<()> {
-        for reading in rows {
+        for (number, reading) in rows.enumerate() {
+            give_way_at(number);
             let reading = reading?;
             self.take(&reading);
             readings.push(reading);

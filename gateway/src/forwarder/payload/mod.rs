@@ -10,6 +10,7 @@ use std::io::Write;
 
 use flate2::GzBuilder;
 
+use crate::background::{BYTES_AT_A_TIME, give_way};
 use crate::config::{Compression, Format};
 use crate::domain::reading::StoredReading;
 
@@ -118,7 +119,10 @@ fn gzip(plain: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzBuilder::new()
         .mtime(0)
         .write(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(plain)?;
+    for piece in plain.chunks(BYTES_AT_A_TIME) {
+        encoder.write_all(piece)?;
+        give_way();
+    }
     encoder.finish()
 }
 

@@ -84,6 +84,25 @@ fn readings_leave_the_outbox_when_their_batch_is_settled() {
 }
 
 #[test]
+fn a_batch_takes_what_is_in_it_and_nothing_between() {
+    for (taken, left) in [
+        (&[1, 2, 3, 4][..], &[][..]),
+        (&[1, 3], &[2, 4]),
+        (&[2, 3], &[1, 4]),
+        (&[3], &[1, 2, 4]),
+    ] {
+        let place = Place::new();
+        let mut writer = place.open();
+        let readings = group(&mut writer, "a", &[60.0, 61.0, 62.0, 63.0]);
+        writer.commit(&readings).unwrap();
+        let batch = batch(&mut writer, CLOUD_KEY, taken);
+        change(&mut writer, [Change::Record(batch)]);
+        assert_eq!(waiting_ids(&writer.reader(), CLOUD_KEY), left);
+        assert_eq!(outbox(&writer), [1, 2, 3, 4]);
+    }
+}
+
+#[test]
 fn parts_stand_in_the_place_of_a_batch() {
     let place = Place::new();
     let mut writer = place.open();
