@@ -66,12 +66,21 @@ fn follow(mut socket: TcpStream, expected: usize, last_publish: Instant) -> Resu
                 "{:#04x} is no PUBLISH",
                 frame[0]
             );
+            if is_cleared(frame) {
+                return Ok(());
+            }
             let seq = seq_in(frame).context("an alert without a seq")?;
             arrivals.push(Arrival { seq, at });
             Ok(())
         })?;
     }
     Ok(arrivals)
+}
+
+/// Whether it says that an alert is over: the stock gateway does not.
+fn is_cleared(frame: &[u8]) -> bool {
+    const CLEARED: &[u8] = br#""state":"cleared""#;
+    frame.windows(CLEARED.len()).any(|part| part == CLEARED)
 }
 
 /// The number behind `"seq":`, wherever in the payload it stands.

@@ -154,14 +154,9 @@ impl Running {
             health: Arc::clone(&health),
             give_up: self.give_up.clone(),
         };
-        let committer = Committer::spawn(
-            writer,
-            checked.engine,
-            receiver,
-            settings,
-            Handle::current(),
-        )
-        .map_err(StartError::Thread)?;
+        let committer =
+            Committer::spawn(writer, checked.rules, receiver, settings, Handle::current())
+                .map_err(StartError::Thread)?;
         self.tasks.spawn(async move {
             let joined = spawn_blocking(move || committer.join()).await;
             ("committer", flatten(joined))

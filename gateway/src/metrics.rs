@@ -28,7 +28,10 @@ pub struct Metrics {
     pub readings_committed: IntCounter,
     pub readings_rejected: IntCounterVec,
     pub readings_lost: IntCounterVec,
+    pub readings_thinned: IntCounter,
     pub alerts: IntCounterVec,
+    pub rule_failures: IntCounterVec,
+    pub rule_late: IntCounterVec,
     pub commit_seconds: Histogram,
     pub commit_readings: Histogram,
     pub store_bytes: IntGauge,
@@ -86,6 +89,20 @@ impl Metrics {
                 "gateway_alerts_total",
                 "Alert events, by rule and state",
                 &["rule", "state"],
+            ),
+            readings_thinned: new.counter(
+                "gateway_readings_thinned_total",
+                "Readings that are stored only in the min, avg and max of their time",
+            ),
+            rule_failures: new.counters(
+                "gateway_rule_failures_total",
+                "Readings for which a rule could not be evaluated",
+                &["rule"],
+            ),
+            rule_late: new.counters(
+                "gateway_rule_late_total",
+                "Readings that came too late for a rule that takes times",
+                &["rule"],
             ),
             commit_seconds: new.histogram(
                 "gateway_commit_seconds",

@@ -41,7 +41,7 @@ impl Dashboard {
         Some(Self { seen, _task: task })
     }
 
-    /// How many alerts it was given, each counted once.
+    /// How many readings it was alerted of, each counted once.
     pub fn alerts(&self) -> u64 {
         self.seen.ids().len() as u64
     }
@@ -86,7 +86,8 @@ async fn watch(
             Ok(Event::Incoming(Packet::Publish(message))) => {
                 let alert: Option<serde_json::Value> =
                     serde_json::from_slice(&message.payload).ok();
-                if let Some(id) = alert.and_then(|alert| alert["alert_id"].as_i64()) {
+                let raised = alert.filter(|alert| alert["state"] == "raised");
+                if let Some(id) = raised.and_then(|alert| alert["alert_id"].as_i64()) {
                     seen.ids().insert(id);
                     seen.changed.notify_waiters();
                 }

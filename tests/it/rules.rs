@@ -141,28 +141,37 @@ fn each_reading_over_75_is_an_event_of_its_own() {
             r#"[{"id":"s1","value":80},{"id":"s1","value":80},{"id":"s1","value":10},{"id":"s1","value":81}]"#,
         );
         publish(gateway, "sensors/s1", "80");
-        let alerts = [(); 4].map(|()| serde_json::from_str::<Value>(&watcher.text()).unwrap());
+        let alerts = [(); 5].map(|()| serde_json::from_str::<Value>(&watcher.text()).unwrap());
         let values = alerts
             .each_ref()
             .map(|alert| alert["value"].as_f64().unwrap());
         assert_eq!(
             values,
-            [80.0, 80.0, 81.0, 80.0],
+            [80.0, 80.0, 10.0, 81.0, 80.0],
             "in the order of the readings"
         );
+        let states = alerts
+            .each_ref()
+            .map(|alert| alert["state"].as_str().unwrap());
+        assert_eq!(states, ["raised", "raised", "cleared", "raised", "raised"]);
         let ids: Vec<i64> = alerts
             .iter()
             .map(|a| a["alert_id"].as_i64().unwrap())
             .collect();
         assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
-        assert_eq!(site.sql::<i64>("SELECT count(*) FROM alerts"), 4);
+        assert_eq!(site.sql::<i64>("SELECT count(*) FROM alerts"), 5);
         let view = "SELECT id || rule || state || sensor_id || value FROM alerts ORDER BY id";
         let expected: Vec<String> = ids
             .iter()
+            .zip(states)
             .zip(values)
-            .map(|(id, value)| format!("{id}highraiseds1{value:.1}"))
+            .map(|((id, state), value)| format!("{id}high{state}s1{value:.1}"))
             .collect();
         assert_eq!(site.sql_all::<String>(view), expected);
+        let episodes = alerts
+            .each_ref()
+            .map(|alert| alert["episode"].as_i64().unwrap());
+        assert_eq!(episodes, [ids[0], ids[0], ids[0], ids[3], ids[3]]);
     });
 }
 

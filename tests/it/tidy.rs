@@ -27,6 +27,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper_util", &["http"]),
     ("cel", &["rules"]),
     ("clap", &["cli"]),
+    ("postcard", &["rules"]),
     ("mqtt_protocol_core", &["broker"]),
     ("tokio_tungstenite", &["broker"]),
     ("tungstenite", &["broker"]),

@@ -7,13 +7,13 @@ use crate::access::Access;
 use crate::config::{self, Anonymous, Config, Fault, Faults, Tls};
 use crate::domain::rule::RuleDefinition;
 use crate::forwarder::{Uplink, UplinkError};
-use crate::rules::{Engine, RuleFault};
+use crate::rules::{RuleFault, RuleSet};
 use crate::tls::{self, FileFault};
 
 /// What is checked before anything is opened.
 #[derive(Debug)]
 pub(super) struct Checked {
-    pub(super) engine: Engine,
+    pub(super) rules: RuleSet,
     pub(super) access: Arc<Access>,
     pub(super) tls: Option<Arc<tls::Server>>,
     pub(super) uplinks: Vec<Uplink>,
@@ -69,9 +69,9 @@ fn examine(
         let server = tls::Server::open(tls.files.clone());
         server.map_err(|fault| certificate_fault(tls, &fault))
     });
-    match (Engine::compile(rules), uplinks, access, tls.transpose()) {
-        (Ok(engine), Ok(uplinks), Ok(access), Ok(tls)) => Ok(Checked {
-            engine,
+    match (RuleSet::compile(rules), uplinks, access, tls.transpose()) {
+        (Ok(rules), Ok(uplinks), Ok(access), Ok(tls)) => Ok(Checked {
+            rules,
             access: Arc::new(access),
             tls: tls.map(Arc::new),
             uplinks,

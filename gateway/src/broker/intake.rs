@@ -57,6 +57,7 @@ impl Intake {
         if !Self::may_publish(&message.topic) {
             return AckReason::NotAuthorized;
         }
+        submission.acknowledged.extend(acknowledged(&message.topic));
         let is_reading = is_one_of(&self.readings, &message);
         let is_status = !is_reading && is_one_of(&self.statuses, &message);
         if (is_reading || is_status) && message.is_clearing() {
@@ -131,6 +132,15 @@ impl Intake {
 
 fn is_one_of(filters: &[TopicFilter], message: &Message) -> bool {
     filters.iter().any(|filter| filter.matches(&message.topic))
+}
+
+/// The alert that a publish to `commands/alerts/<alert_id>/ack` is about.
+fn acknowledged(topic: &TopicName) -> Option<i64> {
+    let id = topic
+        .as_str()
+        .strip_prefix("commands/alerts/")?
+        .strip_suffix("/ack")?;
+    id.parse().ok()
 }
 
 /// A payload that says it is UTF-8 has to be (MQTT 5.0, section 3.3.2.3.2).

@@ -48,7 +48,7 @@ fn default_filter(text: &str) -> Vec<TopicFilter> {
     TopicFilter::new(text).into_iter().collect()
 }
 
-fn filter(value: &Value) -> Result<TopicFilter, String> {
+pub(super) fn filter(value: &Value) -> Result<TopicFilter, String> {
     let expected = "a topic filter, such as \"sensors/#\"";
     let (Value::Text(text) | Value::Raw(text)) = value else {
         return Err(unexpected(expected, value));

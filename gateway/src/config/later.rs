@@ -35,11 +35,6 @@ const LATER: &[Later] = &[
     later("store", "keep", Off::None),
     later("store", "when_full", Off::None),
     later("store", "clock_wait", Off::None),
-    later("rule", "for", Off::Text("")),
-    later("rule", "clear", Off::Text("")),
-    later("rule", "over", Off::Text("")),
-    later("rule", "silent", Off::Text("")),
-    later("rule", "repeat", Off::Text("every")),
 ];
 
 /// The later keys of a section.

@@ -1,15 +1,59 @@
-//! The `[[rule]]` sections: names, conditions and actions. Whether a condition compiles is for `rules` to say.
+//! The `[[rule]]` sections. Whether an expression compiles is for `rules` to say.
 
-use std::{collections::HashMap, sync::Arc};
+mod actions;
 
-use crate::config::kinds::{is_name, name, unexpected};
-use crate::config::section::Section;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actions::{action, forward_to_all};
+
+use crate::config::ingest::filter;
+use crate::config::kinds::{choice, duration, name, text, unexpected};
+use crate::config::quantity::parse_duration;
+use crate::config::section::{Section, Setting};
 use crate::config::value::Value;
-use crate::domain::rule::{Action, Place, RuleDefinition};
-use crate::domain::uplink::{CLOUD, UplinkSet};
+use crate::domain::rule::{
+    Absence, Action, Expression, Place, Repeat, RuleDefinition, Severity, WindowDefinition,
+};
+use crate::domain::template::unknown_placeholder;
 
-const LATER_ACTIONS: &[&str] = &["publish:", "downsample:"];
-const EXPECTED_ACTION: &str = "\"alert\", \"forward\", \"forward:NAME\", \"drop\" or \"tag:NAME\"";
+/// No time of a rule is longer.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// A window has at most so many steps.
+const MOST_STEPS: u128 = 1000;
+
+/// How long a window waits for what comes late, if nothing is said.
+const LATENESS: Duration = Duration::from_secs(10);
+
+/// Names that a message may have.
+const IN_MESSAGES: &[&str] = &[
+    "rule",
+    "sensor_id",
+    "group",
+    "value",
+    "state",
+    "avg",
+    "min",
+    "max",
+    "sum",
+    "count",
+];
+
+const SEVERITIES: &[(&str, Severity)] = &[
+    ("info", Severity::Info),
+    ("warning", Severity::Warning),
+    ("critical", Severity::Critical),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watched {
+    Sensors,
+    Devices,
+}
+
+const WATCHED: &[(&str, Watched)] = &[("sensors", Watched::Sensors), ("devices", Watched::Devices)];
 
 /// Reads all rules; where there are none, those of the contract. An empty list asks for none at all.
 /// `uplinks` are the names of those that are configured.
@@ -21,21 +65,20 @@ pub(super) fn read(root: &mut Section<'_>, uplinks: &[&str]) -> Vec<RuleDefiniti
     }
 }
 
-/// Where readings that are forwarded go; without any uplink they wait for the cloud.
-fn all(uplinks: &[&str]) -> Action {
-    Action::Forward(UplinkSet::first(uplinks.len().clamp(1, UplinkSet::MOST)))
-}
-
 fn defaults(uplinks: &[&str]) -> Vec<RuleDefinition> {
-    let rule = |name: &str, when: &str, action: Action| RuleDefinition {
-        name: name.into(),
-        when: when.into(),
-        actions: vec![action],
-        place: Place::Defaults,
+    let rule = |name: &str, when: &str, action: Action| {
+        let when = Expression {
+            text: when.into(),
+            place: Place::Defaults,
+        };
+        RuleDefinition {
+            lateness: LATENESS,
+            ..RuleDefinition::plain(name, when, vec![action])
+        }
     };
     vec![
         rule("high", "value > 75", Action::Alert),
-        rule("important", "value > 50", all(uplinks)),
+        rule("important", "value > 50", forward_to_all(uplinks)),
     ]
 }
 
@@ -44,8 +87,71 @@ fn read_rule(
     uplinks: &[&str],
     seen: &mut HashMap<Arc<str>, Place>,
 ) -> Option<RuleDefinition> {
-    let name = section.required("name", "a name, such as \"high\"", name);
-    if let Some((name, place)) = &name {
+    let name = read_name(&mut section, seen);
+    let absent = read_absence(&mut section);
+    let when = match &absent {
+        None => {
+            expression(section.required("when", "a condition, such as \"value > 75\"", condition))
+        }
+        Some(_) => optional(section.setting("when", None, |value| condition(value).map(Some))),
+    };
+    let clear = optional(section.setting("clear", None, |value| condition(value).map(Some)));
+    let group_by = optional(section.setting("group_by", None, |value| condition(value).map(Some)));
+    let mut time = |key| {
+        section
+            .setting(key, Duration::ZERO, duration(Duration::ZERO..=LONGEST))
+            .value
+    };
+    let (hold, clear_hold, cooldown) = (time("for"), time("clear_for"), time("cooldown"));
+    let lateness = section.setting("lateness", LATENESS, duration(Duration::ZERO..=LONGEST));
+    let window = read_window(&mut section, lateness.value);
+    let repeat = section.setting("repeat", Repeat::Every, repeat).value;
+    let severity = section.setting("severity", None, |value| {
+        choice(SEVERITIES, &[])(value).map(Some)
+    });
+    let message = section.setting("message", None, |value| message(value).map(Some));
+    let topics = section.list("topics", filter).unwrap_or_default();
+    let expected = format!("a list of {}", actions::EXPECTED);
+    let actions = section.required_list("actions", &expected, |value| action(value, uplinks));
+    let place = section.place();
+    let rule = (|| {
+        let (name, name_place) = name?;
+        Some(RuleDefinition {
+            name,
+            topics,
+            when,
+            clear,
+            hold,
+            clear_hold,
+            cooldown,
+            repeat,
+            window,
+            lateness: lateness.value,
+            absent,
+            group_by,
+            severity: severity.value,
+            message: message.value,
+            actions: actions?,
+            place: if place == Place::Defaults {
+                name_place
+            } else {
+                place
+            },
+        })
+    })();
+    if let Some(rule) = &rule {
+        refuse_what_means_nothing(&mut section, rule);
+    }
+    section.finish();
+    rule.filter(|rule| rule.when.is_some() || rule.absent.is_some())
+}
+
+fn read_name(
+    section: &mut Section<'_>,
+    seen: &mut HashMap<Arc<str>, Place>,
+) -> Option<(Arc<str>, Place)> {
+    let found = section.required("name", "a name, such as \"high\"", name);
+    if let Some((name, place)) = &found {
         if let Some(first) = seen.get(name) {
             let message = format!(
                 "{name:?} is the name of another rule already, at {first}: choose another one"
@@ -55,21 +161,158 @@ fn read_rule(
             seen.insert(Arc::clone(name), place.clone());
         }
     }
-    let when = section.required("when", "a condition, such as \"value > 75\"", condition);
-    let actions = read_actions(&mut section, uplinks);
-    section.finish();
-    let (when, place) = when?;
-    Some(RuleDefinition {
-        name: name?.0,
-        when,
-        actions: actions?,
-        place,
+    found
+}
+
+fn read_absence(section: &mut Section<'_>) -> Option<Absence> {
+    let range = Duration::from_secs(1)..=LONGEST;
+    let absent = section.setting("absent_for", None, |value| duration(range)(value).map(Some));
+    let watched = section.setting("watch", Watched::Sensors, choice(WATCHED, &[]));
+    if absent.value.is_none() && watched.place != Place::Defaults {
+        section.refuse(
+            "watch",
+            watched.place,
+            "means nothing without absent_for: remove it",
+        );
+    }
+    Some(match watched.value {
+        Watched::Sensors => Absence::Sensor(absent.value?),
+        Watched::Devices => Absence::Device(absent.value?),
     })
 }
 
-fn read_actions(section: &mut Section<'_>, uplinks: &[&str]) -> Option<Vec<Action>> {
-    let expected = format!("a list of {EXPECTED_ACTION}");
-    section.required_list("actions", &expected, |value| action(value, uplinks))
+fn read_window(section: &mut Section<'_>, lateness: Duration) -> Option<WindowDefinition> {
+    let range = Duration::from_secs(1)..=LONGEST;
+    let read = |value: &Value| duration(range.clone())(value).map(Some);
+    let over = section.setting("over", None, read);
+    let every = section.setting("every", None, read);
+    let Some(span) = over.value else {
+        if every.value.is_some() {
+            section.refuse(
+                "every",
+                every.place,
+                "means nothing without over: remove it, or say over how long",
+            );
+        }
+        return None;
+    };
+    let step = every.value.unwrap_or(span);
+    if span < step || !span.as_millis().is_multiple_of(step.as_millis()) {
+        section.refuse(
+            "every",
+            every.place,
+            "does not divide `over`: windows end at whole multiples of it",
+        );
+        return None;
+    }
+    if MOST_STEPS < (span.as_millis() + lateness.as_millis()) / step.as_millis() {
+        let message =
+            format!("makes windows of more than {MOST_STEPS} steps: choose a longer step");
+        section.refuse("every", every.place, message);
+        return None;
+    }
+    Some(WindowDefinition {
+        over: span,
+        every: step,
+    })
+}
+
+/// Keys and actions that would be taken and do nothing.
+fn refuse_what_means_nothing(section: &mut Section<'_>, rule: &RuleDefinition) {
+    if rule.actions.contains(&Action::Drop) && 1 < rule.actions.len() {
+        let message = "leave nothing to do beside \"drop\": make two rules";
+        section.refuse("actions", rule.place.clone(), message);
+    }
+    let thins = rule
+        .actions
+        .iter()
+        .any(|action| matches!(action, Action::Downsample(_)));
+    let is_of_readings = rule.window.is_none() && rule.absent.is_none();
+    let refuse = |section: &mut Section<'_>, key: &str, message: &str| {
+        section.refuse(key, rule.place.clone(), message);
+    };
+    if rule.window.is_some() && rule.absent.is_some() {
+        refuse(
+            section,
+            "over",
+            "means nothing to a rule with absent_for: make two rules",
+        );
+    }
+    let allows = |action: &Action| match action {
+        Action::Alert => !thins,
+        Action::Forward(_) | Action::Publish(_) => rule.absent.is_none(),
+        Action::Downsample(_) => is_of_readings,
+        Action::Tag(_) | Action::Drop => is_of_readings && !thins,
+    };
+    if !rule.actions.iter().all(allows) {
+        let message = match (rule.absent.is_some(), thins) {
+            (true, _) => "can only be \"alert\" for what is silent",
+            (false, true) => {
+                "can be \"forward\" and \"publish:TOPIC\" beside \"downsample\", for what comes of it"
+            }
+            (false, false) => "can be \"alert\", \"forward\" and \"publish:TOPIC\" for windows",
+        };
+        refuse(section, "actions", message);
+    }
+    if matches!(rule.absent, Some(Absence::Device(_))) {
+        let is_asked = rule.when.is_some() || rule.group_by.is_some() || !rule.topics.is_empty();
+        if is_asked {
+            refuse(
+                section,
+                "watch",
+                "devices are not readings: when, topics and group_by mean nothing to them",
+            );
+        }
+    }
+    if rule.absent.is_some() {
+        let is_timed = [rule.hold, rule.clear_hold, rule.cooldown]
+            .iter()
+            .any(|time| !time.is_zero());
+        if is_timed || rule.clear.is_some() {
+            let message =
+                "has no for, clear, clear_for or cooldown: silence is over with the next reading";
+            refuse(section, "absent_for", message);
+        }
+    }
+}
+
+fn optional(setting: Setting<Option<Box<str>>>) -> Option<Expression> {
+    expression(setting.value.map(|text| (text, setting.place)))
+}
+
+fn expression(found: Option<(Box<str>, Place)>) -> Option<Expression> {
+    found.map(|(text, place)| Expression { text, place })
+}
+
+fn repeat(value: &Value) -> Result<Repeat, String> {
+    let expected = "\"every\", \"on-change\" or a duration, such as \"10m\"";
+    match text(value).map_err(|_| unexpected(expected, value))? {
+        "every" => Ok(Repeat::Every),
+        "on-change" => Ok(Repeat::OnChange),
+        text => match parse_duration(text) {
+            Some(time) if !time.is_zero() && time <= LONGEST => {
+                Ok(Repeat::After(time.as_millis() as i64))
+            }
+            _ => Err(unexpected(expected, value)),
+        },
+    }
+}
+
+fn message(value: &Value) -> Result<Box<str>, String> {
+    let template = text(value)?;
+    match unknown_placeholder(template, IN_MESSAGES) {
+        None if template.len() <= Expression::MAX_BYTES => Ok(template.into()),
+        None => Err(format!("expected at most {} bytes", Expression::MAX_BYTES)),
+        Some(unknown) => Err(format!(
+            "{unknown:?} stands for nothing here: known are {}",
+            placeholders(IN_MESSAGES)
+        )),
+    }
+}
+
+fn placeholders(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("%{{{name}}}")).collect();
+    names.join(", ")
 }
 
 fn condition(value: &Value) -> Result<Box<str>, String> {
@@ -80,47 +323,11 @@ fn condition(value: &Value) -> Result<Box<str>, String> {
     if text.trim().is_empty() {
         return Err(unexpected(expected, value));
     }
-    if RuleDefinition::MAX_WHEN_BYTES < text.len() {
-        let (limit, length) = (RuleDefinition::MAX_WHEN_BYTES, text.len());
+    if Expression::MAX_BYTES < text.len() {
+        let (limit, length) = (Expression::MAX_BYTES, text.len());
         return Err(format!(
             "expected a condition of at most {limit} bytes, found {length}: split the rule into several"
         ));
     }
     Ok(text.as_str().into())
-}
-
-fn action(value: &Value, uplinks: &[&str]) -> Result<Action, String> {
-    let (Value::Text(text) | Value::Raw(text)) = value else {
-        return Err(unexpected(EXPECTED_ACTION, value));
-    };
-    if let Some(name) = text.strip_prefix("forward:") {
-        return forward_to(name, uplinks);
-    }
-    match (text.as_str(), text.strip_prefix("tag:")) {
-        ("alert", _) => Ok(Action::Alert),
-        ("forward", _) => Ok(all(uplinks)),
-        ("drop", _) => Ok(Action::Drop),
-        (_, Some(tag)) if is_name(tag) => Ok(Action::Tag(tag.into())),
-        (_, Some(_)) => Err(format!(
-            "expected a tag of 1 to 64 characters of A-Z, a-z, 0-9, `.`, `_` and `-`, found {value}"
-        )),
-        _ if LATER_ACTIONS.iter().any(|later| text.starts_with(later)) => Err(format!(
-            "{value} is not yet supported by this version: expected {EXPECTED_ACTION}"
-        )),
-        _ => Err(unexpected(EXPECTED_ACTION, value)),
-    }
-}
-
-fn forward_to(name: &str, uplinks: &[&str]) -> Result<Action, String> {
-    let known = if uplinks.is_empty() {
-        &[CLOUD]
-    } else {
-        uplinks
-    };
-    match known.iter().position(|uplink| *uplink == name) {
-        Some(place) if place < UplinkSet::MOST => Ok(Action::Forward(UplinkSet::one(place))),
-        _ => Err(format!(
-            "there is no uplink {name:?}: expected one of {known:?}, or a section [[uplink]] with that name"
-        )),
-    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::domain::origin::Origin;
-use crate::domain::rule::{Action, Place};
+use crate::domain::rule::{Action, Expression, Place};
 use crate::domain::topic::TopicFilter;
 use crate::domain::uplink::UplinkSet;
 
@@ -71,6 +71,9 @@ fn filters(texts: &[&str]) -> Vec<TopicFilter> {
 fn without_places(mut config: Config) -> Config {
     for rule in &mut config.rules {
         rule.place = Place::Defaults;
+        if let Some(when) = &mut rule.when {
+            when.place = Place::Defaults;
+        }
     }
     for uplink in &mut config.uplinks {
         uplink.place = Place::Defaults;
@@ -83,11 +86,15 @@ fn without_places(mut config: Config) -> Config {
 
 #[test]
 fn the_defaults_are_those_of_the_contract() {
-    let rule = |name: &str, when: &str, action| RuleDefinition {
-        name: name.into(),
-        when: when.into(),
-        actions: vec![action],
-        place: Place::Defaults,
+    let rule = |name: &str, when: &str, action| {
+        let when = Expression {
+            text: when.into(),
+            place: Place::Defaults,
+        };
+        RuleDefinition {
+            lateness: Duration::from_secs(10),
+            ..RuleDefinition::plain(name, when, vec![action])
+        }
     };
     let expected = Config {
         gateway_id: from_environment(&[]).unwrap().gateway_id,
@@ -183,7 +190,14 @@ fn the_shipped_file_with_everything_switched_on_has_no_faults() {
         std::fs::write(at("gateway.toml"), text).unwrap();
         Config::load(Some(&at("gateway.toml")), variables(&users)).unwrap()
     };
-    let config = load(&text);
+    let mut config = load(&text);
+    let names: Vec<String> = config
+        .rules
+        .iter()
+        .map(|rule| rule.name.to_string())
+        .collect();
+    assert_eq!(names, ["high", "important", "boiler", "warm", "silent"]);
+    config.rules.truncate(2);
     let minimal = "gateway_id = \"edge-1\"\n[mqtt.tls]\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"\n\
         [[uplink]]\nname = \"history\"\nurl = \"https://history.example.com/readings\"\n\
         [[uplink]]\nname = \"broker\"\nurl = \"mqtts://broker.example.com:8883\"";
@@ -226,7 +240,7 @@ when = " "
 actions = []
 [[rule]]
 name = "high"
-actions = ["alert", "publish:x", "tag:a b", "beep"]
+actions = ["alert", "publish:alerts/x", "tag:a b", "beep"]
 "#;
 
 const FAULTS_IN_ORDER: &[(&str, &str)] = &[
@@ -280,7 +294,10 @@ const FAULTS_IN_ORDER: &[(&str, &str)] = &[
     ("g.toml:30: rule[1].actions: is empty", ""),
     ("g.toml:31: rule[2].when: is missing", "value > 75"),
     ("g.toml:32: rule[2].name: ", "at g.toml:28"),
-    ("g.toml:33: rule[2].actions: ", "\"publish:x\" is not yet"),
+    (
+        "g.toml:33: rule[2].actions: ",
+        "\"alerts/x\" is the gateway's own",
+    ),
     ("g.toml:33: rule[2].actions: ", "expected a tag"),
     ("g.toml:33: rule[2].actions: ", "found \"beep\""),
 ];
@@ -674,11 +691,14 @@ fn files_are_looked_for_beside_the_configuration() {
 
 #[test]
 fn a_rule_from_a_file_knows_the_line_of_its_condition() {
-    let text = "[[rule]]\nname = \"a\"\nactions = [\"drop\", \"tag:x\"]\n\nwhen = \"value < 0\"";
+    let text = "[[rule]]\nname = \"a\"\nactions = [\"forward\", \"tag:x\"]\n\nwhen = \"value < 0\"";
     let rules = Config::parse(text, &"g.toml".into()).unwrap().rules;
     assert_eq!(rules.len(), 1);
-    assert_eq!(rules[0].place.to_string(), "g.toml:5");
-    assert_eq!(rules[0].actions, [Action::Drop, Action::Tag("x".into())]);
+    let when = rules[0].when.as_ref().unwrap();
+    let places = [&rules[0].place, &when.place].map(ToString::to_string);
+    assert_eq!(places, ["g.toml:1", "g.toml:5"]);
+    let forward = Action::Forward(UplinkSet::one(0));
+    assert_eq!(rules[0].actions, [forward, Action::Tag("x".into())]);
     assert_eq!(
         Config::parse("rule = []", &"g.toml".into()).unwrap().rules,
         []
@@ -692,9 +712,9 @@ fn a_condition_is_bounded_before_anyone_parses_it() {
         let text = format!("[[rule]]\nname = \"a\"\nwhen = \"{when}\"\nactions = [\"alert\"]");
         check_lines(&lines_of(&text), expected);
     };
-    check(RuleDefinition::MAX_WHEN_BYTES, &[]);
+    check(Expression::MAX_BYTES, &[]);
     check(
-        RuleDefinition::MAX_WHEN_BYTES + 1,
+        Expression::MAX_BYTES + 1,
         &[("g.toml:3: rule[1].when: ", "at most 1024 bytes, found 1025")],
     );
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::domain::{
     message::{Message, Qos},
     reading::{Attributes, ReadingId},
+    rule::Severity,
     sensor::SensorId,
     timestamp::Timestamp,
     topic::TopicName,
@@ -16,7 +17,12 @@ use crate::domain::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertState {
+    /// It is open.
     Raised,
+    /// It is open, and somebody has seen it.
+    Acknowledged,
+    /// It is over.
+    Cleared,
 }
 
 impl AlertState {
@@ -24,12 +30,15 @@ impl AlertState {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Raised => "raised",
+            Self::Acknowledged => "acknowledged",
+            Self::Cleared => "cleared",
         }
     }
 
     /// The state of this name.
     pub fn from_stored(name: &str) -> Option<Self> {
-        (name == Self::Raised.as_str()).then_some(Self::Raised)
+        let all = [Self::Raised, Self::Acknowledged, Self::Cleared];
+        all.into_iter().find(|state| state.as_str() == name)
     }
 }
 
@@ -48,6 +57,14 @@ pub struct Alert {
     pub reading_id: ReadingId,
     /// Those of the reading.
     pub attributes: Attributes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// What the rule says of it to people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Box<str>>,
+    /// What the readings have in common that the rule looks at together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<Arc<str>>,
 }
 
 impl Alert {

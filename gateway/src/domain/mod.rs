@@ -8,6 +8,7 @@ pub mod rule;
 pub mod sensor;
 pub mod status;
 pub mod subscription;
+pub mod template;
 pub mod timestamp;
 pub mod topic;
 pub mod uplink;

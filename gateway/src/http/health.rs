@@ -12,6 +12,7 @@ use super::{
     Shared, outbox,
     problem::{NOT_READY, Problem},
 };
+use crate::clock;
 
 /// Process, committer and store; the cloud does not matter.
 pub(super) async fn live(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
@@ -69,6 +70,8 @@ fn committer(shared: &Shared) -> Check {
 }
 
 async fn store(shared: &Shared) -> Check {
-    let answer = shared.glance(outbox::oldest_of_all).await;
+    let answer = shared
+        .glance(|reader| outbox::oldest_of_all(reader, clock::now()))
+        .await;
     Check::new("store", answer.err().map(|problem| problem.to_string()))
 }

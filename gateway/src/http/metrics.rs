@@ -7,6 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::{Shared, outbox};
+use crate::clock;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -19,7 +20,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
         .set(shared.reader.outbox_pending(None) as i64);
     let found = shared
         .glance(|reader| {
-            let oldest_seconds = outbox::oldest_of_all(reader)?;
+            let oldest_seconds = outbox::oldest_of_all(reader, clock::now())?;
             let dead_letters = reader.dead_letter_count()?;
             Ok((reader.bytes_on_disk(), oldest_seconds, dead_letters))
         })

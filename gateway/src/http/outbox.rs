@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{Shared, problem::Problem};
 use crate::clock;
+use crate::domain::timestamp::Timestamp;
 use crate::domain::uplink::UplinkStatus;
 use crate::store::{Reader, outbox::UplinkKey};
 
@@ -40,17 +41,18 @@ struct Waiting {
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
     let statuses = shared.uplink_statuses();
     let keys: Vec<UplinkKey> = statuses.iter().map(|(key, _)| *key).collect();
+    let now = clock::now();
     let look = move |reader: &Reader| {
         let waiting = |key: UplinkKey| -> Result<Waiting, Problem> {
             Ok(Waiting {
                 pending: reader.outbox_pending(Some(key)),
-                oldest_seconds: oldest_seconds(reader, key)?,
+                oldest_seconds: oldest_seconds(reader, key, now)?,
             })
         };
         let each: Result<Vec<Waiting>, Problem> = keys.into_iter().map(waiting).collect();
         let all = Waiting {
             pending: reader.outbox_pending(None),
-            oldest_seconds: oldest_of_all(reader)?,
+            oldest_seconds: oldest_of_all(reader, now)?,
         };
         Ok((all, each?))
     };
@@ -70,11 +72,11 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, 
     Ok(Json(outbox).into_response())
 }
 
-/// How long the oldest reading has waited, of all uplinks; `None` if none waits. Blocks.
-pub(super) fn oldest_of_all(reader: &Reader) -> Result<Option<f64>, Problem> {
+/// How long the oldest reading has waited until `now`, of all uplinks; `None` if none waits. Blocks.
+pub(super) fn oldest_of_all(reader: &Reader, now: Timestamp) -> Result<Option<f64>, Problem> {
     let mut oldest: Option<f64> = None;
     for key in reader.uplinks() {
-        let seconds = oldest_seconds(reader, key)?;
+        let seconds = oldest_seconds(reader, key, now)?;
         let is_older = |than: f64| seconds.is_some_and(|seconds| than < seconds);
         if oldest.is_none_or(is_older) {
             oldest = seconds.or(oldest);
@@ -83,7 +85,11 @@ pub(super) fn oldest_of_all(reader: &Reader) -> Result<Option<f64>, Problem> {
     Ok(oldest)
 }
 
-fn oldest_seconds(reader: &Reader, uplink: UplinkKey) -> Result<Option<f64>, Problem> {
+fn oldest_seconds(
+    reader: &Reader,
+    uplink: UplinkKey,
+    now: Timestamp,
+) -> Result<Option<f64>, Problem> {
     let oldest = reader.outbox_oldest(uplink)?;
-    Ok(oldest.map(|since| (clock::now() - since).as_secs_f64()))
+    Ok(oldest.map(|since| (now - since).as_secs_f64()))
 }

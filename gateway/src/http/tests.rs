@@ -26,7 +26,7 @@ use super::*;
 use crate::config::Config;
 use crate::domain::message::Message;
 use crate::ingest::{Committer, Outlet, Routed, Settings, SubmissionReceiver};
-use crate::rules::Engine;
+use crate::rules::RuleSet;
 use crate::store::{StoreError, Writer};
 
 const HERE: &str = "127.0.0.1:40000";
@@ -147,7 +147,7 @@ impl Works {
             health: Arc::clone(&house.shared.health),
             give_up: CancellationToken::new(),
         };
-        let engine = Engine::compile(&rules).unwrap();
+        let engine = RuleSet::compile(&rules).unwrap();
         let runtime = Handle::current();
         Committer::spawn(self.writer, engine, self.receiver, settings, runtime).unwrap()
     }

@@ -6,6 +6,7 @@
 
 mod outbox;
 mod overflow;
+mod rules;
 
 use std::{
     collections::HashSet,
@@ -22,15 +23,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::rules::RulesClock;
 use super::{Health, Outlet, Refused, Routed, Submission, SubmissionReceiver, submission::Work};
-use crate::domain::{
-    alert::{Alert, AlertState},
-    message::Message,
-    reading::Reading,
-    status::DeviceStatus,
-};
+use crate::domain::{message::Message, status::DeviceStatus};
 use crate::metrics::{Limit, Metrics};
-use crate::rules::{self, Engine};
+use crate::rules::{Engine, RuleSet, STACK_BYTES};
 use crate::store::{Committed, Group, NewReject, StoreError, Writer};
 
 /// A group is closed at so many rows: a bound on the time of one commit. Its memory is bounded by the
@@ -64,7 +61,17 @@ pub struct Committer {
     receiver: SubmissionReceiver,
     settings: Settings,
     runtime: Handle,
+    rules_clock: RulesClock,
     failed_rules: HashSet<Arc<str>>,
+}
+
+/// What comes first.
+enum First {
+    Work(Work),
+    /// The time for something that the rules have to do.
+    Due,
+    /// Nothing any more.
+    Ended,
 }
 
 /// A group and who waits for it.
@@ -86,14 +93,15 @@ impl Committer {
     /// Starts the thread. It ends when all senders of the queue are gone and what they sent is committed.
     pub fn spawn(
         writer: Writer,
-        engine: Engine,
+        rules: RuleSet,
         receiver: SubmissionReceiver,
         settings: Settings,
         runtime: Handle,
     ) -> std::io::Result<thread::JoinHandle<Result<(), StoreError>>> {
         let committer = Self {
             writer,
-            engine,
+            engine: Engine::new(Arc::new(rules)),
+            rules_clock: RulesClock::starting_at(0),
             receiver,
             settings,
             runtime,
@@ -101,23 +109,57 @@ impl Committer {
         };
         thread::Builder::new()
             .name("committer".into())
-            .stack_size(rules::STACK_BYTES)
+            .stack_size(STACK_BYTES)
             .spawn(move || committer.run())
     }
 
     fn run(mut self) -> Result<(), StoreError> {
         let health = Arc::clone(&self.settings.health);
         let _ended = health.end_on_drop();
-        while let Some(first) = self.receiver.receiver.blocking_recv() {
-            let mut pending = Pending::default();
-            self.take(first, &mut pending);
-            self.fill(&mut pending);
-            match self.commit(&pending.group) {
-                Some(committed) => self.finish(pending, committed),
+        let memory = self.writer.rule_memory()?;
+        self.rules_clock = RulesClock::starting_at(memory.clock);
+        let mut pending = Pending::default();
+        self.restore_rules(memory, &mut pending);
+        loop {
+            match self.commit_all(pending) {
+                Some(()) => pending = Pending::default(),
                 None => return Ok(()),
             }
+            match self.first() {
+                First::Work(work) => {
+                    self.tick(&mut pending);
+                    self.take(work, &mut pending);
+                    self.fill(&mut pending);
+                }
+                First::Due => self.tick(&mut pending),
+                First::Ended => return self.writer.close(),
+            }
         }
-        self.writer.close()
+    }
+
+    /// Waits for work, or until the rules have something to do.
+    fn first(&mut self) -> First {
+        let received = match self.engine.next_due() {
+            None => self.receiver.receiver.blocking_recv(),
+            Some(due) => {
+                let until = self.rules_clock.instant(due);
+                let receive = self.receiver.receiver.recv();
+                // The timer needs the runtime's context when it is made.
+                let receive = async { time::timeout_at(until.into(), receive).await };
+                match self.runtime.block_on(receive) {
+                    Ok(received) => received,
+                    Err(_) => return First::Due,
+                }
+            }
+        };
+        received.map_or(First::Ended, First::Work)
+    }
+
+    fn commit_all(&mut self, mut pending: Pending) -> Option<()> {
+        self.remember(&mut pending);
+        let committed = self.commit(&pending.group)?;
+        self.finish(pending, committed);
+        Some(())
     }
 
     /// Adds what has arrived, and what arrives within `group_commit`.
@@ -161,7 +203,10 @@ impl Committer {
                     self.reject(label, reject, &mut pending.group);
                 }
                 for status in submission.statuses.drain(..) {
-                    self.store_status(status, &mut pending.group);
+                    self.store_status(status, pending);
+                }
+                for alert in submission.acknowledged.drain(..) {
+                    self.acknowledge(alert, pending);
                 }
                 for change in submission.changes.drain(..) {
                     pending.group.push_session(change);
@@ -176,67 +221,6 @@ impl Committer {
         }
     }
 
-    /// Applies the rules to a reading and puts it, with what follows from it, into the group.
-    fn rule(&mut self, reading: Reading, pending: &mut Pending) {
-        let outcome = self.engine.evaluate(&reading);
-        for (rule, reason) in outcome.failures {
-            if self.failed_rules.insert(Arc::clone(&rule)) {
-                tracing::warn!(%rule, %reason, sensor_id = %reading.sensor_id, "rule cannot be evaluated; said once");
-            }
-        }
-        if outcome.drop {
-            self.count_lost("rule");
-            return;
-        }
-        let tags = (!outcome.tags.is_empty()).then(|| {
-            // Names of rules and tags need no escaping in JSON: letters, digits, `.`, `_` and `-`.
-            format!("[\"{}\"]", outcome.tags.join("\",\"")).into_boxed_str()
-        });
-        match self
-            .writer
-            .add_reading(&mut pending.group, reading, tags, outcome.forward)
-        {
-            Ok(_) => {
-                for rule in outcome.alerts {
-                    self.raise(rule, pending);
-                }
-            }
-            Err(reading) => {
-                let reject = overflow::too_many_sensors(reading);
-                self.reject("sensors", reject, &mut pending.group);
-            }
-        }
-    }
-
-    fn raise(&mut self, rule: Arc<str>, pending: &mut Pending) {
-        let gateway_id = Arc::clone(&self.settings.gateway_id);
-        self.writer.add_alert(&mut pending.group, |new, alert_id| {
-            let reading = &new.reading;
-            Alert {
-                gateway_id,
-                alert_id,
-                episode: alert_id,
-                rule,
-                state: AlertState::Raised,
-                sensor_id: reading.sensor_id.clone(),
-                value: reading.value,
-                ts: reading.ts,
-                reading_id: new.id,
-                attributes: reading.attributes.clone(),
-            }
-        });
-        let newest = pending.group.alerts().next_back();
-        if let Some(message) = newest.and_then(Alert::message) {
-            let message = Arc::new(message);
-            let routed = self.settings.outlet.route(&message);
-            // What its topic retains follows from the alert's own row.
-            for queued in routed.queued_changes() {
-                pending.group.push_session(queued);
-            }
-            pending.alerts.push((message, routed));
-        }
-    }
-
     /// Puts what has to be stored of a message into the group.
     fn route(&self, message: Message, group: &mut Group) -> (Arc<Message>, Routed) {
         let message = Arc::new(message);
@@ -247,11 +231,15 @@ impl Committer {
         (message, routed)
     }
 
-    fn store_status(&mut self, status: DeviceStatus, group: &mut Group) {
-        let most = self.settings.max_devices;
-        if let Err(status) = self.writer.add_status(group, status, most) {
-            self.settings.metrics.limited(Limit::Devices);
-            self.reject("devices", overflow::too_many_devices(status), group);
+    fn store_status(&mut self, status: DeviceStatus, pending: &mut Pending) {
+        let (group, most) = (&mut pending.group, self.settings.max_devices);
+        let kept = status.clone();
+        match self.writer.add_status(group, status, most) {
+            Ok(()) => self.rule_status(&kept, pending),
+            Err(status) => {
+                self.settings.metrics.limited(Limit::Devices);
+                self.reject("devices", overflow::too_many_devices(status), group);
+            }
         }
     }
 

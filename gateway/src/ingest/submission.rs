@@ -21,6 +21,8 @@ const ROOM_KIB: u32 = 16 << 10;
 pub struct Submission {
     pub readings: Vec<Reading>,
     pub statuses: Vec<DeviceStatus>,
+    /// Ids of alerts that somebody has seen.
+    pub acknowledged: Vec<i64>,
     /// Each with the label of its reason.
     pub rejects: Vec<(&'static str, NewReject)>,
     pub messages: Vec<Message>,
@@ -57,6 +59,7 @@ impl Submission {
     pub fn is_empty(&self) -> bool {
         self.readings.is_empty()
             && self.statuses.is_empty()
+            && self.acknowledged.is_empty()
             && self.rejects.is_empty()
             && self.messages.is_empty()
             && self.changes.is_empty()

@@ -1,38 +1,25 @@
-//! One condition: a CEL expression over a reading that gives a bool.
+//! One expression of a rule, in CEL: compiled, tried out, and bounded in what it may cost.
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 
-use cel::{
-    Context, ExecutionError, Program, Value,
-    common::{
-        types::{CelDouble, CelInt, CelString},
-        value::{CowVal, Val},
-    },
-    context::VariableResolver,
-};
+use cel::{Context, Env, ExecutionError, Program, Value};
 
-use super::names;
-use crate::domain::{
-    reading::{Attributes, Reading},
-    rule::{Place, RuleDefinition},
-    sensor::SensorId,
-    timestamp::Timestamp,
-};
+use super::names::{self, Extent};
+use super::quick::Quick;
+use super::scope::{Matter, OF_MEMORY, OF_READING, OF_WINDOW, Previous, Scope, Tags};
+use super::window::{Aggregate, Closed};
+use crate::domain::reading::{Attributes, Reading};
+use crate::domain::rule::{Expression, Place};
+use crate::domain::sensor::SensorId;
+use crate::domain::timestamp::Timestamp;
 
 /// Parsing and evaluating recurse with the expression. With cel 0.15 the longest one that is allowed takes between
 /// 16 and 32 MiB without optimisation (a quarter of that with it); the 2 MiB that threads have by default overflow.
 /// Only what is touched costs memory.
 pub const STACK_BYTES: usize = 64 << 20;
 
-/// Names that a condition may use.
-const VARIABLES: &[&str] = &[
-    "value",
-    "sensor_id",
-    "topic",
-    "ts",
-    "received_at",
-    "attributes",
-];
+/// What an expression may cost on one reading, in steps that take some nanoseconds each.
+const MAX_STEPS: usize = 10_000_000;
 
 /// Why a rule cannot be used.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
@@ -43,87 +30,265 @@ pub struct RuleFault {
     pub reason: String,
 }
 
-/// A compiled condition.
+/// What an expression is over, and what it is to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A bool over a reading.
+    OfReading,
+    /// A bool over a window.
+    OfWindow,
+    /// What readings have in common: a text, number or bool over a reading.
+    Group,
+}
+
+/// CEL with its standard functions and macros.
+pub(super) struct Interpreter {
+    environment: Arc<Env>,
+    root: Context<'static, 'static>,
+}
+
+impl Interpreter {
+    pub(super) fn new() -> Self {
+        let environment = Arc::new(Env::stdlib());
+        let root = Context::with_env(Arc::clone(&environment));
+        Self { environment, root }
+    }
+}
+
+/// A compiled expression.
 pub(super) struct Condition {
     program: Program,
+    quick: Option<Quick>,
+    extent: Extent,
+    wants_previous: bool,
+    wants_rate: bool,
+    wants_tags: bool,
+    wants_device: bool,
 }
 
 impl Condition {
-    /// Compiles and tries the condition. To be called on a thread with [`STACK_BYTES`].
+    /// Compiles and tries the expression. To be called on a thread with [`STACK_BYTES`].
     pub(super) fn compile(
-        definition: &RuleDefinition,
-        root: &Context<'_, '_>,
+        expression: &Expression,
+        kind: Kind,
+        cel: &Interpreter,
     ) -> Result<Self, String> {
-        let when = &*definition.when;
-        if RuleDefinition::MAX_WHEN_BYTES < when.len() {
-            let (found, max) = (when.len(), RuleDefinition::MAX_WHEN_BYTES);
+        let text = &*expression.text;
+        if Expression::MAX_BYTES < text.len() {
+            let (found, max) = (text.len(), Expression::MAX_BYTES);
             return Err(format!(
                 "the condition has {found} bytes, at most {max} are allowed"
             ));
         }
-        let program = Program::compile(when).map_err(|errors| {
+        let program = cel.environment.compile(text).map_err(|errors| {
             let described = errors.errors.iter().map(|error| {
                 let (line, column) = error.pos;
-                format!("{} at line {line}, column {column} of `{when}`", error.msg)
+                format!("{} at line {line}, column {column} of `{text}`", error.msg)
             });
             described.collect::<Vec<_>>().join("; ")
         })?;
-        if let Some(unknown) = names::unknown_variable(&program, VARIABLES) {
-            let (known, place) = (VARIABLES.join(", "), position(when, &unknown));
+        let known = match kind {
+            Kind::OfReading | Kind::Group => OF_READING,
+            Kind::OfWindow => OF_WINDOW,
+        };
+        if let Some(unknown) = names::unknown_variable(&program, known) {
+            let (known, place) = (known.join(", "), position(text, &unknown));
             return Err(format!(
                 "unknown name `{unknown}`{place}; known are {known}"
             ));
         }
-        if let Some(unknown) = names::unknown_function(&program, root) {
-            let place = position(when, &unknown);
+        if let Some(unknown) = names::unknown_function(&program, &cel.root) {
+            let place = position(text, &unknown);
             return Err(format!("unknown function `{unknown}`{place}"));
         }
-        let condition = Self { program };
-        condition.try_out(when, root)?;
+        names::check_patterns(&program, &cel.root)?;
+        let references = program.references();
+        let condition = Self {
+            wants_tags: references.has_variable("tags"),
+            wants_rate: references.has_variable("rate"),
+            wants_previous: OF_MEMORY.iter().any(|name| references.has_variable(name)),
+            wants_device: references.has_variable("device_status"),
+            quick: (kind != Kind::Group)
+                .then(|| Quick::of(program.expression()))
+                .flatten(),
+            extent: Extent::of(program.expression()),
+            program,
+        };
+        condition.try_out(text, kind, cel)?;
         Ok(condition)
     }
 
-    /// Whether the reading meets the condition; an error if it cannot be told, such as for a missing attribute.
-    pub(super) fn is_met(&self, scope: &Context<'_, '_>) -> Result<bool, String> {
-        match self.program.execute(scope) {
-            Ok(Value::Bool(met)) => Ok(met),
-            Ok(other) => Err(format!("gives {} and not a bool", other.type_of())),
-            Err(error) => Err(error.to_string()),
+    /// Whether it has to do with what a sensor said before.
+    pub(super) fn wants_previous(&self) -> bool {
+        self.wants_previous
+    }
+
+    /// Whether it has to do with what other rules made of a reading.
+    pub(super) fn wants_tags(&self) -> bool {
+        self.wants_tags
+    }
+
+    /// Whether it has to do with the status of a device.
+    pub(super) fn wants_device(&self) -> bool {
+        self.wants_device
+    }
+
+    /// Whether it is met; an error if it cannot be told, such as for a missing attribute.
+    pub(super) fn is_met(&self, scope: &Scope<'_>, cel: &Interpreter) -> Result<bool, String> {
+        if !self.can_tell(scope) {
+            return Ok(false);
         }
+        if let Some(quick) = &self.quick {
+            return Ok(quick.is_met(&|number| scope.number(number)));
+        }
+        match self.execute(scope, cel)? {
+            Value::Bool(met) => Ok(met),
+            other => Err(format!("gives {} and not a bool", other.type_of())),
+        }
+    }
+
+    /// What it gives, as a text; `None` if it wants a reading before this one.
+    pub(super) fn group_of(
+        &self,
+        scope: &Scope<'_>,
+        cel: &Interpreter,
+    ) -> Result<Option<Box<str>>, String> {
+        if !self.can_tell(scope) {
+            return Ok(None);
+        }
+        let text = match self.execute(scope, cel)? {
+            Value::String(text) => text.as_str().into(),
+            Value::Int(number) => number.to_string(),
+            Value::UInt(number) => number.to_string(),
+            Value::Float(number) => number.to_string(),
+            Value::Bool(flag) => flag.to_string(),
+            other => {
+                return Err(format!(
+                    "gives {} and no text, number or bool",
+                    other.type_of()
+                ));
+            }
+        };
+        Ok(Some(text.into_boxed_str()))
+    }
+
+    /// Whether there is the earlier measurement that it asks for. One that comes late has none, and one that was taken at
+    /// the same time no rate.
+    fn can_tell(&self, scope: &Scope<'_>) -> bool {
+        if !self.wants_previous {
+            return true;
+        }
+        let since = scope.since_previous();
+        since.is_some_and(|since| {
+            if self.wants_rate {
+                0 < since
+            } else {
+                0 <= since
+            }
+        })
+    }
+
+    fn execute(&self, scope: &Scope<'_>, cel: &Interpreter) -> Result<Value, String> {
+        let (elements, bytes) = if self.extent.depth == 0 {
+            (0, 0)
+        } else {
+            scope.extent()
+        };
+        let steps = self.extent.steps(elements, bytes);
+        if MAX_STEPS < steps {
+            return Err(format!(
+                "would take {steps} steps for {elements} elements, at most {MAX_STEPS} are allowed"
+            ));
+        }
+        let context = scope.context(&cel.root);
+        self.program
+            .execute(&context)
+            .map_err(|error| error.to_string())
     }
 
     /// Refuses what fails for some readings whatever they say beside their value: no bool, or operands that do not go
     /// together. What depends on the reading (a missing attribute, a division by zero) may pass.
-    fn try_out(&self, when: &str, root: &Context<'_, '_>) -> Result<(), String> {
+    fn try_out(&self, text: &str, kind: Kind, cel: &Interpreter) -> Result<(), String> {
         let depends = self.program.references().has_variable("attributes");
+        let no_tags = Tags::default();
         for value in SAMPLE_VALUES {
-            let sample = sample_reading(value);
-            let variables = Variables::new(&sample);
-            match self.program.execute(&variables.scope(root)) {
-                Ok(Value::Bool(_)) => {}
-                Ok(other) => {
-                    return Err(format!("`{when}` gives {} and not a bool", other.type_of()));
+            let reading = sample_reading(value);
+            let closed = sample_window(value);
+            let matter = match kind {
+                Kind::OfReading | Kind::Group => Matter::Reading {
+                    reading: &reading,
+                    previous: Some(Previous { value: 0.5, ts: -1 }),
+                    tags: &no_tags,
+                },
+                Kind::OfWindow => Matter::Window {
+                    closed: &closed,
+                    sensor_id: "sample",
+                    group: "sample",
+                },
+            };
+            let scope = Scope::new(matter, "");
+            let context = scope.context(&cel.root);
+            match (self.program.execute(&context), kind) {
+                (Ok(Value::Bool(_)), _)
+                | (
+                    Ok(Value::String(_) | Value::Int(_) | Value::UInt(_) | Value::Float(_)),
+                    Kind::Group,
+                ) => {}
+                (Ok(other), Kind::Group) => {
+                    let found = other.type_of();
+                    return Err(format!(
+                        "`{text}` gives {found} and no text, number or bool"
+                    ));
                 }
-                Err(
-                    error @ (ExecutionError::NoSuchOverload(_)
-                    | ExecutionError::UnexpectedType { .. }
-                    | ExecutionError::InvalidArgumentCount { .. }
-                    | ExecutionError::NotSupportedAsMethod { .. }
-                    | ExecutionError::ValuesNotComparable(..)
-                    | ExecutionError::UnsupportedBinaryOperator(..)),
-                ) if !depends => return Err(format!("`{when}`: {error}")),
-                Err(_) => {}
+                (Ok(other), _) => {
+                    return Err(format!("`{text}` gives {} and not a bool", other.type_of()));
+                }
+                (Err(error), _) if !depends && is_lasting(&error) => {
+                    return Err(format!("`{text}`: {error}"));
+                }
+                (Err(_), _) => {}
             }
         }
         Ok(())
     }
 }
 
+#[cfg(test)]
+impl Condition {
+    /// What it says without the interpreter, and with it.
+    pub(super) fn both(
+        &self,
+        scope: &Scope<'_>,
+        cel: &Interpreter,
+    ) -> (Option<bool>, Option<bool>) {
+        let quick = self.quick.as_ref();
+        let quick = quick.map(|quick| quick.is_met(&|number| scope.number(number)));
+        let slow = match self.execute(scope, cel) {
+            Ok(Value::Bool(met)) => Some(met),
+            _ => None,
+        };
+        (quick, slow)
+    }
+}
+
+/// Whether it would be so with every reading.
+fn is_lasting(error: &ExecutionError) -> bool {
+    matches!(
+        error,
+        ExecutionError::NoSuchOverload(_)
+            | ExecutionError::UnexpectedType { .. }
+            | ExecutionError::InvalidArgumentCount { .. }
+            | ExecutionError::NotSupportedAsMethod { .. }
+            | ExecutionError::ValuesNotComparable(..)
+            | ExecutionError::UnsupportedBinaryOperator(..)
+    )
+}
+
 /// ` at column N` of the first place where `name` stands.
-fn position(when: &str, name: &str) -> String {
-    when.find(name).map_or_else(String::new, |byte| {
-        let column = when[..byte].chars().count() + 1;
-        format!(" at column {column} of `{when}`")
+fn position(text: &str, name: &str) -> String {
+    text.find(name).map_or_else(String::new, |byte| {
+        let column = text[..byte].chars().count() + 1;
+        format!(" at column {column} of `{text}`")
     })
 }
 
@@ -141,53 +306,10 @@ fn sample_reading(value: f64) -> Reading {
     }
 }
 
-/// What a condition sees of one reading. Attributes are parsed only if a rule looks at them.
-pub(super) struct Variables<'r> {
-    reading: &'r Reading,
-    attributes: OnceLock<Box<dyn Val>>,
-}
-
-impl<'r> Variables<'r> {
-    pub(super) fn new(reading: &'r Reading) -> Self {
-        Self {
-            reading,
-            attributes: OnceLock::new(),
-        }
-    }
-
-    /// A scope in which the names stand for this reading.
-    pub(super) fn scope<'v>(&'v self, root: &'v Context<'v, 'v>) -> Context<'v, 'v> {
-        let mut scope = root.new_inner_scope();
-        scope.set_variable_resolver(self);
-        scope
-    }
-
-    fn attributes(&self) -> &dyn Val {
-        let parse = || {
-            let json: serde_json::Value =
-                serde_json::from_str(self.reading.attributes.as_json()).unwrap_or_default();
-            let value = cel::to_value(json).unwrap_or(Value::Null);
-            Box::<dyn Val>::try_from(value)
-                .unwrap_or_else(|_| Box::new(cel::common::types::CelNull))
-        };
-        &**self.attributes.get_or_init(parse)
-    }
-}
-
-impl VariableResolver for Variables<'_> {
-    fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
-        let reading = self.reading;
-        Some(match name {
-            "value" => CowVal::owned(CelDouble::from(reading.value)),
-            "sensor_id" => CowVal::owned(CelString::from(reading.sensor_id.as_str())),
-            "topic" => {
-                let topic = reading.topic.as_ref().map_or("", |topic| topic.as_str());
-                CowVal::owned(CelString::from(topic))
-            }
-            "ts" => CowVal::owned(CelInt::from(reading.ts.millis())),
-            "received_at" => CowVal::owned(CelInt::from(reading.received_at.millis())),
-            "attributes" => CowVal::Borrowed(self.attributes()),
-            _ => return None,
-        })
+fn sample_window(value: f64) -> Closed {
+    Closed {
+        start: 0,
+        end: 1000,
+        seen: Aggregate::of(0, value),
     }
 }

@@ -1,137 +1,327 @@
-//! All rules over one reading.
+//! All rules over what happens, in its order. Two clocks: the time of the readings, and the engine's own, which only goes
+//! forward and stands still while the gateway is down.
 
-use std::{fmt, sync::Arc, thread};
+mod durable;
 
-use cel::Context;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
 
-use super::{
-    RuleFault, STACK_BYTES,
-    condition::{Condition, Variables},
-};
-use crate::domain::{
-    reading::Reading,
-    rule::{Action, RuleDefinition},
-    uplink::UplinkSet,
-};
+use super::RuleSet;
+use super::alerts::{Alerts, Facts, Numbers, Until, judge_windows};
+use super::devices::Devices;
+use super::life::Look;
+use super::memory::{Evidence, Memory, Subject};
+use super::outcome::{Effects, Fate, Outcome};
+use super::rule::{LooksAt, Rule};
+use super::scope::{Matter, Previous, Scope, Tags};
+use super::work::Work;
+use crate::domain::reading::{Reading, ReadingId};
+use crate::domain::status::DeviceStatus;
+use crate::domain::topic::TopicName;
 
-/// The compiled rules. Evaluating needs a thread with [`STACK_BYTES`].
+pub use durable::{Restored, StateChange};
+
+/// So many topics are remembered with the rules that see them; then they are looked up anew.
+const MAX_TOPICS: usize = 10_000;
+
+/// The rules and what they remember. Evaluating needs a thread with [`super::STACK_BYTES`].
 pub struct Engine {
-    rules: Vec<Rule>,
-    root: Context<'static, 'static>,
+    set: Arc<RuleSet>,
+    memory: Memory,
+    devices: Devices,
+    /// Whose the open alerts are, by the ids of their first events.
+    open: HashMap<i64, Subject>,
+    /// How many groups there are, by the places of the rules.
+    groups: HashMap<u32, usize>,
+    seen_by: HashMap<TopicName, Arc<[u32]>>,
 }
 
-struct Rule {
-    name: Arc<str>,
-    condition: Condition,
-    actions: Vec<Action>,
-}
-
-/// What the rules make of a reading.
-#[derive(Debug, Default, PartialEq)]
-pub struct Outcome {
-    /// In the order of the rules, none twice.
-    pub tags: Vec<Arc<str>>,
-    /// The names of the rules that raise an alert, in their order.
-    pub alerts: Vec<Arc<str>>,
-    /// The uplinks that are to get it.
-    pub forward: UplinkSet,
-    pub drop: bool,
-    /// Rules that could not be evaluated for this reading, and why. They count as not met.
-    pub failures: Vec<(Arc<str>, String)>,
+/// A reading that has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    pub reading: &'a Reading,
+    /// The id that it gets if it is stored.
+    pub id: ReadingId,
+    /// When, by the engine's clock, in milliseconds.
+    pub now: i64,
 }
 
 impl Engine {
-    /// Compiles the rules, or tells every fault of every rule.
-    pub fn compile(definitions: &[RuleDefinition]) -> Result<Self, Vec<RuleFault>> {
-        let compile = || Self::compile_here(definitions);
-        thread::scope(|scope| {
-            thread::Builder::new()
-                .name("rules".into())
-                .stack_size(STACK_BYTES)
-                .spawn_scoped(scope, compile)
-                .map_err(|error| vec![fault_of_all(&error.to_string())])?
-                .join()
-                .unwrap_or_else(|_| Err(vec![fault_of_all("the compiler panicked")]))
-        })
+    /// Rules that remember nothing yet.
+    pub fn new(set: Arc<RuleSet>) -> Self {
+        Self {
+            set,
+            memory: Memory::default(),
+            devices: Devices::default(),
+            open: HashMap::new(),
+            groups: HashMap::new(),
+            seen_by: HashMap::new(),
+        }
     }
 
-    fn compile_here(definitions: &[RuleDefinition]) -> Result<Self, Vec<RuleFault>> {
-        let root = Context::default();
-        let mut rules = Vec::with_capacity(definitions.len());
-        let mut faults = Vec::new();
-        for definition in definitions {
-            match Condition::compile(definition, &root) {
-                Ok(condition) => rules.push(Rule {
-                    name: Arc::clone(&definition.name),
-                    condition,
-                    actions: definition.actions.clone(),
-                }),
-                Err(reason) => faults.push(RuleFault {
-                    rule: definition.name.to_string(),
-                    place: definition.place.clone(),
-                    reason,
-                }),
-            }
-        }
-        if faults.is_empty() {
-            Ok(Self { rules, root })
+    /// Asks every rule that sees the reading, in their order; `numbers` gives the ids of alerts.
+    pub fn take_reading(&mut self, arrival: Arrival<'_>, numbers: Numbers<'_>) -> Outcome {
+        let set = Arc::clone(&self.set);
+        let reading = arrival.reading;
+        let place = self.slot(reading);
+        let device_status = if set.wants_devices {
+            self.devices.status_for(reading)
         } else {
-            Err(faults)
+            ""
+        };
+        let Memory {
+            slots,
+            states,
+            timers,
+            touched,
+            ..
+        } = &mut self.memory;
+        let slot = &mut slots[place];
+        let seen_by = slot.seen_by.as_ref().map_or(&[][..], |(_, rules)| rules);
+        let tags = Tags::default();
+        let matter = Matter::Reading {
+            reading,
+            previous: slot.previous,
+            tags: &tags,
+        };
+        let scope = Scope::new(matter, device_status);
+        let mut effects = Effects::default();
+        let mut work = Work {
+            set: &set,
+            arrival,
+            device_status,
+            states,
+            groups: &mut self.groups,
+            timers,
+            touched,
+            alerts: Alerts {
+                open: &mut self.open,
+                numbers,
+                effects: &mut effects,
+            },
+            tags: &tags,
+        };
+        let outcome = work.run(seen_by, &scope);
+        let ts = reading.ts.millis();
+        let is_newest = slot.previous.is_none_or(|previous| previous.ts <= ts);
+        if set.wants_previous && is_newest && outcome.fate != Fate::Dropped {
+            slot.previous = Some(Previous {
+                value: reading.value,
+                ts,
+            });
+            touched.slot(place, slot);
+        }
+        Outcome {
+            tags: tags.into_names(),
+            effects,
+            ..outcome
         }
     }
 
-    /// Applies every rule, in their order, to the reading.
-    pub fn evaluate(&self, reading: &Reading) -> Outcome {
-        let mut outcome = Outcome::default();
-        let variables = Variables::new(reading);
-        let scope = variables.scope(&self.root);
-        for rule in &self.rules {
-            match rule.condition.is_met(&scope) {
-                Ok(true) => rule.act(&mut outcome),
-                Ok(false) => {}
-                Err(reason) => outcome.failures.push((Arc::clone(&rule.name), reason)),
-            }
+    /// The place of the sensor's slot, in which the rules stand that see the reading.
+    fn slot(&mut self, reading: &Reading) -> usize {
+        let known = self.memory.place(reading.sensor_id.as_str());
+        let place = known.unwrap_or_else(|| self.memory.add(reading.sensor_id.shared()));
+        let found = &self.memory.slots[place].seen_by;
+        if found
+            .as_ref()
+            .is_none_or(|(topic, _)| *topic != reading.topic)
+        {
+            let rules = self.rules_for(reading);
+            self.memory.slots[place].seen_by = Some((reading.topic.clone(), rules));
         }
-        outcome
+        place
     }
-}
 
-impl Rule {
-    fn act(&self, outcome: &mut Outcome) {
-        for action in &self.actions {
-            match action {
-                Action::Alert => {
-                    outcome.alerts.push(Arc::clone(&self.name));
-                    outcome.tag(&self.name);
+    fn rules_for(&mut self, reading: &Reading) -> Arc<[u32]> {
+        let by_http;
+        let topic = match &reading.topic {
+            Some(topic) => topic,
+            None => match TopicName::new(&format!("sensors/{}", reading.sensor_id)) {
+                Ok(topic) => {
+                    by_http = topic;
+                    &by_http
                 }
-                Action::Tag(name) => outcome.tag(name),
-                Action::Forward(uplinks) => outcome.forward = outcome.forward.and(*uplinks),
-                Action::Drop => outcome.drop = true,
+                Err(_) => return Arc::default(),
+            },
+        };
+        if let Some(found) = self.seen_by.get(topic) {
+            return Arc::clone(found);
+        }
+        if MAX_TOPICS <= self.seen_by.len() {
+            self.seen_by.clear();
+        }
+        let found: Arc<[u32]> = self.set.topics.of(topic).into();
+        self.seen_by.insert(topic.clone(), Arc::clone(&found));
+        found
+    }
+
+    /// Takes what a device says.
+    pub fn take_status(
+        &mut self,
+        status: &DeviceStatus,
+        now: i64,
+        numbers: Numbers<'_>,
+    ) -> Effects {
+        let mut effects = Effects::default();
+        let set = Arc::clone(&self.set);
+        let device = status.device_id.as_str();
+        self.devices.hear(device, &status.status);
+        let is_offline = &*status.status == Devices::OFFLINE;
+        for (place, rule) in (0..).zip(&set.rules) {
+            let LooksAt::Offline(time) = rule.looks_at else {
+                continue;
+            };
+            let subject = Subject {
+                rule: place,
+                name: device.into(),
+            };
+            let Memory {
+                states,
+                timers,
+                touched,
+                ..
+            } = &mut self.memory;
+            if is_offline {
+                let kept = states.entry(subject.clone()).or_default();
+                if kept.state.heard.is_none() {
+                    kept.state.heard = Some(now);
+                    let sensor = Arc::clone(&subject.name);
+                    let ts = status.ts.millis();
+                    kept.state.last = Some(Box::new(Evidence {
+                        sensor,
+                        reading: 0,
+                        value: 0.0,
+                        ts,
+                    }));
+                    touched.state(&subject, kept);
+                    timers.set(&subject, kept, now + time);
+                }
+            } else if let Some(mut kept) = states.remove(&subject) {
+                let mut alerts = Alerts {
+                    open: &mut self.open,
+                    numbers,
+                    effects: &mut effects,
+                };
+                silence(
+                    rule,
+                    &subject,
+                    &mut kept.state,
+                    false,
+                    status.ts.millis(),
+                    &mut alerts,
+                );
+                touched.removed(subject, &kept);
             }
         }
+        effects
+    }
+
+    /// When there is something to do without a reading, by the engine's clock.
+    pub fn next_due(&self) -> Option<i64> {
+        self.memory.timers.next()
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: i64, numbers: Numbers<'_>) -> Effects {
+        let mut effects = Effects::default();
+        let set = Arc::clone(&self.set);
+        let Memory {
+            states,
+            timers,
+            touched,
+            ..
+        } = &mut self.memory;
+        while let Some((due, subject)) = timers.pop(now) {
+            let rule = set.rules.get(subject.rule as usize);
+            let kept = states
+                .get_mut(&subject)
+                .filter(|kept| kept.timer == Some(due));
+            let (Some(rule), Some(kept)) = (rule, kept) else {
+                continue;
+            };
+            kept.timer = None;
+            if rule.due(&kept.state).is_some_and(|real| real <= due) {
+                touched.state(&subject, kept);
+                let mut alerts = Alerts {
+                    open: &mut self.open,
+                    numbers,
+                    effects: &mut effects,
+                };
+                match rule.looks_at {
+                    LooksAt::Silence(time) | LooksAt::Offline(time) => {
+                        let ts = kept.state.last.as_ref().map_or(0, |last| last.ts + time);
+                        silence(rule, &subject, &mut kept.state, true, ts, &mut alerts);
+                    }
+                    LooksAt::Windows(_) | LooksAt::EachReading => {
+                        let status = self.devices.status_named(&subject.name);
+                        let over = Until(Some(due));
+                        judge_windows(
+                            &set,
+                            rule,
+                            &subject,
+                            &mut kept.state,
+                            over,
+                            status,
+                            &mut alerts,
+                        );
+                    }
+                }
+            }
+            if let Some(next) = rule.due(&kept.state) {
+                timers.set(&subject, kept, next);
+            }
+        }
+        effects
+    }
+
+    /// Somebody has seen the alert. `None` if it is not open, or was seen before; else the rule's name.
+    pub fn acknowledge(&mut self, episode: i64) -> Option<Arc<str>> {
+        let subject = self.open.get(&episode)?;
+        let rule = self.set.rules.get(subject.rule as usize)?;
+        let kept = self.memory.states.get_mut(subject)?;
+        if !kept.state.life.acknowledge() {
+            return None;
+        }
+        self.memory.touched.state(subject, kept);
+        Some(Arc::clone(&rule.name))
     }
 }
 
-impl Outcome {
-    fn tag(&mut self, name: &Arc<str>) {
-        if !self.tags.contains(name) {
-            self.tags.push(Arc::clone(name));
-        }
-    }
+/// A silence that has begun, or is over.
+fn silence(
+    rule: &Rule,
+    subject: &Subject,
+    state: &mut super::memory::State,
+    has_begun: bool,
+    ts: i64,
+    alerts: &mut Alerts<'_>,
+) {
+    let Some(last) = state.last.clone() else {
+        return;
+    };
+    let look = Look {
+        ts,
+        is_met: has_begun,
+        is_over: !has_begun,
+    };
+    let step = state.life.look(&rule.terms, look);
+    alerts.tell(
+        rule,
+        subject,
+        state,
+        step,
+        &Facts {
+            ts,
+            ..Facts::of(&last)
+        },
+    );
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.rules.iter().map(|rule| &rule.name);
-        f.debug_list().entries(names).finish()
-    }
-}
-
-fn fault_of_all(reason: &str) -> RuleFault {
-    RuleFault {
-        rule: "*".to_owned(),
-        place: crate::domain::rule::Place::Defaults,
-        reason: reason.to_owned(),
+        self.set.fmt(f)
     }
 }
 

@@ -1,8 +1,23 @@
-//! What a reading means: conditions in CEL, compiled once. Pure: no IO, no clock, no store.
+//! What a reading means: conditions in CEL, compiled once; what they say over time; and the alerts that come of it. Pure: no
+//! IO, no clock, no store.
 
+mod alerts;
 mod condition;
+mod devices;
 mod engine;
+mod life;
+mod memory;
 mod names;
+mod outcome;
+mod quick;
+mod rule;
+mod scope;
+mod topics;
+mod window;
+mod work;
 
+pub use alerts::Numbers;
 pub use condition::{RuleFault, STACK_BYTES};
-pub use engine::{Engine, Outcome};
+pub use engine::{Arrival, Engine, Restored, StateChange};
+pub use outcome::{AggregateReading, AlertEvent, Effects, Fate, Outcome};
+pub use rule::RuleSet;

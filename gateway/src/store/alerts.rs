@@ -8,6 +8,7 @@ use super::{Group, StoreError};
 use crate::domain::{
     alert::{Alert, AlertState},
     reading::{Attributes, ReadingId},
+    rule::Severity,
     sensor::SensorId,
     timestamp::Timestamp,
 };
@@ -15,7 +16,8 @@ use crate::domain::{
 /// Writes the alerts of a group.
 pub(super) fn write(connection: &Connection, group: &Group) -> Result<(), StoreError> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO alert (id, episode, rule, state, sensor, value, ts, reading) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO alert (id, episode, rule, state, sensor, value, ts, reading, severity, message, subject_group) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     for (sensor, alert) in &group.alerts {
         insert.execute(params![
@@ -27,6 +29,9 @@ pub(super) fn write(connection: &Connection, group: &Group) -> Result<(), StoreE
             alert.value,
             alert.ts.millis(),
             alert.reading_id.0,
+            alert.severity.map(Severity::as_str),
+            alert.message,
+            alert.group,
         ])?;
     }
     Ok(())
@@ -39,7 +44,8 @@ pub(super) fn read(
     gateway_id: &Arc<str>,
 ) -> Result<Vec<Alert>, StoreError> {
     let mut select = connection.prepare(
-        "SELECT a.id, a.episode, a.rule, a.state, s.name, a.value, a.ts, a.reading, r.attributes \
+        "SELECT a.id, a.episode, a.rule, a.state, s.name, a.value, a.ts, a.reading, r.attributes, a.severity, a.message, \
+         a.subject_group \
          FROM alert a CROSS JOIN sensor s ON s.key = a.sensor LEFT JOIN reading r ON r.id = a.reading WHERE a.id = ?1",
     )?;
     let mut found = Vec::with_capacity(ids.len());
@@ -57,6 +63,7 @@ fn read_alert(row: &Row<'_>, gateway_id: &Arc<str>) -> rusqlite::Result<Option<A
         return Ok(None);
     };
     let attributes: Option<String> = row.get(8)?;
+    let severity: Option<Box<str>> = row.get(9)?;
     Ok(Some(Alert {
         gateway_id: Arc::clone(gateway_id),
         alert_id: row.get(0)?,
@@ -67,6 +74,9 @@ fn read_alert(row: &Row<'_>, gateway_id: &Arc<str>) -> rusqlite::Result<Option<A
         value: row.get(5)?,
         ts: Timestamp::from_millis(row.get(6)?),
         reading_id: ReadingId(row.get(7)?),
+        severity: severity.and_then(|name| Severity::from_stored(&name)),
+        message: row.get(10)?,
+        group: row.get(11)?,
         attributes: attributes.map(Attributes::from_json).unwrap_or_default(),
     }))
 }

@@ -1,7 +1,7 @@
 //! A group: all that one transaction writes. Plain data with its ids already given, so that writing it a second
 //! time after a failure writes the same.
 
-use super::{outbox, sessions};
+use super::{RuleNames, RuleState, outbox, sessions};
 use crate::domain::{
     alert::Alert,
     reading::{Reading, ReadingId},
@@ -21,6 +21,10 @@ pub struct Group {
     pub(super) statuses: Vec<DeviceStatus>,
     pub(super) outbox: Vec<outbox::Change>,
     pub(super) sessions: Vec<sessions::Change>,
+    pub(super) rule_states: Vec<RuleState>,
+    pub(super) rule_names: Option<RuleNames>,
+    /// As the commit finds it.
+    pub(super) rules_clock: Option<i64>,
 }
 
 /// A reading with its id and what the rules made of it.
@@ -60,6 +64,8 @@ impl Group {
             + self.statuses.len()
             + self.outbox.len()
             + self.sessions.len()
+            + self.rule_states.len()
+            + usize::from(self.rule_names.is_some())
     }
 
     /// Whether it writes nothing.
@@ -86,6 +92,21 @@ impl Group {
     /// Adds a change of what the broker owes.
     pub fn push_session(&mut self, change: sessions::Change) {
         self.sessions.push(change);
+    }
+
+    /// Adds what the rules remember now.
+    pub fn remember(&mut self, states: impl IntoIterator<Item = RuleState>) {
+        self.rule_states.extend(states);
+    }
+
+    /// Says which rules there are.
+    pub fn name_rules(&mut self, names: RuleNames) {
+        self.rule_names = Some(names);
+    }
+
+    /// Says for how many milliseconds the rules have run.
+    pub fn set_rules_clock(&mut self, clock: i64) {
+        self.rules_clock = Some(clock);
     }
 
     /// The alerts, in the order of their ids.

@@ -13,6 +13,7 @@ mod group;
 pub mod outbox;
 mod reader;
 mod rows;
+mod rules;
 mod sensors;
 pub mod sessions;
 mod waiting;
@@ -20,6 +21,7 @@ mod writer;
 
 pub use group::{Group, NewReading, NewReject};
 pub use reader::{Reader, ReadingPage, ReadingQuery, Totals};
+pub use rules::{RuleMemory, RuleNames, RuleState};
 pub use sensors::{LastReading, Sensors};
 pub use waiting::{DeadLetter, WaitingQuery};
 pub use writer::{Committed, Writer};

@@ -185,11 +185,11 @@ impl Reader {
         Ok(found)
     }
 
-    /// How many readings and alerts are stored. Counts them: takes a second or so for ten million.
+    /// How many readings are stored, and how many of them raised an alert. Counts them: takes a second or so for ten million.
     pub fn totals(&self) -> Result<Totals, StoreError> {
         let connection = self.connection()?;
         let totals = connection.query_row(
-            "SELECT (SELECT count(*) FROM reading), (SELECT count(*) FROM alert)",
+            "SELECT (SELECT count(*) FROM reading), (SELECT count(*) FROM alert WHERE state = 'raised')",
             [],
             |row| {
                 Ok(Totals {

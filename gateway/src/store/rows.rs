@@ -1,10 +1,11 @@
 //! Rows of a group that are only appended: readings with their places in the outbox, and rejects.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::outbox::Growth;
 use super::writer::Pending;
 use super::{Group, StoreError};
+use crate::domain::reading::{Attributes, ReadingId};
 
 /// Writes readings, new sensors and what goes into the outbox, and adds by how much that grows.
 pub(super) fn write_readings(
@@ -49,6 +50,21 @@ pub(super) fn write_readings(
             .map(|((key, _), by)| (*key, by)),
     );
     Ok(())
+}
+
+/// The attributes of a reading; none if it is not there.
+pub(super) fn attributes_of(
+    connection: &Connection,
+    id: ReadingId,
+) -> Result<Attributes, StoreError> {
+    let found: Option<Option<String>> = connection
+        .prepare_cached("SELECT attributes FROM reading WHERE id = ?1")?
+        .query_row([id.0], |row| row.get(0))
+        .optional()?;
+    Ok(found
+        .flatten()
+        .map(Attributes::from_json)
+        .unwrap_or_default())
 }
 
 /// Writes what could not be read.

@@ -16,18 +16,19 @@ use std::{
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
-    Group, NewReading, NewReject, Reader, Sensors, StoreError, alerts,
+    Group, NewReading, NewReject, Reader, RuleMemory, Sensors, StoreError, alerts,
     connection::{self, StoreLock},
     devices::{self, Devices},
     group::NewSensor,
     outbox::{self, Growth, UplinkKey},
-    rows,
+    rows, rules,
     sensors::{self, Index},
     sessions::{self, BrokerState},
 };
 use crate::domain::{
     alert::Alert,
-    reading::{Reading, ReadingId},
+    reading::{Attributes, Reading, ReadingId},
+    sensor::SensorId,
     status::DeviceStatus,
     uplink::{CLOUD, UplinkSet},
 };
@@ -85,7 +86,7 @@ impl Writer {
         let connection = connection::open_writer(path)?;
         let new_store_id = format!("{:016x}", fastrand::u64(..));
         connection.execute(
-            "INSERT OR IGNORE INTO counter VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0)",
+            "INSERT OR IGNORE INTO counter VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, 0)",
             [new_store_id],
         )?;
         sessions::remove_orphans(&connection)?;
@@ -172,16 +173,8 @@ impl Writer {
         tags: Option<Box<str>>,
         forward: UplinkSet,
     ) -> Result<ReadingId, Reading> {
-        let sensor = match self.index.key(&reading.sensor_id) {
-            Some(key) => key,
-            None => match self.index.add(&reading.sensor_id, &self.sensors) {
-                Some(key) => {
-                    let name = Arc::clone(reading.sensor_id.shared());
-                    group.sensors.push(NewSensor { key, name });
-                    key
-                }
-                None => return Err(reading),
-            },
+        let Some(sensor) = self.sensor_key(group, &reading.sensor_id) else {
+            return Err(reading);
         };
         self.given.reading += 1;
         let id = ReadingId(self.given.reading);
@@ -195,13 +188,54 @@ impl Writer {
         Ok(id)
     }
 
-    /// Puts an alert of the group's newest reading into the group; `make` gets the alert's id.
-    pub fn add_alert(&mut self, group: &mut Group, make: impl FnOnce(&NewReading, i64) -> Alert) {
-        if let Some(newest) = group.readings.last() {
-            self.given.alert += 1;
-            let alert = make(newest, self.given.alert);
-            group.alerts.push((newest.sensor, alert));
+    /// The key of a sensor; a new one goes into the group. `None`: there are too many.
+    fn sensor_key(&mut self, group: &mut Group, sensor: &SensorId) -> Option<i64> {
+        if let Some(key) = self.index.key(sensor) {
+            return Some(key);
         }
+        let key = self.index.add(sensor, &self.sensors)?;
+        let name = Arc::clone(sensor.shared());
+        group.sensors.push(NewSensor { key, name });
+        Some(key)
+    }
+
+    /// Gives the next alert its number.
+    pub fn next_alert_id(&mut self) -> i64 {
+        self.given.alert += 1;
+        self.given.alert
+    }
+
+    /// The id that the next reading gets.
+    pub fn next_reading_id(&self) -> ReadingId {
+        ReadingId(self.given.reading + 1)
+    }
+
+    /// Puts an alert into the group. False: it is of a new sensor, and there are too many.
+    pub fn add_alert(&mut self, group: &mut Group, alert: Alert) -> bool {
+        let sensor = self.sensor_key(group, &alert.sensor_id);
+        if let Some(sensor) = sensor {
+            group.alerts.push((sensor, alert));
+        }
+        sensor.is_some()
+    }
+
+    /// The alert with this id, as this gateway's, if it is on disk.
+    pub fn alert(&self, id: i64, gateway_id: &Arc<str>) -> Result<Option<Alert>, StoreError> {
+        Ok(alerts::read(&self.connection, &[id], gateway_id)?.pop())
+    }
+
+    /// The attributes of a reading that is in the group or on disk; none if it is neither.
+    pub fn attributes_of(&self, group: &Group, id: ReadingId) -> Result<Attributes, StoreError> {
+        let of_group = group.readings.iter().rev().find(|new| new.id == id);
+        match of_group {
+            Some(new) => Ok(new.reading.attributes.clone()),
+            None => rows::attributes_of(&self.connection, id),
+        }
+    }
+
+    /// What the rules remember.
+    pub fn rule_memory(&self) -> Result<RuleMemory, StoreError> {
+        rules::load(&self.connection)
     }
 
     /// Puts what could not be read into the group.
@@ -279,6 +313,10 @@ impl Writer {
         for change in &group.sessions {
             sessions::write(&transaction, change)?;
         }
+        rules::write_states(&transaction, &group.rule_states)?;
+        if let Some(names) = &group.rule_names {
+            rules::write_names(&transaction, names)?;
+        }
         if is_saving {
             self.sensors.save(&transaction)?;
             transaction
@@ -289,14 +327,16 @@ impl Writer {
         }
         transaction
             .prepare_cached(
-                "UPDATE counter SET commit_group = ?1, reading = ?2, alert = ?3, reject = ?4, batch = ?5",
+                "UPDATE counter SET commit_group = ?1, reading = ?2, alert = ?3, reject = ?4, batch = ?5, \
+                 rules_clock = coalesce(?6, rules_clock)",
             )?
             .execute(params![
                 number,
                 self.given.reading,
                 self.given.alert,
                 self.given.reject,
-                self.given.batch
+                self.given.batch,
+                group.rules_clock,
             ])?;
         transaction.commit()?;
         for (grown, by) in growths {

@@ -138,7 +138,7 @@ fn alerts_wait_for_a_dashboard_that_is_away() {
         .map(|alert| serde_json::from_slice::<serde_json::Value>(&alert.payload).unwrap())
         .map(|alert| alert["value"].as_f64().unwrap())
         .collect();
-    assert_eq!(values, [80.0, 90.0]);
+    assert_eq!(values, [80.0, 10.0, 90.0], "raised, cleared, raised");
     assert_eq!(gateway.stop().code(), Some(0));
 }
 

@@ -15,7 +15,7 @@ use crate::broker::{Broker, Hub, Shared, expiry};
 use crate::config::{AccessFiles, Anonymous, Config, Limits};
 use crate::ingest::{Committer, Health, Settings, SubmissionQueue};
 use crate::metrics::Metrics;
-use crate::rules::Engine;
+use crate::rules::RuleSet;
 use crate::store::{Reader, StoreError, Writer};
 
 /// So that each of them is reached.
@@ -76,7 +76,7 @@ impl House {
             give_up: CancellationToken::new(),
         };
         let reader = writer.reader();
-        let engine = Engine::compile(&config.rules).unwrap();
+        let engine = RuleSet::compile(&config.rules).unwrap();
         let committer = Committer::spawn(writer, engine, receiver, settings, Handle::current());
         let access = Access::open(AccessFiles::default(), Anonymous::Always).unwrap();
         let access = Arc::new(access);

@@ -1,19 +1,50 @@
-use super::*;
-use crate::domain::{
-    reading::Attributes, rule::Place, sensor::SensorId, timestamp::Timestamp, topic::TopicName,
-};
+use std::thread;
 
-fn rule(name: &str, when: &str, actions: &[Action]) -> RuleDefinition {
-    RuleDefinition {
-        name: name.into(),
-        when: when.into(),
-        actions: actions.to_vec(),
+use super::*;
+use crate::domain::alert::AlertState;
+use crate::domain::reading::Attributes;
+use crate::domain::rule::{Action, Expression, Place, RuleDefinition};
+use crate::domain::sensor::SensorId;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::uplink::UplinkSet;
+use crate::rules::STACK_BYTES;
+
+mod house;
+mod kills;
+mod times;
+mod windows;
+
+fn expression(text: &str) -> Expression {
+    Expression {
+        text: text.into(),
         place: Place::Defaults,
     }
 }
 
+fn rule(name: &str, when: &str, actions: &[Action]) -> RuleDefinition {
+    RuleDefinition::plain(name, expression(when), actions.to_vec())
+}
+
+fn engine(rules: &[RuleDefinition]) -> Engine {
+    Engine::new(Arc::new(RuleSet::compile(rules).unwrap()))
+}
+
+/// What becomes of one reading of a fresh engine.
+fn evaluate(engine: &mut Engine, reading: &Reading) -> Outcome {
+    let mut last = 0;
+    let arrival = Arrival {
+        reading,
+        id: ReadingId(7),
+        now: 0,
+    };
+    engine.take_reading(arrival, &mut || {
+        last += 1;
+        last
+    })
+}
+
 fn defaults() -> Engine {
-    Engine::compile(&[
+    engine(&[
         rule("high", "value > 75", &[Action::Alert]),
         rule(
             "important",
@@ -21,7 +52,6 @@ fn defaults() -> Engine {
             &[Action::Forward(UplinkSet::one(0))],
         ),
     ])
-    .unwrap()
 }
 
 fn reading(value: f64, attributes: &str) -> Reading {
@@ -37,13 +67,21 @@ fn reading(value: f64, attributes: &str) -> Reading {
 
 #[test]
 fn comparisons_are_strict() {
-    let engine = defaults();
     let check = |value: f64, is_alert: bool, is_forwarded: bool| {
-        let outcome = engine.evaluate(&reading(value, "{}"));
-        assert_eq!(outcome.alerts.len(), usize::from(is_alert), "{value}");
+        let mut engine = defaults();
+        let outcome = evaluate(&mut engine, &reading(value, "{}"));
+        let raised: Vec<_> = outcome
+            .effects
+            .events
+            .iter()
+            .map(|event| (&*event.rule, event.state))
+            .collect();
+        let expected = [("high", AlertState::Raised)];
+        let expected = if is_alert { &expected[..] } else { &[] };
+        assert_eq!(raised, expected, "{value}");
         assert_eq!(!outcome.forward.is_empty(), is_forwarded, "{value}");
-        assert_eq!(outcome.tags, outcome.alerts, "{value}");
-        assert_eq!(outcome.failures, [], "{value}");
+        assert_eq!(outcome.tags.len(), raised.len(), "{value}");
+        assert_eq!(outcome.effects.failures, [], "{value}");
     };
     check(50.0, false, false);
     check(50.000_000_1, false, true);
@@ -56,10 +94,12 @@ fn comparisons_are_strict() {
 #[test]
 fn a_condition_sees_all_of_a_reading() {
     let check = |when: &str, expected: bool| {
-        let engine =
-            Engine::compile(&[rule("r", when, &[Action::Forward(UplinkSet::one(0))])]).unwrap();
-        let outcome = engine.evaluate(&reading(60.0, r#"{"room":"b1","floor":2,"list":[1]}"#));
-        assert_eq!(outcome.failures, [], "{when}");
+        let mut engine = engine(&[rule("r", when, &[Action::Forward(UplinkSet::one(0))])]);
+        let outcome = evaluate(
+            &mut engine,
+            &reading(60.0, r#"{"room":"b1","floor":2,"list":[1]}"#),
+        );
+        assert_eq!(outcome.effects.failures, [], "{when}");
         assert_eq!(!outcome.forward.is_empty(), expected, "{when}");
     };
     check(
@@ -78,7 +118,7 @@ fn a_condition_sees_all_of_a_reading() {
 
 #[test]
 fn a_rule_that_fails_does_not_stop_the_others() {
-    let engine = Engine::compile(&[
+    let mut engine = engine(&[
         rule("room", "attributes.room == 'b1'", &[Action::Alert]),
         rule(
             "all",
@@ -88,20 +128,22 @@ fn a_rule_that_fails_does_not_stop_the_others() {
                 Action::Forward(UplinkSet::one(0)),
             ],
         ),
-    ])
-    .unwrap();
-    let outcome = engine.evaluate(&reading(1.0, "{}"));
-    assert_eq!(outcome.failures.len(), 1);
-    assert!(outcome.failures[0].1.contains("room"), "{outcome:?}");
+    ]);
+    let outcome = evaluate(&mut engine, &reading(1.0, "{}"));
+    assert_eq!(outcome.effects.failures.len(), 1);
+    assert!(
+        outcome.effects.failures[0].1.contains("room"),
+        "{outcome:?}"
+    );
     assert_eq!(outcome.tags, ["seen".into()]);
     assert_eq!(outcome.forward, UplinkSet::one(0));
-    assert!(outcome.alerts.is_empty());
+    assert!(outcome.effects.events.is_empty());
 }
 
 #[test]
 fn rules_that_cannot_work_are_refused_with_the_reason() {
     let check = |when: &str, part: &str| {
-        let faults = Engine::compile(&[rule("broken", when, &[Action::Alert])]).unwrap_err();
+        let faults = RuleSet::compile(&[rule("broken", when, &[Action::Alert])]).unwrap_err();
         assert_eq!(faults.len(), 1);
         assert_eq!(faults[0].rule, "broken");
         assert!(faults[0].reason.contains(part), "{when}: {}", faults[0]);
@@ -127,7 +169,7 @@ fn rules_that_cannot_work_are_refused_with_the_reason() {
 
 #[test]
 fn every_faulty_rule_is_named() {
-    let faults = Engine::compile(&[
+    let faults = RuleSet::compile(&[
         rule("a", "value >", &[]),
         rule("b", "value > 1", &[]),
         rule("c", "nothing", &[]),
@@ -140,8 +182,8 @@ fn every_faulty_rule_is_named() {
 #[test]
 fn the_deepest_condition_allowed_does_not_overflow_the_stack() {
     let deep = |text: String| {
-        let text: String = text.chars().take(RuleDefinition::MAX_WHEN_BYTES).collect();
-        let compiled = Engine::compile(&[rule("deep", &text, &[])]);
+        let text: String = text.chars().take(Expression::MAX_BYTES).collect();
+        let compiled = RuleSet::compile(&[rule("deep", &text, &[])]);
         assert!(compiled.is_err() || text.ends_with("true"), "{text}");
     };
     deep("(".repeat(1024));
@@ -150,11 +192,16 @@ fn the_deepest_condition_allowed_does_not_overflow_the_stack() {
     deep("[".repeat(1024));
     deep("1+".repeat(512));
     let sum = "1+".repeat(500) + "1 > 0";
-    let engine =
-        Engine::compile(&[rule("sum", &sum, &[Action::Forward(UplinkSet::one(0))])]).unwrap();
+    let mut engine = engine(&[rule("sum", &sum, &[Action::Forward(UplinkSet::one(0))])]);
     thread::Builder::new()
         .stack_size(STACK_BYTES)
-        .spawn(move || assert!(!engine.evaluate(&reading(1.0, "{}")).forward.is_empty()))
+        .spawn(move || {
+            assert!(
+                !evaluate(&mut engine, &reading(1.0, "{}"))
+                    .forward
+                    .is_empty()
+            );
+        })
         .unwrap()
         .join()
         .unwrap();

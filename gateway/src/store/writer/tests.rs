@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::alert::AlertState;
 use crate::domain::reading::Attributes;
 use crate::domain::reading::StoredReading;
+use crate::domain::rule::Severity;
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{LastReading, ReadingQuery, WaitingQuery};
@@ -70,7 +71,9 @@ fn waiting(reader: &Reader, uplink: UplinkKey) -> Vec<StoredReading> {
 
 /// An alert of the group's newest reading.
 fn raise(writer: &mut Writer, group: &mut Group) {
-    writer.add_alert(group, |new, alert_id| Alert {
+    let alert_id = writer.next_alert_id();
+    let new = group.readings.last().unwrap();
+    let alert = Alert {
         gateway_id: "g".into(),
         alert_id,
         episode: alert_id,
@@ -81,7 +84,11 @@ fn raise(writer: &mut Writer, group: &mut Group) {
         ts: new.reading.ts,
         reading_id: new.id,
         attributes: new.reading.attributes.clone(),
-    });
+        severity: Some(Severity::Warning),
+        message: Some("too high".into()),
+        group: None,
+    };
+    assert!(writer.add_alert(group, alert));
 }
 
 fn page(reader: &Reader, sensor: Option<&str>) -> Vec<(i64, f64)> {

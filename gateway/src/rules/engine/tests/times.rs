@@ -1,0 +1,172 @@
+//! Rules over time: what is an event.
+
+use super::house::*;
+use super::*;
+use crate::domain::rule::{Repeat, Severity};
+
+#[test]
+fn an_alert_is_one_episode_from_raised_to_cleared() {
+    let mut house = House::of(&[RuleDefinition {
+        severity: Some(Severity::Critical),
+        message: Some("%{sensor_id} is at %{value}: %{rule}".into()),
+        ..high()
+    }]);
+    for (now, value) in [(1, 80.0), (2, 81.0), (3, 75.0), (4, 74.0), (5, 90.0)] {
+        let outcome = house.reads("s1", value, now);
+        if now == 1 {
+            let event = &outcome.effects.events[0];
+            assert_eq!(event.message.as_deref(), Some("s1 is at 80: high"));
+            assert_eq!(event.severity, Some(Severity::Critical));
+        }
+        house.restarts();
+    }
+    assert_eq!(
+        house.told,
+        [
+            "high raised s1 80 None @1 #1/1",
+            "high raised s1 81 None @2 #2/1",
+            "high cleared s1 75 None @3 #3/1",
+            "high raised s1 90 None @5 #4/4",
+        ]
+    );
+    assert_eq!(house.stored.len(), 1);
+    house.reads("s1", 0.0, 6);
+    house.commits();
+    assert_eq!(house.stored.len(), 0, "nothing is left of what is over");
+}
+
+#[test]
+fn hysteresis_holds_an_alert_between_its_bounds() {
+    let clear = Some(expression("value < 70"));
+    let mut house = House::of(&[RuleDefinition { clear, ..high() }]);
+    for (now, value) in [
+        (1, 80.0),
+        (2, 72.0),
+        (3, 76.0),
+        (4, 70.0),
+        (5, 69.0),
+        (6, 72.0),
+    ] {
+        let outcome = house.reads("s1", value, now);
+        let is_tagged = !outcome.tags.is_empty();
+        assert_eq!(is_tagged, now < 5, "it is active until it is cleared");
+    }
+    assert_eq!(
+        house.news(),
+        ["high raised s1", "high raised s1", "high cleared s1"]
+    );
+}
+
+#[test]
+fn a_rule_can_want_its_condition_to_last() {
+    let mut house = House::of(&[RuleDefinition {
+        hold: seconds(30),
+        clear_hold: seconds(20),
+        repeat: Repeat::OnChange,
+        ..high()
+    }]);
+    for (now, value) in [
+        (0, 80.0),
+        (29, 80.0),
+        (30, 75.0),
+        (40, 80.0),
+        (69, 80.0),
+        (70, 80.0),
+        (80, 70.0),
+        (90, 80.0),
+        (100, 70.0),
+        (119, 70.0),
+        (120, 70.0),
+    ] {
+        house.reads("s1", value, now);
+        house.restarts();
+    }
+    assert_eq!(
+        house.told,
+        [
+            "high raised s1 80 None @70 #1/1",
+            "high cleared s1 70 None @120 #2/1"
+        ]
+    );
+    house.told.clear();
+    house.reads_late("s1", 99.0, 50, 121);
+    assert_eq!(house.told, ["high late"]);
+}
+
+#[test]
+fn after_an_alert_there_is_quiet_for_the_cooldown() {
+    let mut house = House::of(&[RuleDefinition {
+        cooldown: seconds(60),
+        ..high()
+    }]);
+    for (now, value) in [(0, 80.0), (10, 70.0), (20, 80.0), (69, 80.0), (70, 80.0)] {
+        house.reads("s1", value, now);
+        house.restarts();
+    }
+    let times = house
+        .told
+        .iter()
+        .map(|line| line.split(' ').nth(5).unwrap());
+    assert_eq!(times.collect::<Vec<_>>(), ["@0", "@10", "@70"]);
+}
+
+#[test]
+fn what_is_told_again_is_told_as_asked() {
+    let told = |repeat| {
+        let mut house = House::of(&[RuleDefinition { repeat, ..high() }]);
+        (0..100).for_each(|now| drop(house.reads("s1", 80.0, now)));
+        house.told.len()
+    };
+    assert_eq!(told(Repeat::Every), 100);
+    assert_eq!(told(Repeat::OnChange), 1);
+    assert_eq!(told(Repeat::After(30_000)), 4);
+}
+
+#[test]
+fn an_alert_that_was_seen_says_so() {
+    let mut house = House::of(&[high()]);
+    house.reads("s1", 80.0, 1);
+    assert_eq!(house.engine.acknowledge(2), None);
+    assert_eq!(house.engine.acknowledge(1).as_deref(), Some("high"));
+    assert_eq!(house.engine.acknowledge(1), None, "once");
+    house.restarts();
+    house.reads("s1", 81.0, 2);
+    house.reads("s1", 1.0, 3);
+    assert_eq!(
+        house.news(),
+        ["high raised s1", "high acknowledged s1", "high cleared s1"]
+    );
+    assert_eq!(house.engine.acknowledge(1), None, "it is over");
+}
+
+#[test]
+fn a_sensor_remembers_its_reading_before() {
+    let forward = [Action::Forward(UplinkSet::one(0))];
+    let mut house = House::of(&[
+        rule("jump", "delta > 5.0 || delta < -5.0", &forward),
+        rule("fast", "rate > 2.0", &[Action::Tag("fast".into())]),
+        rule("same", "!changed", &[Action::Tag("same".into())]),
+        rule(
+            "was",
+            "previous.value == 3.0 && ts - previous.ts == 2000",
+            &[Action::Tag("was".into())],
+        ),
+    ]);
+    let mut check = |value: f64, ts: i64, now: i64, is_jump: bool, tags: &[&str]| {
+        let outcome = house.reads_late("s1", value, ts, now);
+        house.restarts();
+        let found: Vec<&str> = outcome.tags.iter().map(|tag| &**tag).collect();
+        assert_eq!(
+            (!outcome.forward.is_empty(), &*found),
+            (is_jump, tags),
+            "{value} at {now}"
+        );
+        assert_eq!(outcome.effects.failures, []);
+    };
+    check(3.0, 1, 1, false, &[]);
+    check(9.0, 3, 3, true, &["fast", "was"]);
+    check(9.0, 4, 4, false, &["same"]);
+    check(100.0, 2, 5, false, &[]);
+    check(9.0, 4, 6, false, &["same"]);
+    check(10.0, 5, 7, false, &[]);
+}

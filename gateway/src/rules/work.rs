@@ -1,0 +1,318 @@
+//! One reading on its way through the rules.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::alerts::{Alerts, Facts, Until, judge_windows};
+use super::engine::Arrival;
+use super::life::{Look, Step};
+use super::memory::{Evidence, Kept, States, Subject, Timers, Touched};
+use super::outcome::{Fate, Outcome};
+use super::rule::{LooksAt, Rule, RuleSet};
+use super::scope::{Scope, Tags};
+use super::window::{Sample, Span, Taken};
+use crate::domain::rule::Action;
+
+/// Of one rule; readings of further ones are not looked at by it.
+const MAX_GROUPS: usize = 10_000;
+
+/// A reading, the rules, and what they remember.
+pub(super) struct Work<'w> {
+    pub(super) set: &'w RuleSet,
+    pub(super) arrival: Arrival<'w>,
+    pub(super) device_status: &'w str,
+    pub(super) states: &'w mut States,
+    pub(super) groups: &'w mut HashMap<u32, usize>,
+    pub(super) timers: &'w mut Timers,
+    pub(super) touched: &'w mut Touched,
+    pub(super) alerts: Alerts<'w>,
+    pub(super) tags: &'w Tags,
+}
+
+/// A rule that cannot be asked about this reading, and why.
+type Failure = String;
+
+impl Work<'_> {
+    /// Asks every rule that sees it, in their order; those that drop come first.
+    pub(super) fn run(&mut self, seen_by: &[u32], scope: &Scope<'_>) -> Outcome {
+        let mut outcome = Outcome::default();
+        for place in seen_by {
+            let rule = &self.set.rules[*place as usize];
+            match self.apply(*place, rule, scope, &mut outcome) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => break,
+                Err(reason) => self.alerts.fail(rule, reason),
+            }
+        }
+        // What somebody is told of has to be there.
+        let id = self.arrival.id;
+        let mut events = self.alerts.effects.events.iter();
+        if !outcome.forward.is_empty() || events.any(|event| event.reading_id == id) {
+            outcome.fate = Fate::Stored;
+        }
+        outcome
+    }
+
+    fn apply(
+        &mut self,
+        place: u32,
+        rule: &Rule,
+        scope: &Scope<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<ControlFlow<()>, Failure> {
+        let cel = &self.set.cel;
+        let is_met = || {
+            rule.when
+                .as_ref()
+                .map_or(Ok(true), |when| when.is_met(scope, cel))
+        };
+        match rule.looks_at {
+            LooksAt::EachReading => {
+                let is_met = is_met()?;
+                let step = match (rule.is_stateful, is_met) {
+                    (true, _) => self.step(place, rule, is_met, scope)?,
+                    (false, true) => Step::Active { is_event: false },
+                    (false, false) => Step::Quiet,
+                };
+                if matches!(step, Step::Raised | Step::Active { .. }) {
+                    return self.act(place, rule, scope, outcome);
+                }
+            }
+            LooksAt::Windows(span) => {
+                if let Some(subject) = self.subject(place, rule, scope)? {
+                    self.sample(rule, &subject, span)?;
+                }
+            }
+            LooksAt::Silence(time) => {
+                if is_met()?
+                    && let Some(subject) = self.subject(place, rule, scope)?
+                {
+                    self.hear(rule, &subject, time)?;
+                }
+            }
+            LooksAt::Offline(_) => {}
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Whom the reading is about; `None` if it cannot be told from a first one.
+    fn subject(
+        &self,
+        place: u32,
+        rule: &Rule,
+        scope: &Scope<'_>,
+    ) -> Result<Option<Subject>, Failure> {
+        let name = match &rule.group_by {
+            None => Some(Arc::clone(self.arrival.reading.sensor_id.shared())),
+            Some(group_by) => group_by.group_of(scope, &self.set.cel)?.map(Arc::from),
+        };
+        Ok(name.map(|name| Subject { rule: place, name }))
+    }
+
+    /// What the reading says of a rule that remembers.
+    fn step(
+        &mut self,
+        place: u32,
+        rule: &Rule,
+        is_met: bool,
+        scope: &Scope<'_>,
+    ) -> Result<Step, Failure> {
+        let Some(subject) = self.subject(place, rule, scope)? else {
+            return Ok(Step::Quiet);
+        };
+        if !is_met && !self.states.contains_key(&subject) {
+            return Ok(Step::Quiet);
+        }
+        let is_over = match &rule.clear {
+            Some(clear) => clear.is_met(scope, &self.set.cel)?,
+            None => !is_met,
+        };
+        let (arrival, reading) = (self.arrival, self.arrival.reading);
+        let look = Look {
+            ts: reading.ts.millis(),
+            is_met,
+            is_over,
+        };
+        let kept = kept(self.states, self.groups, rule, &subject)?;
+        let before = kept.state.life.clone();
+        let step = kept.state.life.look(&rule.terms, look);
+        if step == Step::Late {
+            self.alerts.effects.late.push(Arc::clone(&rule.name));
+        }
+        let facts = Facts {
+            sensor: reading.sensor_id.shared(),
+            reading: arrival.id.0,
+            value: reading.value,
+            ts: look.ts,
+            attributes: Some(&reading.attributes),
+            closed: None,
+        };
+        self.alerts
+            .tell(rule, &subject, &mut kept.state, step, &facts);
+        if kept.state.life != before {
+            self.touched.state(&subject, kept);
+        }
+        if kept.state.life.is_blank() && kept.state.windows.is_none() {
+            self.forget(subject, rule);
+        }
+        Ok(step)
+    }
+
+    fn act(
+        &mut self,
+        place: u32,
+        rule: &Rule,
+        scope: &Scope<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<ControlFlow<()>, Failure> {
+        if let Some(span) = rule.thins
+            && let Some(subject) = self.subject(place, rule, scope)?
+            && self.sample(rule, &subject, span)? == Taken::InTime
+        {
+            outcome.fate = Fate::Thinned;
+            return Ok(ControlFlow::Continue(()));
+        }
+        for action in &rule.actions {
+            match action {
+                Action::Alert => self.tags.add(&rule.name),
+                Action::Tag(name) => self.tags.add(name),
+                Action::Forward(uplinks) => outcome.forward = outcome.forward.and(*uplinks),
+                Action::Publish(topic) => {
+                    let sensor = self.arrival.reading.sensor_id.as_str();
+                    outcome.publishes.push(rule.topic(topic, sensor)?);
+                }
+                Action::Drop => {
+                    outcome.fate = Fate::Dropped;
+                    return Ok(ControlFlow::Break(()));
+                }
+                Action::Downsample(_) => {}
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn sample(&mut self, rule: &Rule, subject: &Subject, span: Span) -> Result<Taken, Failure> {
+        let now = self.arrival.now;
+        let last = self.evidence();
+        let kept = kept(self.states, self.groups, rule, subject)?;
+        self.touched.state(subject, kept);
+        let reading = self.arrival.reading;
+        let (ts, received_at) = (reading.ts.millis(), reading.received_at.millis());
+        let windows = kept.state.windows.get_or_insert_default();
+        if windows.is_clock_put_back(span, received_at) {
+            let all = Until(None);
+            judge_windows(
+                self.set,
+                rule,
+                subject,
+                &mut kept.state,
+                all,
+                self.device_status,
+                &mut self.alerts,
+            );
+            kept.state.windows = None;
+        }
+        let windows = kept.state.windows.get_or_insert_default();
+        let taken = windows.take(
+            span,
+            Sample {
+                value: reading.value,
+                ts,
+                received_at,
+                now,
+            },
+        );
+        if taken == Taken::Late {
+            self.alerts.effects.late.push(Arc::clone(&rule.name));
+        }
+        if matches!(rule.looks_at, LooksAt::Windows(_)) {
+            kept.state.last = Some(last);
+        }
+        let over = Until(Some(now));
+        judge_windows(
+            self.set,
+            rule,
+            subject,
+            &mut kept.state,
+            over,
+            self.device_status,
+            &mut self.alerts,
+        );
+        if let Some(due) = rule.due(&kept.state) {
+            self.timers.set(subject, kept, due);
+        }
+        Ok(taken)
+    }
+
+    /// A sign of life.
+    fn hear(&mut self, rule: &Rule, subject: &Subject, time: i64) -> Result<(), Failure> {
+        let (now, last) = (self.arrival.now, self.evidence());
+        let attributes = &self.arrival.reading.attributes;
+        let kept = kept(self.states, self.groups, rule, subject)?;
+        self.touched.state(subject, kept);
+        let look = Look {
+            ts: last.ts,
+            is_met: false,
+            is_over: true,
+        };
+        let step = kept.state.life.look(&rule.terms, look);
+        let facts = Facts {
+            attributes: Some(attributes),
+            ..Facts::of(&last)
+        };
+        self.alerts
+            .tell(rule, subject, &mut kept.state, step, &facts);
+        kept.state.last = Some(last);
+        kept.state.heard = Some(now);
+        self.timers.set(subject, kept, now + time);
+        Ok(())
+    }
+
+    fn evidence(&self) -> Box<Evidence> {
+        let reading = self.arrival.reading;
+        Box::new(Evidence {
+            sensor: Arc::clone(reading.sensor_id.shared()),
+            reading: self.arrival.id.0,
+            value: reading.value,
+            ts: reading.ts.millis(),
+        })
+    }
+
+    fn forget(&mut self, subject: Subject, rule: &Rule) {
+        if let Some(kept) = self.states.remove(&subject) {
+            if rule.group_by.is_some()
+                && let Some(groups) = self.groups.get_mut(&subject.rule)
+            {
+                *groups -= 1;
+            }
+            self.touched.removed(subject, &kept);
+        }
+    }
+}
+
+/// What is remembered of a subject, from now on if nothing was before.
+fn kept<'s>(
+    states: &'s mut States,
+    groups: &mut HashMap<u32, usize>,
+    rule: &Rule,
+    subject: &Subject,
+) -> Result<&'s mut Kept, Failure> {
+    if !states.contains_key(subject) {
+        if rule.group_by.is_some() {
+            let groups = groups.entry(subject.rule).or_default();
+            if MAX_GROUPS <= *groups {
+                return Err(format!(
+                    "has {MAX_GROUPS} groups already: {:?} is not looked at",
+                    subject.name
+                ));
+            }
+            *groups += 1;
+        }
+        states.insert(subject.clone(), Box::default());
+    }
+    match states.get_mut(subject) {
+        Some(kept) => Ok(kept),
+        None => Err("is not remembered".to_owned()),
+    }
+}
