@@ -5,6 +5,7 @@
 
 mod check;
 mod listeners;
+mod rules;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::config::Config;
 use crate::domain::{alert::Alert, uplink::CLOUD};
 use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{Server, UplinkHandle};
-use crate::ingest::{Committer, Health, Settings, SubmissionQueue};
+use crate::ingest::{Committer, Health, RuleBook, Settings, SubmissionQueue};
 use crate::metrics::Metrics;
 use crate::store::{Reader, StoreError, Writer, sessions::BrokerState};
 use crate::tls;
@@ -73,6 +74,7 @@ pub struct Running {
     access: Arc<Access>,
     tls: Option<Arc<tls::Server>>,
     uplinks: Vec<Progress>,
+    rules_wake: Arc<Notify>,
     grace: Duration,
     stop: CancellationToken,
     give_up: CancellationToken,
@@ -117,6 +119,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         access: Arc::clone(&checked.access),
         tls: checked.tls.clone(),
         uplinks: Vec::new(),
+        rules_wake: Arc::default(),
         grace: config.shutdown_grace,
         stop: CancellationToken::new(),
         give_up: CancellationToken::new(),
@@ -178,12 +181,21 @@ impl Running {
             uplinks.push((key, Arc::new(status) as UplinkHandle));
             self.add("forwarder", |stop| pump.run(stop));
         }
+        let book = Arc::new(RuleBook::new(
+            config.rules,
+            config.rule_source,
+            submissions.clone(),
+        ));
+        self.rules_wake = book.wake();
+        let watched = Arc::clone(&book);
+        self.add("rules", |stop| rules::watch(watched, stop));
         let server = Server::new(
             &config.http,
             self.reader.clone(),
             submissions.clone(),
             health,
             uplinks,
+            book,
             Arc::clone(&metrics),
         );
         self.add("http", |stop| server.run(listeners.http, stop));
@@ -231,6 +243,11 @@ impl Running {
     /// The certificates of the TLS listener, if there is one; to be reloaded.
     pub fn tls(&self) -> Option<&Arc<tls::Server>> {
         self.tls.as_ref()
+    }
+
+    /// Notified when the rules are to be read again.
+    pub fn rules_wake(&self) -> &Arc<Notify> {
+        &self.rules_wake
     }
 
     /// What the uplinks are doing, in the order of the configuration.

@@ -12,6 +12,7 @@ mod mended;
 mod mqtt;
 mod ordering;
 mod overload;
+mod reload;
 mod rules;
 mod sessions;
 mod shutdown;

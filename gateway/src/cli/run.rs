@@ -40,7 +40,9 @@ async fn run(config: Config) -> ExitCode {
         Err(error) => return refused(&error),
     };
     let (access, tls) = (Arc::clone(running.access()), running.tls().cloned());
+    let rules = Arc::clone(running.rules_wake());
     let reload = move || {
+        rules.notify_one();
         reload_access(&access);
         if let Some(server) = &tls {
             reload_certificates(server);

@@ -143,6 +143,24 @@ impl Findings {
         })
     }
 
+    /// The rules of a text or file that has nothing else of interest, unless something was found.
+    pub(super) fn into_rules(
+        self,
+        rules: Vec<RuleDefinition>,
+    ) -> Result<Vec<RuleDefinition>, Faults> {
+        let list = self.into_list();
+        if list.is_empty() {
+            return Ok(rules);
+        }
+        Err(Faults {
+            list,
+            rules,
+            uplinks: Box::default(),
+            access_files: AccessFiles::default(),
+            tls: None,
+        })
+    }
+
     /// All that was found, in the order of the file.
     pub(super) fn into_list(mut self) -> Vec<Fault> {
         self.faults.sort_by_key(|fault| match &fault.place {

@@ -27,7 +27,6 @@ const fn later(section: &'static str, key: &'static str, off: Off) -> Later {
 }
 
 const LATER: &[Later] = &[
-    later("", "rules_file", Off::Text("")),
     later("http", "token_file", Off::Text("")),
     later("http", "allowed_origins", Off::EmptyList),
     later("http", "tls", Off::None),

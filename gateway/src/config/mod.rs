@@ -16,6 +16,7 @@ mod limits;
 mod listener;
 mod mqtt;
 mod quantity;
+mod rule_source;
 mod rules;
 mod section;
 mod store;
@@ -25,7 +26,11 @@ mod uplink;
 mod uplink_url;
 mod value;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::config::fault::Findings;
 use crate::config::quantity::LONGEST;
@@ -41,6 +46,7 @@ pub use crate::config::limits::Limits;
 pub use crate::config::listener::Anonymous;
 pub use crate::config::mqtt::{AccessFiles, Mqtt};
 pub use crate::config::quantity::parse_duration;
+pub use crate::config::rule_source::{RuleSource, rules_to_toml};
 pub use crate::config::store::Store;
 pub use crate::config::tls::{Tls, TlsFiles};
 pub use crate::config::uplink::{
@@ -65,8 +71,12 @@ pub struct Config {
     pub store: Store,
     /// `[cloud]` first. None: readings to forward wait in the outbox.
     pub uplinks: Vec<Uplink>,
+    /// If it is there, its rules stand in the place of those of the configuration.
+    pub rules_file: Option<PathBuf>,
     /// In the order of the file; no two have the same name. Their conditions are not compiled yet.
     pub rules: Vec<RuleDefinition>,
+    /// Where they are read from again.
+    pub rule_source: RuleSource,
 }
 
 impl Config {
@@ -81,7 +91,10 @@ impl Config {
             None => Table::new(),
         };
         let folder = path.and_then(Path::parent).unwrap_or(Path::new(""));
-        Self::check(root, environment, folder, findings)
+        let environment: Vec<_> = environment.collect();
+        let mut config = Self::check(root, environment.iter().cloned(), folder, findings)?;
+        config.rule_source = RuleSource::new(path, environment, &config);
+        Ok(config)
     }
 
     fn check(
@@ -100,7 +113,8 @@ impl Config {
         let gateway_id = gateway_id::read(&mut root);
         let uplinks = uplink::read(&mut root, folder, &gateway_id);
         let names: Vec<_> = uplinks.iter().map(|uplink| &*uplink.name).collect();
-        let rules = rules::read(&mut root, &names);
+        let rules_file = root.setting("rules_file", None, kinds::path(folder)).value;
+        let rules = rules::read(&mut root, &names, rules_file.as_deref());
         let config = Self {
             gateway_id,
             shutdown_grace: root
@@ -115,7 +129,9 @@ impl Config {
             ingest: Ingest::read(root.section_or_empty("ingest")),
             store: Store::read(root.section_or_empty("store")),
             uplinks,
+            rules_file,
             rules,
+            rule_source: RuleSource::default(),
         };
         root.finish();
         config

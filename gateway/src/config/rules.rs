@@ -3,11 +3,14 @@
 mod actions;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actions::{action, forward_to_all};
 
+use crate::config::document;
+use crate::config::fault::Findings;
 use crate::config::ingest::filter;
 use crate::config::kinds::{choice, duration, name, text, unexpected};
 use crate::config::quantity::parse_duration;
@@ -55,31 +58,74 @@ enum Watched {
 
 const WATCHED: &[(&str, Watched)] = &[("sensors", Watched::Sensors), ("devices", Watched::Devices)];
 
-/// Reads all rules; where there are none, those of the contract. An empty list asks for none at all.
-/// `uplinks` are the names of those that are configured.
-pub(super) fn read(root: &mut Section<'_>, uplinks: &[&str]) -> Vec<RuleDefinition> {
-    let mut seen = HashMap::new();
-    match root.sections("rule", |section| read_rule(section, uplinks, &mut seen)) {
-        Some(rules) => rules.into_iter().flatten().collect(),
-        None => defaults(uplinks),
+/// Reads all rules: those of `file` if it is there; else those of the configuration; where there are none, those of the
+/// contract. An empty list asks for none at all. `uplinks` are the names of those that are configured.
+pub(super) fn read(
+    root: &mut Section<'_>,
+    uplinks: &[&str],
+    file: Option<&Path>,
+) -> Vec<RuleDefinition> {
+    let here = read_list(root, uplinks);
+    let Some(file) = file.filter(|file| file.exists()) else {
+        return here.unwrap_or_else(|| defaults(uplinks));
+    };
+    match document::read(file, root.findings()) {
+        Ok(table) => {
+            let mut other = Section::root_of_other(table, root.findings());
+            let rules = read_list(&mut other, uplinks);
+            other.finish();
+            rules.unwrap_or_default()
+        }
+        Err(fault) => {
+            root.refuse("rules_file", fault.place, fault.message);
+            Vec::new()
+        }
     }
 }
 
+/// The rules of a text that has nothing else.
+pub(super) fn parse(
+    text: &str,
+    name: &Arc<str>,
+    uplinks: &[&str],
+    findings: &mut Findings,
+) -> Vec<RuleDefinition> {
+    let table = document::parse(text, name, findings);
+    let mut root = Section::root_of_other(table, findings);
+    let rules = read_list(&mut root, uplinks);
+    root.finish();
+    rules.unwrap_or_default()
+}
+
+fn read_list(root: &mut Section<'_>, uplinks: &[&str]) -> Option<Vec<RuleDefinition>> {
+    let mut seen = HashMap::new();
+    let rules = root.sections("rule", |section| read_rule(section, uplinks, &mut seen));
+    rules.map(|rules| rules.into_iter().flatten().collect())
+}
+
 fn defaults(uplinks: &[&str]) -> Vec<RuleDefinition> {
-    let rule = |name: &str, when: &str, action: Action| {
+    let rule = |name: &str, when: &str, action: Action, word: &str| {
+        let written = serde_json::json!({ "name": name, "when": when, "actions": [word] });
         let when = Expression {
             text: when.into(),
             place: Place::Defaults,
         };
-        RuleDefinition {
+        Some(RuleDefinition {
             lateness: LATENESS,
+            written: serde_json::value::to_raw_value(&written).ok()?,
             ..RuleDefinition::plain(name, when, vec![action])
-        }
+        })
     };
-    vec![
-        rule("high", "value > 75", Action::Alert),
-        rule("important", "value > 50", forward_to_all(uplinks)),
-    ]
+    let rules = [
+        rule("high", "value > 75", Action::Alert, "alert"),
+        rule(
+            "important",
+            "value > 50",
+            forward_to_all(uplinks),
+            "forward",
+        ),
+    ];
+    rules.into_iter().flatten().collect()
 }
 
 fn read_rule(
@@ -87,6 +133,7 @@ fn read_rule(
     uplinks: &[&str],
     seen: &mut HashMap<Arc<str>, Place>,
 ) -> Option<RuleDefinition> {
+    let written = section.to_json();
     let name = read_name(&mut section, seen);
     let absent = read_absence(&mut section);
     let when = match &absent {
@@ -132,6 +179,7 @@ fn read_rule(
             severity: severity.value,
             message: message.value,
             actions: actions?,
+            written: serde_json::value::to_raw_value(&written).ok()?,
             place: if place == Place::Defaults {
                 name_place
             } else {

@@ -5,7 +5,7 @@ use crate::config::document::parse_value;
 use crate::config::fault::{Fault, Findings};
 use crate::config::kinds::{is_empty_list, items, unexpected};
 use crate::config::leftover::refusal;
-use crate::config::value::{Node, Table, Value};
+use crate::config::value::{Node, Table, Value, table_to_json};
 use crate::domain::rule::Place;
 
 /// A section on its way from raw to checked.
@@ -190,6 +190,11 @@ impl<'f> Section<'f> {
         self.list(key, convert)
     }
 
+    /// The faults so far.
+    pub(super) fn findings(&mut self) -> &mut Findings {
+        self.findings
+    }
+
     /// Notes a fault of `key` that only its meaning shows.
     pub(super) fn refuse(&mut self, key: &str, place: Place, message: impl Into<String>) {
         self.add(&self.path_of(key), place, message.into());
@@ -209,6 +214,11 @@ impl<'f> Section<'f> {
         for key in keys {
             self.take(key);
         }
+    }
+
+    /// What stands in it, in JSON.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        table_to_json(&self.entries)
     }
 
     /// Where the section begins.

@@ -75,6 +75,7 @@ fn without_places(mut config: Config) -> Config {
             when.place = Place::Defaults;
         }
     }
+    config.rule_source = RuleSource::default();
     for uplink in &mut config.uplinks {
         uplink.place = Place::Defaults;
     }
@@ -86,16 +87,6 @@ fn without_places(mut config: Config) -> Config {
 
 #[test]
 fn the_defaults_are_those_of_the_contract() {
-    let rule = |name: &str, when: &str, action| {
-        let when = Expression {
-            text: when.into(),
-            place: Place::Defaults,
-        };
-        RuleDefinition {
-            lateness: Duration::from_secs(10),
-            ..RuleDefinition::plain(name, when, vec![action])
-        }
-    };
     let expected = Config {
         gateway_id: from_environment(&[]).unwrap().gateway_id,
         shutdown_grace: Duration::from_secs(10),
@@ -126,18 +117,26 @@ fn the_defaults_are_those_of_the_contract() {
             group_commit: Duration::ZERO,
         },
         uplinks: Vec::new(),
-        rules: vec![
-            rule("high", "value > 75", Action::Alert),
-            rule(
-                "important",
-                "value > 50",
-                Action::Forward(UplinkSet::one(0)),
-            ),
-        ],
+        rules_file: None,
+        rules: Vec::new(),
+        rule_source: RuleSource::default(),
     };
-    assert_eq!(from_environment(&[]).unwrap(), expected);
-    assert_eq!(Config::parse("", &"g.toml".into()).unwrap(), expected);
     assert!(kinds::is_name(&expected.gateway_id));
+    let mut config = from_environment(&[]).unwrap();
+    assert_eq!(Config::parse("", &"g.toml".into()).unwrap(), config);
+    let rules = std::mem::take(&mut config.rules);
+    assert_eq!(config, expected);
+    let written: Vec<&str> = rules.iter().map(|rule| rule.written.get()).collect();
+    let expected = [
+        r#"{"actions":["alert"],"name":"high","when":"value > 75"}"#,
+        r#"{"actions":["forward"],"name":"important","when":"value > 50"}"#,
+    ];
+    assert_eq!(written, expected);
+    let actions: Vec<&[Action]> = rules.iter().map(|rule| &*rule.actions).collect();
+    assert_eq!(
+        actions,
+        [&[Action::Alert][..], &[Action::Forward(UplinkSet::one(0))]]
+    );
 }
 
 #[test]

@@ -72,6 +72,28 @@ pub(super) fn table_from_toml(table: DeTable<'_>, place_at: &impl Fn(usize) -> P
     entries.collect()
 }
 
+impl Value {
+    /// The value in JSON.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Text(text) | Self::Raw(text) | Self::Other(text) => text.as_str().into(),
+            Self::Whole(number) => i64::try_from(*number)
+                .map_or_else(|_| number.to_string().into(), serde_json::Value::from),
+            Self::Flag(flag) => (*flag).into(),
+            Self::List(items) => items.iter().map(|item| item.value.to_json()).collect(),
+            Self::Table(table) => table_to_json(table),
+        }
+    }
+}
+
+/// The entries in JSON.
+pub(super) fn table_to_json(table: &Table) -> serde_json::Value {
+    let entries = table
+        .iter()
+        .map(|(key, node)| (key.clone(), node.value.to_json()));
+    serde_json::Value::Object(entries.collect())
+}
+
 /// The value as a message repeats it after "found".
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,11 +3,12 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::domain::{topic::TopicFilter, uplink::UplinkSet};
 
 /// What a rule looks at, when it is active, and what follows from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RuleDefinition {
     pub name: Arc<str>,
     /// The topics whose readings it sees; empty for all. A reading that came by HTTP counts as published to
@@ -36,9 +37,20 @@ pub struct RuleDefinition {
     /// The text of its alerts, with `%{name}` for what it is about.
     pub message: Option<Box<str>>,
     pub actions: Vec<Action>,
+    /// As its author wrote it: a JSON object with the keys of the configuration.
+    pub written: Box<RawValue>,
     /// Where it begins, for error messages.
     pub place: Place,
 }
+
+/// Two that say the same are the same, wherever they were written.
+impl PartialEq for RuleDefinition {
+    fn eq(&self, other: &Self) -> bool {
+        self.written.get() == other.written.get()
+    }
+}
+
+impl Eq for RuleDefinition {}
 
 impl RuleDefinition {
     /// A rule that acts on each reading that meets `when`.
@@ -60,6 +72,7 @@ impl RuleDefinition {
             severity: None,
             message: None,
             actions,
+            written: RawValue::NULL.to_owned(),
         }
     }
 }

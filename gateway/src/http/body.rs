@@ -20,6 +20,38 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The body of a request that says it is JSON, or does not say what it is.
 pub(super) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
+    let (bytes, headers) = read(request).await?;
+    match essence(&headers) {
+        Some(essence) if !is_json(&essence) => Err(Problem::WrongType(essence)),
+        _ => Ok(bytes),
+    }
+}
+
+/// Rules, in one of the two ways to write them.
+pub(super) enum RuleText {
+    Toml(String),
+    Json(serde_json::Value),
+}
+
+/// The body of a request that brings rules: JSON if it does not say that it is TOML.
+pub(super) async fn read_rules(request: Request) -> Result<RuleText, Problem> {
+    let (bytes, headers) = read(request).await?;
+    match essence(&headers) {
+        Some(essence) if essence.eq_ignore_ascii_case("application/toml") => {
+            let text = String::from_utf8(bytes);
+            text.map(RuleText::Toml)
+                .map_err(|_| Problem::NoRules("the text is not UTF-8".to_owned()))
+        }
+        Some(essence) if !is_json(&essence) => Err(Problem::WrongType(essence)),
+        _ => {
+            let json = serde_json::from_slice(&bytes);
+            json.map(RuleText::Json)
+                .map_err(|error| Problem::NotJson(error.to_string()))
+        }
+    }
+}
+
+async fn read(request: Request) -> Result<(Vec<u8>, HeaderMap), Problem> {
     let (parts, body) = request.into_parts();
     let announced = body.size_hint().lower();
     let is_held_back = parts.headers.contains_key(header::EXPECT);
@@ -34,8 +66,7 @@ pub(super) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
     let bytes = time::timeout(PATIENCE, gather(body))
         .await
         .map_err(|_| Problem::TooSlow)??;
-    check_type(&parts.headers)?;
-    Ok(bytes)
+    Ok((bytes, parts.headers))
 }
 
 async fn gather(mut body: Body) -> Result<Vec<u8>, Problem> {
@@ -61,18 +92,15 @@ async fn gather(mut body: Body) -> Result<Vec<u8>, Problem> {
     }
 }
 
-fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(given) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(());
-    };
+/// The media type without its parameters.
+fn essence(headers: &HeaderMap) -> Option<String> {
+    let given = headers.get(header::CONTENT_TYPE)?;
     let text = String::from_utf8_lossy(given.as_bytes());
     let essence = text.split(';').next().unwrap_or("").trim();
+    Some(essence.to_owned())
+}
+
+fn is_json(essence: &str) -> bool {
     let lower = essence.to_ascii_lowercase();
-    let is_json = lower == "application/json"
-        || (lower.starts_with("application/") && lower.ends_with("+json"));
-    if is_json {
-        Ok(())
-    } else {
-        Err(Problem::WrongType(essence.to_owned()))
-    }
+    lower == "application/json" || (lower.starts_with("application/") && lower.ends_with("+json"))
 }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::{Shared, number, problem::Problem};
+use super::{Shared, done, number, problem::Problem};
 use crate::ingest::OutboxRequest;
 use crate::store::{Committed, DeadLetter, Reader};
 
@@ -88,17 +88,9 @@ async fn change(
     if let Some(trouble) = shared.health.trouble() {
         return Err(Problem::unwell(trouble));
     }
-    let (done, committed) = oneshot::channel();
-    let asked = shared.submissions.request(request(id, done)).await;
+    let (receipt, committed) = oneshot::channel();
+    let asked = shared.submissions.request(request(id, receipt)).await;
     asked.map_err(|_| Problem::Stopping)?;
     let committed = committed.await.map_err(|_| Problem::Stopping)?;
-    Ok(done_with(committed))
-}
-
-fn done_with(_: Committed) -> Response {
-    #[derive(Serialize)]
-    struct Done {
-        status: &'static str,
-    }
-    Json(Done { status: "success" }).into_response()
+    Ok(done(committed))
 }

@@ -7,6 +7,7 @@
 //! answer without a bound.
 
 mod access;
+mod alerts;
 mod body;
 mod data;
 mod dead_letters;
@@ -17,21 +18,25 @@ mod outbox;
 mod problem;
 mod process_io;
 mod readings;
+mod rules;
 mod status;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+
 use prometheus::IntCounter;
+use serde::Serialize;
 use tokio::{net::TcpListener, task, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::OwnNames;
 use crate::config::{Anonymous, Http};
 use crate::domain::uplink::UplinkStatus;
-use crate::ingest::{Health, Submission, SubmissionQueue};
+use crate::ingest::{Health, RuleBook, Submission, SubmissionQueue};
 use crate::metrics::Metrics;
 use crate::store::{Committed, Reader, outbox::UplinkKey};
 
@@ -52,6 +57,7 @@ struct Shared {
     submissions: SubmissionQueue,
     health: Arc<Health>,
     uplinks: Vec<(UplinkKey, UplinkHandle)>,
+    rule_book: Arc<RuleBook>,
     metrics: Arc<Metrics>,
     received: IntCounter,
     written: WrittenBytes,
@@ -70,6 +76,7 @@ impl Server {
         submissions: SubmissionQueue,
         health: Arc<Health>,
         uplinks: Vec<(UplinkKey, UplinkHandle)>,
+        rule_book: Arc<RuleBook>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let shared = Shared {
@@ -79,6 +86,7 @@ impl Server {
             submissions,
             health,
             uplinks,
+            rule_book,
             received: metrics.readings_received.with_label_values(&["http"]),
             metrics,
             written: WrittenBytes::default(),
@@ -103,6 +111,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/dead-letters", get(dead_letters::show))
         .route("/api/v1/dead-letters/{id}", delete(dead_letters::drop))
         .route("/api/v1/dead-letters/{id}/retry", post(dead_letters::retry))
+        .route("/api/v1/alerts/{id}/ack", post(alerts::acknowledge))
+        .route("/api/v1/rules", get(rules::show).put(rules::replace))
         .route("/metrics", get(metrics::show))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::wrong_method)
@@ -121,6 +131,15 @@ fn number(text: &str, most: i64) -> Result<i64, String> {
         .ok()
         .filter(|number| is_digits && (1..=most).contains(number))
         .ok_or_else(|| format!("expected a whole number from 1 to {most}"))
+}
+
+/// The answer to what was asked for and is on disk.
+fn done(_: Committed) -> Response {
+    #[derive(Serialize)]
+    struct Done {
+        status: &'static str,
+    }
+    Json(Done { status: "success" }).into_response()
 }
 
 impl Shared {

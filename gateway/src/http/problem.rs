@@ -8,8 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::task::JoinError;
 
-use crate::ingest::Refused;
+use crate::domain::rule::Place;
 use crate::ingest::decode::{Fault, RequestFault};
+use crate::ingest::{NotReplaced, Refused};
 use crate::store::StoreError;
 
 use super::body;
@@ -48,6 +49,13 @@ pub(super) enum Problem {
     BadReading { index: usize, fault: Fault },
     #[error("{0}")]
     BadStatus(String),
+    #[error("{0}")]
+    NoRules(String),
+    /// Each with its line, where there is one.
+    #[error("{}", .0.iter().map(|fault| &*fault.detail).collect::<Vec<_>>().join("\n"))]
+    BadRules(Vec<BadRule>),
+    #[error("there is nowhere to keep rules: set `rules_file` in the configuration")]
+    NoRulesFile,
     #[error("the gateway is stopping; nothing says whether this is on disk: send it again")]
     Stopping,
     #[error("{0}: nothing of the request was stored")]
@@ -91,7 +99,10 @@ impl Problem {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::WrongType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::BadReading { .. } | Self::BadStatus(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::BadReading { .. } | Self::BadStatus(_) | Self::NoRules(_) | Self::BadRules(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Self::NoRulesFile => StatusCode::CONFLICT,
             Self::Stopping | Self::Unwell(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoRoom(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -110,7 +121,7 @@ impl From<Refused> for Problem {
 
 /// The problem document.
 #[derive(Serialize)]
-struct Document {
+struct Document<'p> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
@@ -118,6 +129,44 @@ struct Document {
     /// The place of the bad reading in the array.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
+    #[serde(skip_serializing_if = "<[BadRule]>::is_empty")]
+    faults: &'p [BadRule],
+}
+
+/// One thing that is wrong with the rules of a request.
+#[derive(Debug, Serialize)]
+pub(super) struct BadRule {
+    /// Of the text as it came, if it was TOML.
+    line: Option<usize>,
+    detail: String,
+}
+
+impl From<NotReplaced> for Problem {
+    fn from(reason: NotReplaced) -> Self {
+        let line = |place: &Place| match place {
+            Place::File { line, .. } => Some(*line),
+            _ => None,
+        };
+        match reason {
+            NotReplaced::Faulty(faults) => {
+                let faults = faults.list.iter().map(|fault| BadRule {
+                    line: line(&fault.place),
+                    detail: fault.to_string(),
+                });
+                Self::BadRules(faults.collect())
+            }
+            NotReplaced::NotCompiled(faults) => {
+                let faults = faults.iter().map(|fault| BadRule {
+                    line: line(&fault.place),
+                    detail: fault.to_string(),
+                });
+                Self::BadRules(faults.collect())
+            }
+            NotReplaced::NoFile => Self::NoRulesFile,
+            NotReplaced::NotWritten(error) => Self::internal(error),
+            NotReplaced::Stopped => Self::Stopping,
+        }
+    }
 }
 
 impl IntoResponse for Problem {
@@ -131,6 +180,10 @@ impl IntoResponse for Problem {
             index: match &self {
                 Self::BadReading { index, .. } => Some(*index),
                 _ => None,
+            },
+            faults: match &self {
+                Self::BadRules(faults) => faults,
+                _ => &[],
             },
         };
         let mut response = (status, Json(document)).into_response();

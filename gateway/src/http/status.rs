@@ -5,12 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{Shared, body, problem::Problem};
+use super::{Shared, body, done, problem::Problem};
 use crate::clock;
 use crate::ingest::{Submission, decode};
-use crate::store::Committed;
 
 /// A device's word, in the query or in the body.
 #[derive(Debug, Default, Deserialize)]
@@ -55,7 +54,7 @@ pub(super) async fn take(
     let mut submission = Submission::default();
     submission.statuses.push(status);
     let committed = shared.commit(submission).await?;
-    Ok(taken(committed))
+    Ok(done(committed))
 }
 
 async fn read(request: Request) -> Result<Word, Problem> {
@@ -67,14 +66,6 @@ async fn read(request: Request) -> Result<Word, Problem> {
         serde_json::error::Category::Data => Problem::BadStatus(error.to_string()),
         _ => Problem::NotJson(error.to_string()),
     })
-}
-
-fn taken(_: Committed) -> Response {
-    #[derive(Serialize)]
-    struct Taken {
-        status: &'static str,
-    }
-    Json(Taken { status: "success" }).into_response()
 }
 
 /// The latest word of each device.

@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, RuleSource};
 use crate::domain::message::Message;
-use crate::ingest::{Committer, Outlet, Routed, Settings, SubmissionReceiver};
+use crate::ingest::{Committer, Outlet, Routed, RuleBook, Settings, SubmissionReceiver};
 use crate::rules::RuleSet;
 use crate::store::{StoreError, Writer};
 
@@ -72,12 +72,14 @@ impl House {
             anonymous,
             host_name: None,
         };
+        let book = RuleBook::new(Vec::new(), RuleSource::default(), SubmissionQueue::new().0);
         let server = Server::new(
             &config,
             writer.reader(),
             queue,
             Arc::default(),
             vec![(writer.reader().uplinks()[0], handle)],
+            Arc::new(book),
             Arc::default(),
         );
         let house = Self {

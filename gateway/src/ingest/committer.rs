@@ -67,7 +67,7 @@ pub struct Committer {
 
 /// What comes first.
 enum First {
-    Work(Work),
+    Work(Box<Work>),
     /// The time for something that the rules have to do.
     Due,
     /// Nothing any more.
@@ -85,6 +85,8 @@ struct Pending {
     alerts: Vec<(Arc<Message>, Routed)>,
     /// For who asked for changes of the outbox.
     answers: Vec<Box<dyn FnOnce(Committed) + Send>>,
+    /// Nothing more may come into it.
+    is_closed: bool,
     /// Something came into the outbox of any uplink.
     wakes_uplinks: bool,
 }
@@ -128,7 +130,7 @@ impl Committer {
             match self.first() {
                 First::Work(work) => {
                     self.tick(&mut pending);
-                    self.take(work, &mut pending);
+                    self.take(*work, &mut pending);
                     self.fill(&mut pending);
                 }
                 First::Due => self.tick(&mut pending),
@@ -152,7 +154,7 @@ impl Committer {
                 }
             }
         };
-        received.map_or(First::Ended, First::Work)
+        received.map_or(First::Ended, |work| First::Work(Box::new(work)))
     }
 
     fn commit_all(&mut self, mut pending: Pending) -> Option<()> {
@@ -165,7 +167,7 @@ impl Committer {
     /// Adds what has arrived, and what arrives within `group_commit`.
     fn fill(&mut self, pending: &mut Pending) {
         let until = Instant::now() + self.settings.group_commit;
-        while pending.group.row_count() < MAX_GROUP_ROWS {
+        while !pending.is_closed && pending.group.row_count() < MAX_GROUP_ROWS {
             let work = match self.receiver.receiver.try_recv() {
                 Ok(work) => work,
                 Err(TryRecvError::Disconnected) => return,
@@ -218,6 +220,7 @@ impl Committer {
                 pending.submissions.push(submission);
             }
             Work::Outbox(request) => self.take_outbox(request, pending),
+            Work::Rules(rules) => self.replace_rules(rules, pending),
         }
     }
 

@@ -7,12 +7,14 @@ pub mod decode;
 mod health;
 mod outbox;
 mod outlet;
+mod rule_book;
 mod submission;
 
 pub use committer::{Committer, Settings};
 pub use health::Health;
 pub use outbox::OutboxRequest;
 pub use outlet::{Outlet, Retention, Routed};
+pub use rule_book::{NotReplaced, RuleBook};
 pub use submission::{
     Place, Receipt, Refused, RequestPlace, Stopped, Submission, SubmissionQueue, SubmissionReceiver,
 };

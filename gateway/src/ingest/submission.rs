@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::OutboxRequest;
+use super::rule_book::NewRules;
 use crate::domain::{message::Message, reading::Reading, status::DeviceStatus};
 use crate::metrics::Metrics;
 use crate::store::{Committed, NewReject, sessions::Change};
@@ -113,6 +114,7 @@ impl Receipt {
 pub(super) enum Work {
     Submission(Submission),
     Outbox(OutboxRequest),
+    Rules(NewRules),
 }
 
 /// The committer is gone.
@@ -172,6 +174,13 @@ impl SubmissionQueue {
     /// Asks for a change of the outbox, waiting for room.
     pub async fn request(&self, request: OutboxRequest) -> Result<(), Stopped> {
         self.place_for_request().await?.submit(request);
+        Ok(())
+    }
+
+    /// Hands over other rules, waiting for room.
+    pub(super) async fn replace_rules(&self, rules: NewRules) -> Result<(), Stopped> {
+        let permit = self.sender.reserve().await.map_err(|_| Stopped)?;
+        permit.send(Work::Rules(rules));
         Ok(())
     }
 

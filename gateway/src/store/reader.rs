@@ -185,6 +185,16 @@ impl Reader {
         Ok(found)
     }
 
+    /// Whether there is an alert event of this id.
+    pub fn has_alert(&self, id: i64) -> Result<bool, StoreError> {
+        self.with_connection(|connection| {
+            let found = connection
+                .prepare_cached("SELECT 1 FROM alert WHERE id = ?1")?
+                .exists([id])?;
+            Ok(found)
+        })
+    }
+
     /// How many readings are stored, and how many of them raised an alert. Counts them: takes a second or so for ten million.
     pub fn totals(&self) -> Result<Totals, StoreError> {
         let connection = self.connection()?;

@@ -243,7 +243,7 @@ impl Reader {
     }
 
     /// A connection that met an error is not used again.
-    fn with_connection<T>(
+    pub(super) fn with_connection<T>(
         &self,
         look: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

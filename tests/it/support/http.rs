@@ -108,6 +108,12 @@ pub(crate) fn try_post(gateway: &Gateway<'_>, path: &str, body: &str) -> io::Res
     send(gateway, &start, Some("application/json"), body)
 }
 
+/// Puts a body of this type.
+#[track_caller]
+pub(crate) fn put(gateway: &Gateway<'_>, path: &str, content_type: &str, body: &str) -> Answer {
+    send(gateway, &format!("PUT {path}"), Some(content_type), body).unwrap()
+}
+
 /// As [`try_post`], where an answer has to come.
 #[track_caller]
 pub(crate) fn post(gateway: &Gateway<'_>, path: &str, body: &str) -> Answer {

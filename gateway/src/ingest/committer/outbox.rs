@@ -77,7 +77,7 @@ impl Committer {
 
 impl Pending {
     /// Who asked may be gone: then nobody waits for the answer.
-    fn answer<T: Send + 'static>(
+    pub(super) fn answer<T: Send + 'static>(
         &mut self,
         done: oneshot::Sender<T>,
         answer: impl FnOnce(Committed) -> T + Send + 'static,

@@ -17,6 +17,7 @@ use crate::domain::status::DeviceStatus;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::topic::TopicName;
 use crate::domain::uplink::UplinkSet;
+use crate::ingest::rule_book::NewRules;
 use crate::rules::{AggregateReading, AlertEvent, Arrival, Effects, Fate, Restored, StateChange};
 use crate::store::{RuleMemory, RuleNames, RuleState};
 
@@ -94,8 +95,16 @@ impl Committer {
         }
     }
 
+    /// Takes other rules: what came before in this group saw the old ones.
+    pub(super) fn replace_rules(&mut self, rules: NewRules, pending: &mut Pending) {
+        let restored = self.engine.replace(Arc::new(rules.set));
+        self.failed_rules.clear();
+        self.end(restored, pending);
+        pending.answer(rules.done, |committed| committed);
+    }
+
     /// Rules are gone or have changed: their alerts are over.
-    pub(super) fn end(&mut self, restored: Restored, pending: &mut Pending) {
+    fn end(&mut self, restored: Restored, pending: &mut Pending) {
         let names = RuleNames {
             now: self.engine.names(),
             forgotten: restored.forgotten,
@@ -336,20 +345,23 @@ impl Committer {
 
     /// What the rules remember after this group goes with it.
     pub(super) fn remember(&mut self, pending: &mut Pending) {
-        let changes = self.engine.changes().into_iter();
-        let states = changes.map(
-            |StateChange {
-                 rule,
-                 subject,
-                 state,
-             }| RuleState {
-                rule,
-                subject,
-                state,
-            },
-        );
-        pending.group.remember(states);
+        pending
+            .group
+            .remember(self.engine.changes().into_iter().map(stored));
         pending.group.set_rules_clock(self.rules_clock.now());
+    }
+}
+
+fn stored(change: StateChange) -> RuleState {
+    let StateChange {
+        rule,
+        subject,
+        state,
+    } = change;
+    RuleState {
+        rule,
+        subject,
+        state,
     }
 }
 

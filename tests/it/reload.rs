@@ -1,0 +1,164 @@
+//! Rules that are replaced while the gateway runs: by HTTP, by their file, on SIGHUP.
+
+use serde_json::{Value, json};
+
+use crate::support::http::{get_json, post, put};
+use crate::support::{Gateway, Site, signal, wait_until};
+
+const TOML: &str = "application/toml";
+const JSON: &str = "application/json";
+const RULES: &str = "/api/v1/rules";
+
+fn site() -> Site {
+    Site::new().environment("EDGE_GATEWAY_RULES_FILE", "rules.toml")
+}
+
+fn rule(name: &str, over: u32) -> String {
+    format!("[[rule]]\nname = \"{name}\"\nwhen = \"value > {over}\"\nactions = [\"alert\"]\n")
+}
+
+fn alerts(gateway: &Gateway<'_>, site: &Site, value: f64) -> Vec<String> {
+    let before: i64 = site.sql("SELECT coalesce(max(id), 0) FROM alerts");
+    let body = json!({"id": "s1", "value": value}).to_string();
+    assert_eq!(post(gateway, "/data", &body).status, 201);
+    site.sql_all(&format!(
+        "SELECT rule || ' ' || state FROM alerts WHERE {before} < id ORDER BY id"
+    ))
+}
+
+#[test]
+fn rules_are_replaced_by_http_and_stay_so() {
+    let site = site();
+    let gateway = site.start();
+    let defaults = get_json(&gateway, RULES);
+    assert_eq!(
+        defaults["items"][0],
+        json!({"name": "high", "when": "value > 75", "actions": ["alert"]})
+    );
+    assert_eq!(alerts(&gateway, &site, 80.0), ["high raised"]);
+    let text = format!("# by hand\n{}{}", rule("high", 75), rule("higher", 90));
+    let answer = put(&gateway, RULES, TOML, &text);
+    assert_eq!(
+        (answer.status, &answer.json()["items"][1]["name"]),
+        (200, &json!("higher"))
+    );
+    assert_eq!(
+        alerts(&gateway, &site, 95.0),
+        ["high raised", "higher raised"],
+        "one alert goes on"
+    );
+    assert_eq!(
+        site.sql::<i64>("SELECT count(DISTINCT episode) FROM alert WHERE rule = 'high'"),
+        1
+    );
+    gateway.kill();
+    assert_eq!(
+        std::fs::read_to_string(site.path("rules.toml")).unwrap(),
+        text,
+        "as it was sent"
+    );
+    let gateway = site.start();
+    assert_eq!(
+        alerts(&gateway, &site, 96.0),
+        ["high raised", "higher raised"]
+    );
+    let items = json!({"items": [{"name": "higher", "when": "value > 90", "actions": ["alert"], "for": "1h"}]});
+    assert_eq!(put(&gateway, RULES, JSON, &items.to_string()).status, 200);
+    assert_eq!(get_json(&gateway, RULES)["items"], items["items"]);
+    let ended: Vec<String> =
+        site.sql_all("SELECT rule FROM alerts WHERE state = 'cleared' ORDER BY rule");
+    assert_eq!(ended, ["high", "higher"]);
+    gateway.stop();
+}
+
+#[test]
+fn rules_with_faults_change_nothing_and_each_is_named() {
+    let site = site().allow(&["rules stay as they were"]);
+    let gateway = site.start();
+    let before = get_json(&gateway, RULES);
+    let check = |content_type: &str, body: &str, status: u16, parts: &[&str]| -> Value {
+        let answer = put(&gateway, RULES, content_type, body);
+        assert_eq!(answer.status, status, "{answer:?}");
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        for part in parts {
+            assert!(detail.contains(part), "{part}: {detail}");
+        }
+        answer.json()
+    };
+    let text = format!("{}{}colour = 1\n", rule("a b", 1), rule("b", 2));
+    let answer = check(TOML, &text, 422, &["a b", "colour"]);
+    let lines: Vec<&Value> = answer["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| &fault["line"])
+        .collect();
+    assert_eq!(lines, [&json!(2), &json!(9)]);
+    check(
+        TOML,
+        &rule("a", 1).replace("value", "valve"),
+        422,
+        &["unknown name `valve`"],
+    );
+    check(TOML, "[mqtt]\nlisten = 5", 422, &["mqtt"]);
+    check(JSON, "{}", 422, &["a list of rules"]);
+    check(JSON, "[{]", 400, &["no JSON"]);
+    check("text/plain", "x", 415, &["text/plain"]);
+    assert_eq!(get_json(&gateway, RULES), before);
+    assert!(!site.path("rules.toml").exists());
+    std::fs::write(site.path("rules.toml"), "[[rule]]\nname = 5").unwrap();
+    signal(gateway.pid(), "HUP");
+    wait_until("the fault is told", || {
+        gateway.log().contains("rules stay as they were")
+    });
+    assert_eq!(get_json(&gateway, RULES), before);
+    gateway.stop();
+}
+
+#[test]
+fn rules_are_read_again_on_sighup_and_when_their_file_changes() {
+    let site = site();
+    let gateway = site.start();
+    std::fs::write(site.path("rules.toml"), rule("first", 10)).unwrap();
+    signal(gateway.pid(), "HUP");
+    wait_until("they are taken up", || {
+        get_json(&gateway, RULES)["items"][0]["name"] == "first"
+    });
+    assert_eq!(alerts(&gateway, &site, 11.0), ["first raised"]);
+    std::fs::write(site.path("rules.toml"), rule("second", 10)).unwrap();
+    wait_until("they are taken up", || {
+        get_json(&gateway, RULES)["items"][0]["name"] == "second"
+    });
+    assert_eq!(alerts(&gateway, &site, 11.0), ["second raised"]);
+    gateway.stop();
+}
+
+#[test]
+fn without_a_file_for_them_rules_stand_in_the_configuration() {
+    let site = Site::new();
+    let gateway = site.start();
+    let answer = put(&gateway, RULES, TOML, &rule("a", 1));
+    assert_eq!(answer.status, 409);
+    assert!(
+        answer.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("rules_file")
+    );
+    gateway.stop();
+}
+
+#[test]
+fn an_alert_is_acknowledged_by_http() {
+    let site = Site::new();
+    let gateway = site.start();
+    assert_eq!(alerts(&gateway, &site, 80.0), ["high raised"]);
+    for _ in 0..2 {
+        assert_eq!(post(&gateway, "/api/v1/alerts/1/ack", "").status, 200);
+    }
+    assert_eq!(alerts(&gateway, &site, 81.0), ["high acknowledged"]);
+    assert_eq!(post(&gateway, "/api/v1/alerts/99/ack", "").status, 404);
+    assert_eq!(post(&gateway, "/api/v1/alerts/x/ack", "").status, 404);
+    assert_eq!(site.sql::<i64>("SELECT count(*) FROM alerts"), 3);
+    gateway.stop();
+}
