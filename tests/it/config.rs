@@ -86,7 +86,6 @@ fn a_file_that_is_no_toml_or_is_not_there_is_refused() {
 #[test]
 fn keys_of_later_versions_are_refused_as_not_yet() {
     for (section, line) in [
-        ("", "rules_file = \"data/rules.toml\""),
         ("[http.tls]", "listen = \"0.0.0.0:8443\""),
         ("[http]", "token_file = \"tokens\""),
         ("[store]", "keep = \"30d\""),

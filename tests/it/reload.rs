@@ -162,3 +162,79 @@ fn an_alert_is_acknowledged_by_http() {
     assert_eq!(site.sql::<i64>("SELECT count(*) FROM alerts"), 3);
     gateway.stop();
 }
+
+#[test]
+fn rules_are_tried_against_the_stored_past() {
+    let site = site();
+    let gateway = site.start();
+    for value in [80, 81, 60, 90, 10, 77] {
+        assert_eq!(
+            post(
+                &gateway,
+                "/data",
+                &json!({"id": "s1", "value": value}).to_string()
+            )
+            .status,
+            201
+        );
+    }
+    assert_eq!(
+        post(&gateway, "/data", r#"{"id":"s2","value":99}"#).status,
+        201
+    );
+    let ask = |arguments: &[&str]| {
+        let mut all = vec!["rules", "test"];
+        all.extend(arguments);
+        let mut command = crate::support::command();
+        command
+            .arg("--config")
+            .arg(site.config())
+            .args(all)
+            .env("EDGE_GATEWAY_RULES_FILE", "rules.toml");
+        crate::support::program::finish(command)
+    };
+    let told = ask(&["--since", "1h", "--format", "json"]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    let told: Value = serde_json::from_str(&told.stdout).unwrap();
+    let high = &told["sets"][0]["rules"][0];
+    assert_eq!(
+        (&told["readings"], &high["rule"]),
+        (&json!(7), &json!("high"))
+    );
+    // s1: 80 81, 90, 77; s2: 99.
+    assert_eq!(
+        (&high["raised"], &high["cleared"], &high["events"]),
+        (&json!(4), &json!(2), &json!(7))
+    );
+    let raised: u64 = high["timeline"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part.as_u64().unwrap())
+        .sum();
+    assert_eq!(raised, 4);
+    std::fs::write(site.path("new.toml"), rule("high", 85)).unwrap();
+    let path = site.path("new.toml").display().to_string();
+    let told = ask(&["--rules", &path, "--diff", "--sensor", "s1"]);
+    let lines: Vec<Vec<&str>> = told
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().take(3).collect())
+        .collect();
+    assert_eq!(lines[0], ["6", "readings"]);
+    assert_eq!(lines[2][0], "old");
+    assert_eq!(lines[3], ["high", "3", "2"]);
+    assert_eq!(lines[6][0], "new");
+    assert_eq!(lines[7], ["high", "1", "1"]);
+    std::fs::write(
+        site.path("new.toml"),
+        rule("high", 85).replace("value", "valve"),
+    )
+    .unwrap();
+    ask(&["--rules", &path]).is_refused(64, &["new.toml:3", "unknown name `valve`"]);
+    ask(&["--rules", "/nowhere/new.toml"]).is_refused(64, &["/nowhere/new.toml: cannot be read"]);
+    ask(&["--since", "soon"]).is_refused(64, &["expected a duration"]);
+    ask(&["--diff"]).is_refused(64, &["--rules"]);
+    assert_eq!(site.sql::<i64>("SELECT count(*) FROM readings"), 7);
+    gateway.stop();
+}

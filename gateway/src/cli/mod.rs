@@ -5,6 +5,7 @@ mod check;
 mod dead_letters;
 mod demo;
 mod health;
+mod rules;
 mod run;
 mod user;
 
@@ -56,6 +57,8 @@ enum Command {
     User(user::Options),
     /// List readings that a receiver refused for good, have them sent again or give them up
     DeadLetters(dead_letters::Options),
+    /// Try rules against the stored past
+    Rules(rules::Options),
     /// Show the whole story in a minute: sensors, rules, and a cloud with an outage
     Demo(demo::Options),
 }
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Health => health::main(config()),
         Command::User(options) => user::main(&options, config),
         Command::DeadLetters(options) => dead_letters::main(&options, config),
+        Command::Rules(options) => rules::main(&options, config),
         Command::Demo(options) => demo::main(&options),
     }
 }

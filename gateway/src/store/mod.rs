@@ -10,6 +10,7 @@ mod alerts;
 mod connection;
 mod devices;
 mod group;
+mod history;
 pub mod outbox;
 mod reader;
 mod rows;
@@ -20,6 +21,7 @@ mod waiting;
 mod writer;
 
 pub use group::{Group, NewReading, NewReject};
+pub use history::History;
 pub use reader::{Reader, ReadingPage, ReadingQuery, Totals};
 pub use rules::{RuleMemory, RuleNames, RuleState};
 pub use sensors::{LastReading, Sensors};

@@ -36,6 +36,19 @@ pub struct Restored {
 }
 
 impl Engine {
+    /// For who keeps nothing: forgets what has changed.
+    pub fn disregard_changes(&mut self) {
+        let touched = std::mem::take(&mut self.memory.touched);
+        for subject in touched.states {
+            if let Some(kept) = self.memory.states.get_mut(&subject) {
+                kept.settle();
+            }
+        }
+        for place in touched.slots {
+            self.memory.slots[place].settle();
+        }
+    }
+
     /// Takes up what was remembered by rules of these names and fingerprints.
     pub fn restore(
         &mut self,

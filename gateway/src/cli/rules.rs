@@ -1,0 +1,161 @@
+//! `edge-gateway rules test`: what rules would have made of the stored past. It touches nothing, and may run beside the
+//! gateway.
+
+mod replay;
+mod report;
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use self::replay::{Question, replay};
+use super::{EXIT_INTERNAL, EXIT_STORE, usage};
+use crate::clock;
+use crate::config::{Config, Faults, parse_duration};
+use crate::domain::rule::RuleDefinition;
+use crate::domain::sensor::SensorId;
+use crate::domain::timestamp::Timestamp;
+use crate::rules::{RuleFault, RuleSet, STACK_BYTES};
+use crate::store::{History, StoreError};
+
+/// What is done with rules.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Command {
+    /// Replay the stored readings and tell what would have been raised; touches nothing
+    Test(Test),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Test {
+    /// From how long ago on, such as `1h` or `7d`
+    #[arg(long, default_value = "1d", value_parser = since)]
+    since: Duration,
+    /// A file with `[[rule]]` sections [default: the rules of the configuration]
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Only the readings of this sensor
+    #[arg(long, value_parser = |text: &str| SensorId::new(text))]
+    sensor: Option<SensorId>,
+    /// Beside the rules of the file, those of the configuration
+    #[arg(long, requires = "rules")]
+    diff: bool,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+fn since(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text).filter(|time| !time.is_zero());
+    time.ok_or_else(|| "expected a duration, such as 1h or 7d".to_owned())
+}
+
+/// Why there is no answer.
+enum Failure {
+    Usage(String),
+    Store(StoreError),
+    Internal(String),
+}
+
+pub(super) fn main(options: &Options, config: impl FnOnce() -> Result<Config, Faults>) -> ExitCode {
+    let config = match config() {
+        Ok(config) => config,
+        Err(faults) => return usage(&faults.to_string()),
+    };
+    let Command::Test(test) = &options.command;
+    match run(test, &config) {
+        Ok(answer) => {
+            // Whoever closed the output does not want to see it.
+            io::stdout().write_all(answer.as_bytes()).ok();
+            ExitCode::SUCCESS
+        }
+        Err(Failure::Usage(message)) => usage(&message),
+        Err(Failure::Store(error)) => {
+            eprintln!(
+                "the store {} cannot be read: {error}",
+                config.store.path.display()
+            );
+            ExitCode::from(EXIT_STORE)
+        }
+        Err(Failure::Internal(message)) => {
+            eprintln!("{message}");
+            ExitCode::from(EXIT_INTERNAL)
+        }
+    }
+}
+
+fn run(test: &Test, config: &Config) -> Result<String, Failure> {
+    let now = clock::now();
+    let since = Timestamp::from_millis(
+        now.millis()
+            - i64::try_from(test.since.as_millis())
+                .unwrap_or(i64::MAX)
+                .min(now.millis()),
+    );
+    let mut sets = Vec::new();
+    match &test.rules {
+        Some(path) => {
+            if test.diff {
+                sets.push(("old", compiled(&config.rules)?));
+            }
+            sets.push((
+                if test.diff { "new" } else { "" },
+                compiled(&read(path, config)?)?,
+            ));
+        }
+        None => sets.push(("", compiled(&config.rules)?)),
+    }
+    let history = History::open(&config.store.path).map_err(Failure::Store)?;
+    let question = Question {
+        since,
+        now,
+        sensor: test.sensor.as_ref(),
+    };
+    let asked = &question;
+    // Conditions want a stack of their own.
+    let (names, sets): (Vec<_>, Vec<_>) = sets.into_iter().unzip();
+    let replayed = thread::scope(|scope| {
+        let builder = thread::Builder::new()
+            .name("replay".into())
+            .stack_size(STACK_BYTES);
+        let spawned = builder.spawn_scoped(scope, move || replay(&history, sets, asked));
+        let joined = spawned
+            .map_err(|error| Failure::Internal(error.to_string()))?
+            .join();
+        let joined = joined.map_err(|_| Failure::Internal("the replay panicked".to_owned()))?;
+        joined.map_err(Failure::Store)
+    })?;
+    Ok(match test.format {
+        Format::Text => report::text(&names, &replayed, &question),
+        Format::Json => report::json(&names, &replayed, &question),
+    })
+}
+
+fn compiled(rules: &[RuleDefinition]) -> Result<RuleSet, Failure> {
+    RuleSet::compile(rules).map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(RuleFault::to_string).collect();
+        Failure::Usage(lines.join("\n"))
+    })
+}
+
+fn read(path: &Path, config: &Config) -> Result<Vec<RuleDefinition>, Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| Failure::Usage(format!("{name}: cannot be read: {error}")))?;
+    let rules = config.rule_source.parse(&text, &name.into());
+    rules.map_err(|faults| Failure::Usage(faults.to_string()))
+}
