@@ -229,6 +229,8 @@ actions = ["tag:x"]
 name = "c"
 absent_for = "2m"
 for = "10s"
+message = "x"
+lateness = "1s"
 actions = ["forward"]
 [[rule]]
 name = "d"
@@ -247,6 +249,8 @@ actions = ["publish:a/+", "downsample:0s"]
         "rule[2].every: does not divide `over`",
         "rule[3].actions: can only be \"alert\" for what is silent",
         "rule[3].absent_for: has no for",
+        "rule[3].message: means nothing without the action \"alert\"",
+        "rule[3].lateness: means nothing without windows",
         "rule[4].repeat: expected \"every\", \"on-change\" or a duration",
         "rule[4].severity: expected \"info\" or \"warning\" or \"critical\"",
         "rule[4].message: \"%{nothing}\" stands for nothing here",

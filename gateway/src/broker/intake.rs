@@ -38,12 +38,7 @@ impl Intake {
 
     /// Whether a client may publish there. What stands under `alerts/` and `$SYS/` is the gateway's own word.
     pub(super) fn may_publish(topic: &TopicName) -> bool {
-        let topic = topic.as_str();
-        !["alerts/", "$SYS/"]
-            .iter()
-            .any(|own| topic.starts_with(own))
-            && topic != "alerts"
-            && topic != "$SYS"
+        !TopicName::is_own(topic.as_str())
     }
 
     /// Puts a message into the submission: a reading, a status, and any other that has to be stored first, or that

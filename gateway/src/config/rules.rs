@@ -1,6 +1,7 @@
 //! The `[[rule]]` sections. Whether an expression compiles is for `rules` to say.
 
 mod actions;
+mod meaning;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actions::{action, forward_to_all};
+use meaning::refuse_what_means_nothing;
 
 use crate::config::document;
 use crate::config::fault::Findings;
@@ -188,7 +190,7 @@ fn read_rule(
         })
     })();
     if let Some(rule) = &rule {
-        refuse_what_means_nothing(&mut section, rule);
+        refuse_what_means_nothing(&mut section, rule, &written);
     }
     section.finish();
     rule.filter(|rule| rule.when.is_some() || rule.absent.is_some())
@@ -263,65 +265,6 @@ fn read_window(section: &mut Section<'_>, lateness: Duration) -> Option<WindowDe
         over: span,
         every: step,
     })
-}
-
-/// Keys and actions that would be taken and do nothing.
-fn refuse_what_means_nothing(section: &mut Section<'_>, rule: &RuleDefinition) {
-    if rule.actions.contains(&Action::Drop) && 1 < rule.actions.len() {
-        let message = "leave nothing to do beside \"drop\": make two rules";
-        section.refuse("actions", rule.place.clone(), message);
-    }
-    let thins = rule
-        .actions
-        .iter()
-        .any(|action| matches!(action, Action::Downsample(_)));
-    let is_of_readings = rule.window.is_none() && rule.absent.is_none();
-    let refuse = |section: &mut Section<'_>, key: &str, message: &str| {
-        section.refuse(key, rule.place.clone(), message);
-    };
-    if rule.window.is_some() && rule.absent.is_some() {
-        refuse(
-            section,
-            "over",
-            "means nothing to a rule with absent_for: make two rules",
-        );
-    }
-    let allows = |action: &Action| match action {
-        Action::Alert => !thins,
-        Action::Forward(_) | Action::Publish(_) => rule.absent.is_none(),
-        Action::Downsample(_) => is_of_readings,
-        Action::Tag(_) | Action::Drop => is_of_readings && !thins,
-    };
-    if !rule.actions.iter().all(allows) {
-        let message = match (rule.absent.is_some(), thins) {
-            (true, _) => "can only be \"alert\" for what is silent",
-            (false, true) => {
-                "can be \"forward\" and \"publish:TOPIC\" beside \"downsample\", for what comes of it"
-            }
-            (false, false) => "can be \"alert\", \"forward\" and \"publish:TOPIC\" for windows",
-        };
-        refuse(section, "actions", message);
-    }
-    if matches!(rule.absent, Some(Absence::Device(_))) {
-        let is_asked = rule.when.is_some() || rule.group_by.is_some() || !rule.topics.is_empty();
-        if is_asked {
-            refuse(
-                section,
-                "watch",
-                "devices are not readings: when, topics and group_by mean nothing to them",
-            );
-        }
-    }
-    if rule.absent.is_some() {
-        let is_timed = [rule.hold, rule.clear_hold, rule.cooldown]
-            .iter()
-            .any(|time| !time.is_zero());
-        if is_timed || rule.clear.is_some() {
-            let message =
-                "has no for, clear, clear_for or cooldown: silence is over with the next reading";
-            refuse(section, "absent_for", message);
-        }
-    }
 }
 
 fn optional(setting: Setting<Option<Box<str>>>) -> Option<Expression> {

@@ -66,6 +66,12 @@ impl TopicName {
         &self.0
     }
 
+    /// Whether only the gateway itself speaks there: under `alerts` and `$SYS`.
+    pub fn is_own(text: &str) -> bool {
+        let first = text.split('/').next();
+        matches!(first, Some("alerts" | "$SYS"))
+    }
+
     /// What stands after the last `/`.
     pub fn last_level(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()

@@ -185,6 +185,11 @@ impl Rule {
             "rule" => Some(self.name.to_string()),
             _ => None,
         });
+        if TopicName::is_own(&topic) {
+            return Err(format!(
+                "cannot publish to {topic:?}: it is the gateway's own"
+            ));
+        }
         TopicName::new(&topic).map_err(|error| format!("cannot publish to {topic:?}: {error}"))
     }
 

@@ -49,10 +49,7 @@ fn publish(template: &str) -> Result<Action, String> {
             "{unknown:?} stands for nothing here: known are {known}"
         ));
     }
-    if ["alerts", "$SYS"]
-        .iter()
-        .any(|level| template.split('/').next() == Some(level))
-    {
+    if TopicName::is_own(template) {
         return Err(format!(
             "{template:?} is the gateway's own: choose another topic"
         ));

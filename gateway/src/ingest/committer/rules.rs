@@ -166,6 +166,11 @@ impl Committer {
 
     /// Puts a reading, with what follows from it, into the group.
     pub(super) fn rule(&mut self, reading: Reading, pending: &mut Pending) {
+        // Nothing remembers a sensor that cannot be stored.
+        if !self.writer.has_room_for(std::slice::from_ref(&reading)) {
+            let reject = overflow::too_many_sensors(reading);
+            return self.reject("sensors", reject, &mut pending.group);
+        }
         let id = self.writer.next_reading_id();
         let arrival = Arrival {
             reading: &reading,

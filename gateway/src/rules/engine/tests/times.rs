@@ -170,3 +170,29 @@ fn a_sensor_remembers_its_reading_before() {
     check(9.0, 4, 6, false, &["same"]);
     check(10.0, 5, 7, false, &[]);
 }
+
+#[test]
+fn a_rule_publishes_where_it_may() {
+    let publish = |topic: &str| rule("r", "true", &[Action::Publish(topic.into())]);
+    let mut house = House::of(&[
+        publish("seen/%{rule}/%{sensor_id}"),
+        publish("%{sensor_id}"),
+    ]);
+    let outcome = house.reads("a/b", 1.0, 0);
+    let topics: Vec<&str> = outcome
+        .publishes
+        .iter()
+        .map(|topic| topic.as_str())
+        .collect();
+    assert_eq!(topics, ["seen/r/a/b", "a/b"]);
+    let outcome = house.reads("alerts/b", 1.0, 0);
+    assert_eq!(
+        outcome.publishes.len(),
+        1,
+        "the other one is the gateway's own"
+    );
+    assert!(
+        outcome.effects.failures[0].1.contains("gateway's own"),
+        "{outcome:?}"
+    );
+}
