@@ -186,7 +186,8 @@ impl Uplink {
         let receiver = url.as_ref().map(|(checked, _)| checked.receiver.clone());
         let is_broker = matches!(receiver, Some(Receiver::Broker(_)));
         let format = section.setting("format", Format::Batch, choice(FORMATS, &[]));
-        let compressed = if is_broker {
+        // Brokers cannot be told, and who wants readings one by one seldom unpacks them.
+        let compressed = if is_broker || format.value == Format::Single {
             Compression::None
         } else {
             Compression::Gzip

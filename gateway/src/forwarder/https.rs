@@ -125,14 +125,11 @@ impl Https {
     }
 
     async fn judge(&self, mut answer: Response) -> Verdict {
-        let (mut body, mut is_cut) = (Vec::new(), true);
+        let mut body = Vec::new();
         while body.len() < MAX_ANSWER_BYTES {
             match answer.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => {
-                    is_cut = false;
-                    break;
-                }
+                Ok(None) => break,
                 Err(error) => {
                     let (status, cause) = (answer.status(), describe(&error));
                     return Verdict::retry(format!("{} cut short: {cause}", status.as_u16()));
@@ -151,7 +148,8 @@ impl Https {
             date: text(header::DATE),
             location: location.as_ref().and_then(Url::host_str),
             body: &body,
-            is_cut,
+            is_encoded: !body.is_empty()
+                && text(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity"),
         };
         judge(&answer, &self.config.expect, clock::now())
     }

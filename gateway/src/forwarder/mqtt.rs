@@ -33,6 +33,8 @@ const TOO_LARGE: u16 = 413;
 #[derive(Debug)]
 pub(super) struct Mqtt {
     topic: Box<str>,
+    /// Of a body with several readings, before compression.
+    max_bytes: usize,
     requests: mpsc::Sender<Request>,
 }
 
@@ -79,11 +81,23 @@ impl Mqtt {
         };
         let topic = mqtt.topic.clone();
         let requests = sender;
-        Ok((Self { topic, requests }, keeper))
+        let uplink = Self {
+            topic,
+            max_bytes: config.batch_max_bytes,
+            requests,
+        };
+        Ok((uplink, keeper))
     }
 
     /// Publishes one body once and waits until it is acknowledged or cannot be any more.
     pub(super) async fn send(&self, body: Body, started: Instant) -> Sent {
+        if body.sensor_id.is_none() && self.max_bytes < body.plain_bytes {
+            // It was recorded when the limit was another one; the broker would only close the connection.
+            return Sent::without_bytes(Verdict::TooLarge(Words {
+                status: TOO_LARGE,
+                body: "larger than batch_max_bytes".into(),
+            }));
+        }
         let Some(topic) = self.topic_for(body.sensor_id.as_deref()) else {
             // It was recorded when the topic was another one. Its parts have one reading in the end.
             return Sent::without_bytes(Verdict::Refused(Words {

@@ -85,8 +85,8 @@ pub(super) struct Answer<'a> {
     pub(super) location: Option<&'a str>,
     /// The beginning of the body.
     pub(super) body: &'a [u8],
-    /// There was more of it.
-    pub(super) is_cut: bool,
+    /// It is packed in a way that was not asked for.
+    pub(super) is_encoded: bool,
 }
 
 /// Judges an answer. A date of `Retry-After` is compared with the receiver's own clock if it says what that shows; `now` is
@@ -121,7 +121,12 @@ fn accepted(answer: &Answer<'_>, expect: &Expect) -> Verdict {
         let found = answer.status;
         return Verdict::retry(format!("{found}, but `expect` asks for {status}"));
     }
-    let json: Option<Value> = serde_json::from_slice(answer.body).ok();
+    // Some put a byte order mark before it.
+    let text = answer
+        .body
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(answer.body);
+    let json: Option<Value> = serde_json::from_slice(text).ok();
     if let Some(pointer) = &expect.pointer {
         let found = json.as_ref().and_then(|json| json.pointer(pointer));
         if matches!(found, None | Some(Value::Null | Value::Bool(false))) {
@@ -152,7 +157,7 @@ fn rejected(answer: &Answer<'_>, json: Option<&Value>) -> Option<Vec<ReadingId>>
     let Some(json) = json else {
         let names = answer.body.windows(KEY.len()).any(|part| part == KEY);
         let says_more = answer.status == MULTI_STATUS && !answer.body.trim_ascii().is_empty();
-        let may_name = says_more || (answer.is_cut && names);
+        let may_name = says_more || names || answer.is_encoded;
         return (!may_name).then(Vec::new);
     };
     let mut ids = match json.get("rejected") {

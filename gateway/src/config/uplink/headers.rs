@@ -25,6 +25,7 @@ pub enum HeaderValue {
 
 /// Headers that are the gateway's own word.
 const OWN: &[&str] = &[
+    "accept-encoding",
     "connection",
     "content-encoding",
     "content-length",

@@ -115,6 +115,11 @@ fn check_topic(value: &Value, is_single: bool, gateway_id: &str) -> Result<Box<s
 
 fn check_client_id(value: &Value) -> Result<Box<str>, String> {
     let id = text(value)?;
+    if id.contains("%{") {
+        return Err(
+            "holds %{: a client id is taken as it stands; without it, it is gateway_id".to_owned(),
+        );
+    }
     if MAX_CLIENT_ID_BYTES < id.len() || id.chars().any(char::is_control) {
         let expected = format!("at most {MAX_CLIENT_ID_BYTES} bytes without control characters");
         return Err(unexpected(&expected, value));

@@ -70,6 +70,25 @@ async fn a_topic_with_a_sensor_takes_no_batch_of_several() {
     assert_eq!(mqtt.topic_for(Some("hall/s1")).unwrap(), "site/hall/s1");
 }
 
+#[tokio::test]
+async fn a_batch_of_former_times_is_cut_to_the_limit_of_now() {
+    let (mqtt, keeper) = mqtt("site/readings");
+    drop(keeper);
+    let sized = |plain_bytes, sensor| Body {
+        plain_bytes,
+        ..body(sensor)
+    };
+    let limit = 512 << 10;
+    for (plain_bytes, sensor, label) in [
+        (limit + 1, None, "too_large"),
+        (limit, None, "retry"),
+        (limit + 1, Some("s1"), "retry"),
+    ] {
+        let sent = mqtt.send(sized(plain_bytes, sensor), Instant::now()).await;
+        assert_eq!(sent.verdict.label(), label, "{plain_bytes}");
+    }
+}
+
 #[test]
 fn the_size_is_that_of_the_packet() {
     let check = |payload: usize, expected: usize| {

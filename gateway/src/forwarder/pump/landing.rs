@@ -22,16 +22,20 @@ const MOST_REFUSED: u32 = 20;
 const MOST_DEAD_LETTERS: u64 = 100_000;
 
 impl Pump {
+    /// Whatever comes of it, the batch is on its way no longer.
     pub(super) async fn land(&mut self, landing: Landing) -> Result<(), Trouble> {
+        let departure = landing.departure.clone();
+        let landed = self.judged(landing).await;
+        if landed.is_err() {
+            self.flights.failed(&departure, None, 1.0, Instant::now());
+        }
+        landed
+    }
+
+    async fn judged(&mut self, landing: Landing) -> Result<(), Trouble> {
         let now = Instant::now();
         let departure = landing.departure;
-        let sent = match landing.outcome {
-            Ok(sent) => sent,
-            Err(trouble) => {
-                self.flights.failed(&departure, None, 1.0, now);
-                return Err(trouble);
-            }
-        };
+        let sent = landing.outcome?;
         self.metrics.uplink_bytes.inc_by(sent.bytes);
         budget::count(&mut self.settler.account, sent.bytes, clock::now());
         if self.config.daily_budget.is_some() {

@@ -102,11 +102,11 @@ fn an_answer_must_have_what_is_expected() {
 
 #[test]
 fn rejected_readings_are_named_by_their_ids() {
-    let judged = |status: u16, body: &str, is_cut: bool| {
+    let judged = |status: u16, body: &str, is_encoded: bool| {
         let answer = Answer {
             status,
             body: body.as_bytes(),
-            is_cut,
+            is_encoded,
             ..Answer::default()
         };
         judge(&answer, &Expect::default(), NOW)
@@ -133,9 +133,12 @@ fn rejected_readings_are_named_by_their_ids() {
     ] {
         assert_eq!(judged(207, unclear, false).label(), "held", "{unclear}");
     }
-    let cut = r#"{"rejected":[3,"#;
-    assert_eq!(judged(200, cut, true).label(), "held");
-    assert_eq!(judged(200, "<html>rejected", true).label(), "delivered");
+    check("\u{feff}{\"rejected\":[3]}", &[3]);
+    for unclear in [r#"{"rejected":[3,"#, "{\"rejected\":[3]}\n{}"] {
+        assert_eq!(judged(200, unclear, false).label(), "held", "{unclear}");
+    }
+    assert_eq!(judged(200, "<html>rejected", false).label(), "delivered");
+    assert_eq!(judged(200, "\u{1f}packed", true).label(), "held");
 }
 
 #[test]
