@@ -53,11 +53,17 @@ pub(super) async fn retry(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    change(&shared, &id, &uri, |letter, done| OutboxRequest::Retry {
-        letter,
-        done,
-    })
-    .await
+    let letter = find(&shared, &id, &uri).await?;
+    let statuses = shared.uplink_statuses();
+    if !statuses
+        .iter()
+        .any(|(_, status)| *status.name == *letter.uplink)
+    {
+        // It would wait where nobody sends it, and be no dead letter any more.
+        return Err(Problem::NoUplink(letter.uplink.to_string()));
+    }
+    let letter = letter.id;
+    change(&shared, |done| OutboxRequest::Retry { letter, done }).await
 }
 
 /// Gives one up.
@@ -66,30 +72,26 @@ pub(super) async fn drop(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    change(&shared, &id, &uri, |letter, done| OutboxRequest::Drop {
-        letter,
-        done,
-    })
-    .await
+    let letter = find(&shared, &id, &uri).await?.id;
+    change(&shared, |done| OutboxRequest::Drop { letter, done }).await
+}
+
+async fn find(shared: &Shared, id: &str, uri: &Uri) -> Result<DeadLetter, Problem> {
+    let nothing = || Problem::NoSuchPath(uri.path().to_owned());
+    let id = number(id, i64::MAX).map_err(|_| nothing())?;
+    let find = move |reader: &Reader| Ok(reader.dead_letters(0, Some(id), 1)?.0);
+    shared.look(find).await?.pop().ok_or_else(nothing)
 }
 
 async fn change(
     shared: &Shared,
-    id: &str,
-    uri: &Uri,
-    request: impl FnOnce(i64, oneshot::Sender<Committed>) -> OutboxRequest,
+    request: impl FnOnce(oneshot::Sender<Committed>) -> OutboxRequest,
 ) -> Result<Response, Problem> {
-    let nothing = || Problem::NoSuchPath(uri.path().to_owned());
-    let id = number(id, i64::MAX).map_err(|_| nothing())?;
-    let is_there = move |reader: &Reader| Ok(reader.dead_letters(0, Some(id), 1)?.0);
-    if shared.look(is_there).await?.is_empty() {
-        return Err(nothing());
-    }
     if let Some(trouble) = shared.health.trouble() {
         return Err(Problem::unwell(trouble));
     }
     let (receipt, committed) = oneshot::channel();
-    let asked = shared.submissions.request(request(id, receipt)).await;
+    let asked = shared.submissions.request(request(receipt)).await;
     asked.map_err(|_| Problem::Stopping)?;
     let committed = committed.await.map_err(|_| Problem::Stopping)?;
     Ok(done(committed))

@@ -54,6 +54,10 @@ pub(super) enum Problem {
     /// Each with its line, where there is one.
     #[error("{}", .0.iter().map(|fault| &*fault.detail).collect::<Vec<_>>().join("\n"))]
     BadRules(Vec<BadRule>),
+    #[error(
+        "there is no uplink {0:?} any more: configure one of that name, or drop the dead letter"
+    )]
+    NoUplink(String),
     #[error("there is nowhere to keep rules: set `rules_file` in the configuration")]
     NoRulesFile,
     #[error("the gateway is stopping; nothing says whether this is on disk: send it again")]
@@ -102,7 +106,7 @@ impl Problem {
             Self::BadReading { .. } | Self::BadStatus(_) | Self::NoRules(_) | Self::BadRules(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::NoRulesFile => StatusCode::CONFLICT,
+            Self::NoRulesFile | Self::NoUplink(_) => StatusCode::CONFLICT,
             Self::Stopping | Self::Unwell(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoRoom(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,

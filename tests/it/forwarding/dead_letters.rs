@@ -29,7 +29,7 @@ fn letters(gateway: &Gateway<'_>, query: &str) -> (Vec<i64>, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_shown_sent_again_and_given_up() {
     let cloud = Cloud::default().start().await.unwrap();
-    let site = Site::delivering_to(&cloud).allow(&["readings refused"]);
+    let mut site = Site::delivering_to(&cloud).allow(&["readings refused"]);
     let gateway = site.start();
     with_dead_letters(&cloud, &site, &gateway).await;
     let page = get_json(&gateway, "/api/v1/dead-letters");
@@ -68,6 +68,18 @@ async fn dead_letters_are_shown_sent_again_and_given_up() {
     assert_eq!(letters(&gateway, "").0, [3]);
     let stats = cloud.wait_for(|stats| stats.distinct == 4, LIMIT).await;
     assert_eq!(stats.unwrap().key_conflicts, 0);
+    gateway.stop();
+    site.configure("");
+    let gateway = site.start();
+    let refused = send(&gateway, "POST /api/v1/dead-letters/3/retry", None, "").unwrap();
+    assert_eq!(refused.status, 409);
+    assert!(
+        refused.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("no uplink \"cloud\"")
+    );
+    assert_eq!(letters(&gateway, "").0, [3]);
     gateway.stop();
 }
 
