@@ -2,7 +2,7 @@
 //! `now`, chance as a number.
 //!
 //! A failure shuts the uplink's gate: then one batch at a time is tried, after a back-off, the one whose last try is longest
-//! ago, until one gets through. A batch that fails while others get through has a back-off of its own: it alone may be the
+//! ago, until one gets through, and fewer go at once for a while. A batch that fails while others get through has a back-off of its own: it alone may be the
 //! cause. Batches that are refused are cut in two, one after the other and the smallest part first, so that few requests
 //! find the readings at fault and a receiver that refuses everything gets few of them.
 
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::lanes::Lane;
+use super::places::Places;
 use crate::store::outbox::Batch;
 
 /// So many batches that wait for a time of their own keep others from being recorded.
@@ -25,6 +26,7 @@ pub(super) struct Flights {
     /// Refused ones and parts of them; the last is looked into first.
     suspects: Vec<Flight>,
     gate: Gate,
+    places: Places,
     /// The receiver has asked for silence until then.
     silent_until: Option<Instant>,
     backoff: Backoff,
@@ -71,6 +73,7 @@ impl Flights {
             whole: Vec::new(),
             suspects: Vec::new(),
             gate: Gate::Open,
+            places: Places::new(),
             silent_until: None,
             backoff,
             deliveries: 0,
@@ -142,6 +145,7 @@ impl Flights {
         if self.silent_until.is_some_and(|until| now < until) {
             return None;
         }
+        let most = self.places.of(most);
         let may_go = move |flight: &Flight| {
             !flight.is_sending && flight.not_before <= now && (flight.has_tagged || !is_tagged_only)
         };
@@ -177,6 +181,7 @@ impl Flights {
     /// A batch got through: it is given back and no flight any more.
     pub(super) fn delivered(&mut self, batch: i64) -> Option<Batch> {
         self.deliveries += 1;
+        self.places.delivered();
         self.open();
         Some(self.remove(batch)?.batch)
     }
@@ -187,8 +192,7 @@ impl Flights {
         self.gate = Gate::Open;
     }
 
-    /// A batch did not get through. Gives when it is tried again. What the receiver asks for holds for all (RFC 9110, section
-    /// 10.2.3), whatever else gets through.
+    /// A batch did not get through. Gives when it is tried again.
     pub(super) fn failed(
         &mut self,
         departure: &Departure,
@@ -197,8 +201,8 @@ impl Flights {
         now: Instant,
     ) -> Instant {
         let (deliveries, fresh_backoff) = (self.deliveries, self.backoff.first());
-        let asked = now + self.backoff.asked(retry_after);
-        self.silent_until = self.silent_until.max(Some(asked));
+        let asked = self.keep_silent(retry_after, now);
+        let sending = self.sending();
         let Some(flight) = self.landed(departure.batch.id) else {
             return now;
         };
@@ -212,7 +216,10 @@ impl Flights {
         match self.gate {
             // It was on its way already when the first of them failed.
             Gate::Shut { since, until } if departure.started <= since => until.max(asked),
-            _ => {
+            gate => {
+                if matches!(gate, Gate::Open) {
+                    self.places.failed(sending);
+                }
                 let until = now + self.backoff.after_failure(chance, retry_after);
                 self.gate = Gate::Shut { since: now, until };
                 until
@@ -228,6 +235,7 @@ impl Flights {
         retry_after: Option<Duration>,
         now: Instant,
     ) -> Instant {
+        self.keep_silent(retry_after, now);
         let until = now + self.backoff.held(retry_after);
         let deliveries = self.deliveries;
         let Some(flight) = self.landed(batch) else {
@@ -264,6 +272,13 @@ impl Flights {
     /// A batch is given up: it is given back and no flight any more.
     pub(super) fn refused_for_good(&mut self, batch: i64) -> Option<Batch> {
         Some(self.remove(batch)?.batch)
+    }
+
+    /// What the receiver asks for holds for all (RFC 9110, section 10.2.3), whatever else gets through. Gives until when.
+    fn keep_silent(&mut self, retry_after: Option<Duration>, now: Instant) -> Instant {
+        let asked = now + self.backoff.asked(retry_after);
+        self.silent_until = self.silent_until.max(Some(asked));
+        asked
     }
 
     fn all(&self) -> impl Iterator<Item = &Flight> {

@@ -15,6 +15,7 @@ mod lanes;
 mod limit;
 mod mqtt;
 mod payload;
+mod places;
 mod progress;
 mod pump;
 mod rate;

@@ -1,0 +1,100 @@
+//! How many requests may be on their way at once, as far as the link has shown. Pure.
+//!
+//! On a slow link requests that go together run out of time together. So a failure halves the places, deliveries bring them
+//! back one by one (additive increase, multiplicative decrease, as in RFC 5681), and as many as have failed together are
+//! tried again only after many have got through.
+
+/// After so many deliveries in each place more are tried than have failed: what fails then is a small part.
+const DELIVERIES_BEFORE_MORE: usize = 32;
+
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    places: usize,
+    /// More than these have failed together.
+    ceiling: usize,
+    /// Deliveries since that was found.
+    deliveries: usize,
+}
+
+impl Places {
+    /// As many as anybody asks for, until something fails.
+    pub(super) fn new() -> Self {
+        Self {
+            places: usize::MAX,
+            ceiling: usize::MAX,
+            deliveries: 0,
+        }
+    }
+
+    /// Of `most` so many may be on their way.
+    pub(super) fn of(&self, most: usize) -> usize {
+        most.min(self.places)
+    }
+
+    /// One failed beside others, `sending` with itself.
+    pub(super) fn failed(&mut self, sending: usize) {
+        self.places = (sending / 2).max(1);
+        self.ceiling = (sending - 1).max(1);
+        self.deliveries = 0;
+    }
+
+    /// One got through.
+    pub(super) fn delivered(&mut self) {
+        self.deliveries = self.deliveries.saturating_add(1);
+        if self.places < self.ceiling {
+            self.places += 1;
+        } else if self.ceiling.saturating_mul(DELIVERIES_BEFORE_MORE) <= self.deliveries {
+            self.ceiling = self.ceiling.saturating_mul(2);
+            self.deliveries = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_halves_them_and_deliveries_bring_them_back_one_by_one() {
+        let mut places = Places::new();
+        assert_eq!(places.of(16), 16);
+        places.failed(16);
+        let after: Vec<usize> = (0..9)
+            .map(|_| {
+                places.delivered();
+                places.of(16)
+            })
+            .collect();
+        assert_eq!(after, [9, 10, 11, 12, 13, 14, 15, 15, 15]);
+        (0..15 * DELIVERIES_BEFORE_MORE).for_each(|_| places.delivered());
+        assert_eq!(places.of(16), 16);
+        places.failed(1);
+        assert_eq!(places.of(16), 1, "one at least");
+    }
+
+    /// Delivered and failed of so many requests, on a link that carries only `capacity` of them in time.
+    fn on_a_link(capacity: usize, requests: usize) -> (usize, usize) {
+        let mut places = Places::new();
+        let (mut delivered, mut failed) = (0, 0);
+        while delivered + failed < requests {
+            let sending = places.of(16);
+            if capacity < sending {
+                failed += sending;
+                places.failed(sending);
+            } else {
+                places.delivered();
+                delivered += 1;
+            }
+        }
+        (delivered, failed)
+    }
+
+    #[test]
+    fn a_slow_link_loses_little_to_requests_that_run_out_of_time_together() {
+        for capacity in 1..=16 {
+            let (delivered, failed) = on_a_link(capacity, 10_000);
+            assert!(failed * 10 < delivered, "{capacity}: {failed} failed");
+        }
+        assert_eq!(on_a_link(16, 1000), (1000, 0));
+    }
+}
