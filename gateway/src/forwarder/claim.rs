@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use super::budget::Allowance;
 use super::cut::{Cut, cut};
 use super::lanes::{Lane, Turns};
-use super::limit::BodyLimit;
 use super::payload::Sender;
 use super::trouble::Trouble;
 use crate::clock;
@@ -41,7 +40,6 @@ pub(super) struct Claimer {
     boundary: Option<ReadingId>,
     /// When the fresh readings that are seen go out though they fill no batch.
     linger_until: Option<Instant>,
-    limit: BodyLimit,
     /// Readings of a full batch, as the last one had them.
     batch_readings: usize,
     /// While only tagged readings may go: all up to here have been looked at.
@@ -85,27 +83,20 @@ impl Claimer {
             turns: Turns::new(config.backlog_share),
             boundary: None,
             linger_until: None,
-            limit: BodyLimit::new(config.batch_max_bytes),
             batch_readings: config.batch_max_readings,
             tagged_upto: ReadingId(0),
             config,
         }
     }
 
-    /// A body of so many bytes was too large for the receiver.
-    pub(super) fn was_too_large(&mut self, bytes: usize) {
-        self.limit.was_too_large(bytes);
-    }
-
-    /// The receiver took a batch.
-    pub(super) fn was_taken(&mut self) {
-        self.limit.was_taken();
-    }
-
-    /// Records what goes out next.
-    pub(super) async fn claim(&mut self, allowance: Allowance) -> Result<Claim, Trouble> {
+    /// Records what goes out next, in bodies of at most `max_bytes` before compression.
+    pub(super) async fn claim(
+        &mut self,
+        allowance: Allowance,
+        max_bytes: usize,
+    ) -> Result<Claim, Trouble> {
         let is_tagged_only = allowance == Allowance::TaggedOnly;
-        let seen = self.look(is_tagged_only).await?;
+        let seen = self.look(is_tagged_only, max_bytes).await?;
         let (fresh, backlog) = (seen.fresh, seen.backlog);
         self.boundary = Some(seen.boundary);
         if fresh.0.is_empty() && backlog.0.is_empty() {
@@ -166,10 +157,9 @@ impl Claimer {
         Some(until)
     }
 
-    async fn look(&self, is_tagged_only: bool) -> Result<Seen, Trouble> {
+    async fn look(&self, is_tagged_only: bool, max_bytes: usize) -> Result<Seen, Trouble> {
         let (reader, uplink, boundary) = (self.reader.clone(), self.uplink, self.boundary);
         let (config, gateway_id) = (Arc::clone(&self.config), Arc::clone(&self.gateway_id));
-        let max_bytes = self.limit.bytes();
         let batch_readings = self.batch_readings;
         let tagged_upto = self.tagged_upto;
         let look = move || {

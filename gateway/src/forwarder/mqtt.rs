@@ -9,6 +9,7 @@ mod downlink;
 mod failure;
 mod ledger;
 mod options;
+mod subscription;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 use self::downlink::Downlink;
 use super::backoff::Backoff;
 use super::payload::Body;
+use super::progress::Progress;
 use super::rate::Bucket;
 use super::uplink::{Sent, UplinkError, client_files};
 use super::verdict::{Verdict, Words};
@@ -151,7 +153,7 @@ impl Keeper {
     /// Goes on until the pump or the committer is gone. With a downlink there is a connection whether there is something
     /// to send or not; else the first batch asks for it. A batch that the pump lets go after a failure has waited as long
     /// as the pump's back-off says: it is tried at once.
-    pub(super) async fn keep(mut self, submissions: SubmissionQueue) {
+    pub(super) async fn keep(mut self, submissions: SubmissionQueue, progress: Progress) {
         let (initial, max) = (self.config.retry_initial, self.config.retry_max);
         let mut backoff = Backoff::new(initial, max);
         let mut said = None;
@@ -159,7 +161,7 @@ impl Keeper {
             return;
         }
         loop {
-            let ended = self.connection(&submissions).await;
+            let ended = self.connection(&submissions, &progress).await;
             if self.requests.is_closed() {
                 return;
             }
@@ -168,7 +170,10 @@ impl Keeper {
                 backoff.reset();
             }
             let wait = match &ended.verdict {
-                Verdict::Held { .. } => backoff.held(None),
+                Verdict::Held { reason, .. } => {
+                    progress.refused(Some(reason.clone()));
+                    backoff.held(None)
+                }
                 _ => backoff.after_failure(fastrand::f64(), None),
             };
             if ended.lasted.is_some() || said.as_ref() != Some(&ended.verdict) {

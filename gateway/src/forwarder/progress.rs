@@ -25,6 +25,8 @@ struct State {
     held: Option<String>,
     /// What holds until something is delivered, whatever is answered meanwhile.
     trouble: Option<String>,
+    /// Why a broker does not let the gateway in, or hear its commands, whether there is something to send or not.
+    refusal: Option<String>,
     next_attempt: Option<Instant>,
     failed_attempts: u64,
     /// Readings a second, smoothed.
@@ -46,6 +48,7 @@ impl Progress {
             last_verdict: None,
             held: None,
             trouble: None,
+            refusal: None,
             next_attempt: None,
             failed_attempts: 0,
             rate: None,
@@ -85,6 +88,7 @@ impl Progress {
                 .trouble
                 .as_ref()
                 .or(state.held.as_ref())
+                .or(state.refusal.as_ref())
                 .cloned()
                 .or(stalled),
         }
@@ -118,6 +122,15 @@ impl Progress {
         let mut state = self.lock();
         state.last_verdict = Some(format!("held: {reason}"));
         state.trouble = Some(reason);
+    }
+
+    /// What a broker refuses beside batches; `None` when it has let the gateway in, or has taken its subscription.
+    pub(super) fn refused(&self, reason: Option<String>) {
+        let mut state = self.lock();
+        if let Some(reason) = &reason {
+            state.last_verdict = Some(format!("held: {reason}"));
+        }
+        state.refusal = reason;
     }
 
     /// There is nothing to deliver, so nothing is held.

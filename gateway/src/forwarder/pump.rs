@@ -2,10 +2,12 @@
 //! and fills the places that are free.
 
 mod landing;
+mod request;
 mod surroundings;
 
 use std::future::Future;
-use std::pin::Pin;
+use std::panic::resume_unwind;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +22,8 @@ use super::budget::{self, Allowance};
 use super::claim::{Claim, Claimer};
 use super::flights::{Departure, Flights};
 use super::lanes::Lane;
+use super::limit::BodyLimit;
 use super::mqtt::Keeper;
-use super::payload::{self, Body, Sender};
 use super::progress::Progress;
 use super::settle::Settler;
 use super::trouble::Trouble;
@@ -66,6 +68,7 @@ pub struct Pump {
     flights: Flights,
     settler: Settler,
     claimer: Option<Claimer>,
+    body_limit: BodyLimit,
     /// When the outbox is to be looked at again; `None`: when something comes into it.
     look_at: Option<Instant>,
     looked_at: Instant,
@@ -113,6 +116,7 @@ impl Pump {
         Self {
             flights: Flights::new(Backoff::new(config.retry_initial, config.retry_max)),
             settler: Settler::new(key, submissions.clone(), Arc::clone(&metrics)),
+            body_limit: BodyLimit::new(config.batch_max_bytes),
             config,
             key,
             keeper: uplink.take_keeper(),
@@ -141,9 +145,20 @@ impl Pump {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut connection = JoinSet::new();
         if let Some(keeper) = self.keeper.take() {
-            connection.spawn(keeper.keep(self.submissions.clone()));
+            let (submissions, progress) = (self.submissions.clone(), self.progress.clone());
+            connection.spawn(keeper.keep(submissions, progress));
         }
-        self.run_until(stop).await;
+        let mut running = pin!(self.run_until(stop));
+        tokio::select! {
+            () = &mut running => {}
+            Some(ended) = connection.join_next() => {
+                if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+                    resume_unwind(panic);
+                }
+                // The committer is gone, which ends the pump as well.
+                running.await;
+            }
+        }
         timeout(LAST_WORD, connection.join_all()).await.ok();
     }
 
@@ -288,8 +303,9 @@ impl Pump {
             && let Some(mut claimer) = self.claimer.take()
         {
             self.looked_at = now;
+            let max_bytes = self.body_limit.bytes();
             *claiming = Some(Box::pin(async move {
-                let claimed = claimer.claim(allowance).await;
+                let claimed = claimer.claim(allowance, max_bytes).await;
                 (claimer, claimed)
             }));
         }
@@ -331,54 +347,6 @@ impl Pump {
         };
         self.look_at = Some(self.look_at.map_or(at, |before| before.min(at)));
     }
-
-    fn request(&self, departure: Departure) -> impl Future<Output = Landing> + Send + 'static {
-        let (reader, uplink) = (self.reader.clone(), Arc::clone(&self.uplink));
-        let encoders = Arc::clone(&self.encoders);
-        // Who receives from a broker is not told how a body is packed: what was recorded before the settings changed goes by
-        // those of now.
-        let config = self.config.mqtt.as_ref().map(|_| &self.config);
-        let compression = config.map(|config| config.compression.name());
-        async move {
-            let batch = &departure.batch;
-            let key = format!("{}:{}:{}", batch.gateway_id, reader.store_id(), batch.id);
-            let permit = encoders.acquire().await;
-            let encoded = encode(reader, batch.clone(), compression).await;
-            drop(permit);
-            let mut plain_bytes = 0;
-            let outcome = match encoded {
-                Ok(body) => {
-                    plain_bytes = body.plain_bytes;
-                    Ok(uplink.send(&key, body, departure.started).await)
-                }
-                Err(trouble) => Err(trouble),
-            };
-            Landing {
-                departure,
-                outcome,
-                plain_bytes,
-            }
-        }
-    }
-}
-
-async fn encode(
-    reader: Reader,
-    batch: Batch,
-    compression: Option<&'static str>,
-) -> Result<Body, Trouble> {
-    let encode = move || {
-        let readings = reader.readings_by_id(&batch.readings)?;
-        let sender = Sender {
-            gateway_id: &batch.gateway_id,
-            store_id: reader.store_id(),
-        };
-        let compression = compression.unwrap_or(&batch.compression);
-        let format = &batch.format;
-        let body = payload::encode(sender, batch.id, format, compression, &readings);
-        Ok::<_, Trouble>(body?)
-    };
-    spawn_blocking(encode).await?
 }
 
 /// For ever, if there is nothing to wait for.

@@ -34,6 +34,11 @@ impl Bucket {
         upto.max(now)
     }
 
+    /// When all that was let through has had its time.
+    pub(super) fn free_at(&self, now: Instant) -> Instant {
+        self.paid_upto.map_or(now, |upto| upto.max(now))
+    }
+
     /// How long `bytes` take alone.
     pub(super) fn time_of(&self, bytes: usize) -> Duration {
         Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64)
@@ -61,5 +66,7 @@ mod tests {
         assert_eq!((first - later, second - later).0, Duration::ZERO);
         assert_eq!(second - later, BURST);
         assert_eq!(bucket.time_of(500), Duration::from_millis(500));
+        assert_eq!(bucket.free_at(later) - later, BURST);
+        assert_eq!(bucket.free_at(later + BURST * 2), later + BURST * 2);
     }
 }

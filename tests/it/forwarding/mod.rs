@@ -9,6 +9,7 @@ mod lanes;
 mod mqtt;
 mod mqtt_acks;
 mod mqtt_downlink;
+mod mqtt_refused;
 mod rates;
 mod refused;
 mod retried;

@@ -122,6 +122,50 @@ async fn an_acknowledgement_of_an_earlier_connection_confirms_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_that_comes_with_the_connections_end_counts() {
+    let (sender, publishes): (_, Receiver<(usize, Publish)>) = sync_channel(100);
+    let broker = PlainBroker::start(move |number, raw| {
+        while let Some(publish) = next_publish(raw) {
+            let mut answer = ack(PUBACK, publish.packet_id);
+            sender.send((number, publish)).unwrap();
+            if number == 0 {
+                // A packet of no type ends the connection in the same read.
+                answer.extend([0, 0]);
+            }
+            raw.send(&answer);
+        }
+    });
+    let keys = "concurrency = 1\ndownlink = false\n";
+    let site = Site::with(&broker.section(keys)).allow(ALLOWED);
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..1);
+    let (first, publish) = publishes.recv_timeout(LIMIT).unwrap();
+    eventually("it is delivered", || (waiting(&site) == 0).then_some(())).await;
+    post_readings(&gateway, "s1", 81.0, 1..2);
+    let (second, next) = publishes.recv_timeout(LIMIT).unwrap();
+    assert_eq!((first, second), (0, 1));
+    assert_ne!(publish.payload, next.payload, "it is not sent again");
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_needs_no_connection_that_outlasts_its_time_at_the_rate() {
+    let (sender, publishes): (_, Receiver<usize>) = sync_channel(100);
+    let broker = PlainBroker::start(move |_, raw| {
+        if let Some(publish) = next_publish(raw) {
+            sender.send(publish.payload.len()).unwrap();
+        }
+    });
+    let keys = "max_rate = \"1KiB/s\"\n";
+    let site = Site::with(&broker.section(keys)).allow(ALLOWED);
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..1000);
+    let bytes = publishes.recv_timeout(LIMIT).unwrap();
+    assert!(LIMIT.as_secs() < bytes as u64 / 1024, "{bytes}");
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_downlink_there_is_no_connection_before_there_is_something_to_send() {
     let (sender, first) = sync_channel(100);
     let broker = PlainBroker::start(move |_, raw| {

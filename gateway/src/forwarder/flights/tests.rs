@@ -140,7 +140,11 @@ fn a_failure_shuts_the_gate_until_one_gets_through() {
     assert_eq!(ids(&probe), [1]);
     house.deliver(&probe[0]);
     assert!(house.flights.is_open());
-    assert_eq!(ids(&house.depart(9)).len(), 1, "as few as have not failed together");
+    assert_eq!(
+        ids(&house.depart(9)).len(),
+        1,
+        "as few as have not failed together"
+    );
 }
 
 #[test]
@@ -210,7 +214,11 @@ fn fewer_go_at_once_after_they_have_failed_together() {
     for departure in &few[..3] {
         house.deliver(departure);
     }
-    assert_eq!(house.depart(16).len(), 6, "one more with each that gets through");
+    assert_eq!(
+        house.depart(16).len(),
+        6,
+        "one more with each that gets through"
+    );
 }
 
 #[test]

@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, Event, EventLoop, Outgoing, Packet, Publish, QoS, SubscribeReasonCode};
-use tokio::sync::{mpsc, oneshot};
+use rumqttc::{AsyncClient, Event, EventLoop, Outgoing, Packet, Publish, QoS};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::failure::judge;
 use super::ledger::Ledger;
+use super::subscription::Subscription;
 use super::{Keeper, Request, options};
-use crate::config;
+use crate::forwarder::progress::Progress;
 use crate::forwarder::rate::Bucket;
 use crate::forwarder::uplink::Sent;
 use crate::forwarder::verdict::{Verdict, Words};
@@ -49,7 +50,11 @@ impl Departed {
 
 impl Keeper {
     /// Makes a connection and serves it to its end. What was handed to it and not acknowledged is answered.
-    pub(super) async fn connection(&mut self, submissions: &SubmissionQueue) -> Ended {
+    pub(super) async fn connection(
+        &mut self,
+        submissions: &SubmissionQueue,
+        progress: &Progress,
+    ) -> Ended {
         let (client, mut event_loop) = match self.connect().await {
             Ok(connected) => connected,
             Err(verdict) => {
@@ -61,8 +66,17 @@ impl Keeper {
         };
         let since = Instant::now();
         tracing::info!(uplink = %self.config.name, "connected to the broker");
+        progress.refused(None);
         let ledger = SharedLedger::default();
         let (commands, inbox) = mpsc::channel(INBOX);
+        let subscription = Subscription {
+            uplink: &self.config.name,
+            client: &client,
+            filter: self.mqtt.downlink.as_ref(),
+            pause: self.config.retry_max,
+            progress,
+            refused: Notify::new(),
+        };
         let feeder = Feeder {
             requests: &mut self.requests,
             next: &mut self.next,
@@ -72,11 +86,16 @@ impl Keeper {
             timeout: self.config.timeout,
         };
         let verdict = tokio::select! {
-            verdict = drive(&mut event_loop, &ledger, &commands, &self.config) => verdict,
+            verdict = drive(&mut event_loop, &ledger, &commands, &subscription) => verdict,
+            verdict = subscription.ask() => verdict,
             verdict = feeder.feed() => verdict,
             verdict = watch(&ledger, self.config.timeout) => verdict,
             verdict = self.downlink.relay(inbox, &client, submissions) => verdict,
         };
+        // What was read together with the connection's end, or while something else ended it.
+        for event in &event_loop.state.events {
+            book(event, &ledger);
+        }
         for departed in lock(&ledger).take_all() {
             departed.answer(verdict.clone());
         }
@@ -100,48 +119,46 @@ impl Keeper {
             Ok(Err(error)) => return Err(judge(&error)),
             Err(_) => return Err(Verdict::retry("no connection: no CONNACK in time")),
         }
-        if let Some(filter) = &self.mqtt.downlink {
-            let asked = client.try_subscribe(filter.as_str(), QoS::AtLeastOnce);
-            asked.map_err(|error| Verdict::retry(error.to_string()))?;
-        }
         Ok((client, event_loop))
     }
 }
 
-/// Lets the client speak, and books what it has sent and what was acknowledged.
+/// Books what was sent and what was acknowledged.
+fn book(event: &Event, ledger: &SharedLedger) {
+    match event {
+        Event::Outgoing(Outgoing::Publish(id)) => lock(ledger).sent(*id),
+        Event::Incoming(Packet::PubAck(ack)) => {
+            let acked = lock(ledger).acked(ack.pkid);
+            if let Some(departed) = acked {
+                departed.answer(Verdict::Delivered {
+                    rejected: Vec::new(),
+                    refusal: Words::default(),
+                });
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Lets the client speak and hears what it says.
 async fn drive(
     event_loop: &mut EventLoop,
     ledger: &SharedLedger,
     commands: &mpsc::Sender<Publish>,
-    config: &config::Uplink,
+    subscription: &Subscription<'_>,
 ) -> Verdict {
     loop {
         match event_loop.poll().await {
-            Ok(Event::Outgoing(Outgoing::Publish(id))) => lock(ledger).sent(id),
             Ok(Event::Outgoing(Outgoing::Disconnect)) => {
                 return Verdict::retry("the gateway stops");
-            }
-            Ok(Event::Incoming(Packet::PubAck(ack))) => {
-                let acked = lock(ledger).acked(ack.pkid);
-                if let Some(departed) = acked {
-                    departed.answer(Verdict::Delivered {
-                        rejected: Vec::new(),
-                        refusal: Words::default(),
-                    });
-                }
             }
             Ok(Event::Incoming(Packet::Publish(publish))) => {
                 if commands.send(publish).await.is_err() {
                     return Verdict::retry("nobody takes commands");
                 }
             }
-            Ok(Event::Incoming(Packet::SubAck(ack))) => {
-                if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
-                    let uplink = &config.name;
-                    tracing::warn!(%uplink, "the broker refuses the subscription to commands: allow it there, or set downlink = false");
-                }
-            }
-            Ok(_) => {}
+            Ok(Event::Incoming(Packet::SubAck(ack))) => subscription.answered(&ack),
+            Ok(event) => book(&event, ledger),
             Err(error) => return judge(&error),
         }
     }
@@ -176,8 +193,9 @@ impl Feeder<'_> {
                 *self.next = self.requests.recv().await;
             }
             if let (Some(request), Some(bucket)) = (self.next.as_ref(), &mut self.bucket) {
-                let at = bucket.take(request.size(), Instant::now());
-                sleep_until(at).await;
+                // Paid for afterwards: the connection need not outlast the time that the batch itself takes.
+                sleep_until(bucket.free_at(Instant::now())).await;
+                bucket.take(request.size(), Instant::now());
             }
             let Some(request) = self.next.take() else {
                 return self.part().await;

@@ -65,10 +65,8 @@ impl Pump {
                 retry_after,
             } => self.hold(&departure, &reason, retry_after),
             Verdict::TooLarge(words) => {
-                if 1 < departure.batch.readings.len()
-                    && let Some(claimer) = &mut self.claimer
-                {
-                    claimer.was_too_large(landing.plain_bytes);
+                if 1 < departure.batch.readings.len() {
+                    self.body_limit.was_too_large(landing.plain_bytes);
                 }
                 self.refused(&departure, words).await?;
             }
@@ -106,9 +104,7 @@ impl Pump {
             return Ok(());
         }
         self.settler.account.refused = 0;
-        if let Some(claimer) = &mut self.claimer {
-            claimer.was_taken();
-        }
+        self.body_limit.was_taken();
         if let Some(batch) = self.flights.delivered(departure.batch.id) {
             let count = batch.readings.len() - rejected.len();
             self.progress

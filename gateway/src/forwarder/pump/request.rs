@@ -1,0 +1,66 @@
+//! A request: its body is made and sent.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+
+use super::{Landing, Pump};
+use crate::forwarder::flights::Departure;
+use crate::forwarder::payload::{self, Body, Sender};
+use crate::forwarder::trouble::Trouble;
+use crate::store::Reader;
+use crate::store::outbox::Batch;
+
+impl Pump {
+    pub(super) fn request(
+        &self,
+        departure: Departure,
+    ) -> impl Future<Output = Landing> + Send + 'static {
+        let (reader, uplink) = (self.reader.clone(), Arc::clone(&self.uplink));
+        let encoders = Arc::clone(&self.encoders);
+        // Who receives from a broker is not told how a body is packed: what was recorded before the settings changed goes by
+        // those of now.
+        let config = self.config.mqtt.as_ref().map(|_| &self.config);
+        let compression = config.map(|config| config.compression.name());
+        async move {
+            let batch = &departure.batch;
+            let key = format!("{}:{}:{}", batch.gateway_id, reader.store_id(), batch.id);
+            let permit = encoders.acquire().await;
+            let encoded = encode(reader, batch.clone(), compression).await;
+            drop(permit);
+            let mut plain_bytes = 0;
+            let outcome = match encoded {
+                Ok(body) => {
+                    plain_bytes = body.plain_bytes;
+                    Ok(uplink.send(&key, body, departure.started).await)
+                }
+                Err(trouble) => Err(trouble),
+            };
+            Landing {
+                departure,
+                outcome,
+                plain_bytes,
+            }
+        }
+    }
+}
+
+async fn encode(
+    reader: Reader,
+    batch: Batch,
+    compression: Option<&'static str>,
+) -> Result<Body, Trouble> {
+    let encode = move || {
+        let readings = reader.readings_by_id(&batch.readings)?;
+        let sender = Sender {
+            gateway_id: &batch.gateway_id,
+            store_id: reader.store_id(),
+        };
+        let compression = compression.unwrap_or(&batch.compression);
+        let format = &batch.format;
+        let body = payload::encode(sender, batch.id, format, compression, &readings);
+        Ok::<_, Trouble>(body?)
+    };
+    spawn_blocking(encode).await?
+}
