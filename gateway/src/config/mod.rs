@@ -4,6 +4,7 @@
 
 mod acl;
 mod document;
+mod doors;
 mod environment;
 mod fault;
 mod gateway_id;
@@ -32,6 +33,7 @@ use std::{
     time::Duration,
 };
 
+use crate::config::doors::Doors;
 use crate::config::fault::Findings;
 use crate::config::quantity::LONGEST;
 use crate::config::section::Section;
@@ -111,7 +113,10 @@ impl Config {
     fn read(mut root: Section<'_>, folder: &Path) -> Self {
         let grace = Duration::from_secs(10);
         let gateway_id = gateway_id::read(&mut root);
-        let uplinks = uplink::read(&mut root, folder, &gateway_id);
+        let mqtt = Mqtt::read(root.section_or_empty("mqtt"), folder);
+        let http = Http::read(root.section_or_empty("http"));
+        let doors = Doors::of(&mqtt, &http);
+        let uplinks = uplink::read(&mut root, folder, &gateway_id, &doors);
         let names: Vec<_> = uplinks.iter().map(|uplink| &*uplink.name).collect();
         let rules_file = root.setting("rules_file", None, kinds::path(folder)).value;
         let rules = rules::read(&mut root, &names, rules_file.as_deref());
@@ -124,8 +129,8 @@ impl Config {
                     kinds::duration(Duration::ZERO..=LONGEST),
                 )
                 .value,
-            mqtt: Mqtt::read(root.section_or_empty("mqtt"), folder),
-            http: Http::read(root.section_or_empty("http")),
+            mqtt,
+            http,
             ingest: Ingest::read(root.section_or_empty("ingest")),
             store: Store::read(root.section_or_empty("store")),
             uplinks,

@@ -200,10 +200,10 @@ impl<'f> Section<'f> {
         self.add(&self.path_of(key), place, message.into());
     }
 
-    /// Refuses each of `keys` that is there.
+    /// Refuses each of `keys` that is there and says something.
     pub(super) fn refuse_keys(&mut self, keys: &[&'static str], message: &str) {
         for key in keys {
-            if let Some(node) = self.take(key) {
+            if let Some(node) = self.take(key).filter(|node| !node.value.is_empty()) {
                 self.refuse(key, node.place, message);
             }
         }

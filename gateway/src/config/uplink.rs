@@ -12,13 +12,14 @@ use std::{
     time::Duration,
 };
 
+use crate::config::doors::{self, Doors};
 use crate::config::kinds::{
     choice, duration, file, flag, fraction, name, optional_rate, optional_size, secret_file, size,
     text, unexpected, whole,
 };
 use crate::config::quantity::{LONGEST, show_duration};
 use crate::config::section::{Section, Setting};
-use crate::config::uplink_url::{self, Receiver};
+use crate::config::uplink_url::{self, Checked, Receiver};
 use crate::config::value::Value;
 use crate::domain::rule::Place;
 use crate::domain::uplink::{CLOUD, UplinkSet};
@@ -104,18 +105,28 @@ impl UplinkFiles {
     }
 }
 
+/// Keys that mean something to TLS only.
+const OF_TLS: &[&str] = &["ca_file", "client_certificate", "client_key"];
+
 const INSTANT: Duration = Duration::from_millis(1);
 
-/// Reads all uplinks, `[cloud]` first.
-pub(super) fn read(root: &mut Section<'_>, folder: &Path, gateway_id: &str) -> Vec<Uplink> {
+/// Reads all uplinks, `[cloud]` first. None may lead to one of the gateway's own `doors`.
+pub(super) fn read(
+    root: &mut Section<'_>,
+    folder: &Path,
+    gateway_id: &str,
+    doors: &Doors,
+) -> Vec<Uplink> {
     let mut uplinks = Vec::new();
     if let Some(section) = root.section("cloud") {
-        uplinks.push(Uplink::read(section, CLOUD.into(), folder, gateway_id));
+        let name = CLOUD.into();
+        uplinks.push(Uplink::read(section, name, folder, gateway_id, doors));
     }
     let mut seen: HashMap<Arc<str>, Place> = HashMap::from([(CLOUD.into(), Place::Defaults)]);
     let more = root.sections("uplink", |mut section| {
         let name = read_name(&mut section, &mut seen);
-        Uplink::read(section, name.unwrap_or_default(), folder, gateway_id)
+        let name = name.unwrap_or_default();
+        Uplink::read(section, name, folder, gateway_id, doors)
     });
     uplinks.extend(more.unwrap_or_default());
     if let Some(beyond) = uplinks.get(UplinkSet::MOST) {
@@ -126,14 +137,20 @@ pub(super) fn read(root: &mut Section<'_>, folder: &Path, gateway_id: &str) -> V
     uplinks
 }
 
-/// A broker has one client of a name at a time: two uplinks would throw each other out for ever.
+/// A broker has one client of a name at a time: two uplinks would throw each other out for ever. One that is somewhere else
+/// may have several ports; on this machine each port is another program.
 fn refuse_twins(root: &mut Section<'_>, uplinks: &[Uplink]) {
     let mut seen = HashMap::new();
     for uplink in uplinks {
         let Some(mqtt) = &uplink.mqtt else {
             continue;
         };
-        if let Some(first) = seen.insert((&mqtt.broker, &mqtt.client_id), &uplink.name) {
+        let broker = if doors::is_loopback(&mqtt.broker.host) {
+            ("", mqtt.broker.port)
+        } else {
+            (&*mqtt.broker.host, 0)
+        };
+        if let Some(first) = seen.insert((broker, &mqtt.client_id), &uplink.name) {
             let message = format!(
                 "the uplink {first:?} has the client id {:?} at this broker already: give this one another client_id",
                 mqtt.client_id
@@ -175,7 +192,13 @@ impl Uplink {
     }
 
     /// Files are relative to `folder`.
-    fn read(mut section: Section<'_>, name: Arc<str>, folder: &Path, gateway_id: &str) -> Self {
+    fn read(
+        mut section: Section<'_>,
+        name: Arc<str>,
+        folder: &Path,
+        gateway_id: &str,
+        doors: &Doors,
+    ) -> Self {
         let plain = section.setting("allow_plain_http", false, flag);
         let leave = plain.value || !plain.sound;
         let url = section.required(
@@ -216,13 +239,34 @@ impl Uplink {
         let daily_budget = section.setting("daily_budget", None, optional_size);
         let expect = read_expect(section.section_or_empty("expect"));
         let headers = headers::read(section.section_or_empty("headers"), folder);
+        if url.as_ref().is_some_and(|(url, _)| !url.is_encrypted()) {
+            section.refuse_keys(
+                OF_TLS,
+                "means nothing without TLS: remove it, or deliver to https:// or mqtts://",
+            );
+        }
+        let has_own = headers
+            .iter()
+            .any(|header| &*header.name == "authorization");
+        let has_place = url
+            .as_ref()
+            .is_some_and(|(url, _)| url.text.contains(Self::TOKEN));
+        if has_own && !has_place {
+            section.refuse_keys(
+                &["bearer_token_file"],
+                "means nothing beside headers.authorization: remove one of them",
+            );
+        }
         let files = read_files(&mut section, folder);
-        let url = url.map(|(checked, place)| {
-            if checked.text.contains(Self::TOKEN) && files.bearer_token.is_none() {
-                let message = "holds %{token}: name the file that has it in bearer_token_file";
-                section.refuse("url", place, message);
-            }
-            checked.text
+        let url = url.map(|(url, place)| {
+            check_way(
+                &mut section,
+                &url,
+                place,
+                files.bearer_token.is_some(),
+                doors,
+            );
+            url.text
         });
         let place = section.place();
         section.finish();
@@ -248,6 +292,24 @@ impl Uplink {
             headers,
             files,
         }
+    }
+}
+
+fn check_way(
+    section: &mut Section<'_>,
+    url: &Checked,
+    place: Place,
+    has_token: bool,
+    doors: &Doors,
+) {
+    if url.text.contains(Uplink::TOKEN) && !has_token {
+        let message = "holds %{token}: name the file that has it in bearer_token_file";
+        section.refuse("url", place.clone(), message);
+    }
+    let address = url.address();
+    if let Some(door) = address.and_then(|(host, port)| doors.behind(&host, port)) {
+        let message = format!("leads back to this gateway, to {door}: name another receiver");
+        section.refuse("url", place, message);
     }
 }
 
@@ -311,3 +373,6 @@ fn check_order(section: &mut Section<'_>, initial: &Setting<Duration>, max: &Set
         section.refuse("retry_max", at_max, message);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,23 @@ pub struct Broker {
     pub is_encrypted: bool,
 }
 
+impl Checked {
+    /// The host, a name or an address without brackets, and the port.
+    pub(super) fn address(&self) -> Option<(String, u16)> {
+        if let Receiver::Broker(broker) = &self.receiver {
+            return Some((broker.host.to_string(), broker.port));
+        }
+        let url = Url::parse(&self.text).ok()?;
+        let host = host(&url).ok()?;
+        Some((plain(host), url.port_or_known_default()?))
+    }
+
+    /// Whether the way there is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.text.starts_with("https:") || self.text.starts_with("mqtts:")
+    }
+}
+
 /// Checks a URL and puts the gateway's name into it; `leave` is the operator's leave to send unencrypted over the network.
 pub(super) fn check(value: &Value, leave: bool, gateway_id: &str) -> Result<Checked, String> {
     let (Value::Text(text) | Value::Raw(text)) = value else {
@@ -107,14 +124,10 @@ fn broker(url: &Url) -> Result<Result<Checked, String>, ParseError> {
     let is_encrypted = url.scheme() == "mqtts";
     let port = url.port().unwrap_or(if is_encrypted { 8883 } else { 1883 });
     let text = format!("{}://{host}:{port}", url.scheme()).into();
-    let host = match host {
-        Host::Ipv6(address) => address.to_string(),
-        host => host.to_string(),
-    };
     Ok(Ok(Checked {
         text,
         receiver: Receiver::Broker(Broker {
-            host: host.into(),
+            host: plain(host).into(),
             port,
             is_encrypted,
         }),
@@ -124,6 +137,14 @@ fn broker(url: &Url) -> Result<Result<Checked, String>, ParseError> {
 /// A URL's host as those of HTTP have it: the parser leaves it as it stands where it does not know the scheme.
 fn host(url: &Url) -> Result<Host, ParseError> {
     Host::parse(url.host_str().unwrap_or_default())
+}
+
+/// Without the brackets of a URL.
+fn plain(host: Host) -> String {
+    match host {
+        Host::Ipv6(address) => address.to_string(),
+        host => host.to_string(),
+    }
 }
 
 /// Whether a checked URL may be reached by way of a proxy.

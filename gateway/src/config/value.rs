@@ -73,6 +73,16 @@ pub(super) fn table_from_toml(table: DeTable<'_>, place_at: &impl Fn(usize) -> P
 }
 
 impl Value {
+    /// Whether it says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) | Self::Raw(text) => text.is_empty(),
+            Self::List(items) => items.is_empty(),
+            Self::Table(table) => table.is_empty(),
+            Self::Whole(_) | Self::Flag(_) | Self::Other(_) => false,
+        }
+    }
+
     /// The value in JSON.
     pub(super) fn to_json(&self) -> serde_json::Value {
         match self {

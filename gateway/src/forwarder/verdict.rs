@@ -57,6 +57,24 @@ impl Verdict {
         }
     }
 
+    /// What it means for these readings, whose ids grow. An answer that names others as rejected may mean some of these by
+    /// other numbers: none of them is let go.
+    pub(super) fn of(self, readings: &[ReadingId]) -> Self {
+        let Self::Delivered { rejected, refusal } = &self else {
+            return self;
+        };
+        let foreign = rejected
+            .iter()
+            .find(|id| readings.binary_search(id).is_err());
+        match foreign {
+            None => self,
+            Some(ReadingId(id)) => Self::held(format!(
+                "{}, but {id}, which it names as rejected, is no reading of this batch: `rejected` holds readings' ids",
+                refusal.status
+            )),
+        }
+    }
+
     /// A failure that time may heal.
     pub(super) fn retry(reason: impl Into<String>) -> Self {
         Self::Retry {

@@ -17,7 +17,7 @@ async fn readiness(gateway: &Gateway<'_>, status: u16) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_connection_makes_the_gateway_unready_also_if_nothing_waits() {
     const NOT_AUTHORISED: u8 = 5;
-    let (let_in, is_let_in) = std::sync::mpsc::channel::<()>();
+    let (let_in, is_let_in) = std::sync::mpsc::sync_channel::<()>(1);
     let broker = PlainBroker::answering(
         move |_| {
             let is_let_in = is_let_in.try_recv().is_ok();
@@ -42,7 +42,7 @@ async fn a_refused_connection_makes_the_gateway_unready_also_if_nothing_waits() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_subscription_to_commands_makes_the_gateway_unready_until_it_is_taken() {
     const FAILURE: u8 = 0x80;
-    let (allow, is_allowed) = std::sync::mpsc::channel::<()>();
+    let (allow, is_allowed) = std::sync::mpsc::sync_channel::<()>(1);
     let broker = PlainBroker::start(move |_, raw| {
         while let Some(frame) = raw.receive() {
             if frame.first == 0x82 {

@@ -1,10 +1,15 @@
 //! What the receiver will not have: found with few requests, kept as dead letters, and never a whole backlog of them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use serde_json::{Value, json};
 use simulator::cloud::{Cloud, Step};
 
 use crate::support::accounts::assert_all_delivered_once;
 use crate::support::http::{get, metric, post_readings};
-use crate::support::{LIMIT, Site, cloud_section, eventually};
+use crate::support::receiver::{Receiver, write_answer};
+use crate::support::{Gateway, LIMIT, Site, cloud_section, eventually};
 
 const REFUSED: &str = "readings refused";
 const HELD: &str = "batch held";
@@ -131,7 +136,7 @@ async fn a_single_reading_that_is_too_large_becomes_a_dead_letter() {
 #[tokio::test(flavor = "multi_thread")]
 async fn readings_that_an_answer_names_as_rejected_become_dead_letters() {
     let cloud = Cloud::default().start().await.unwrap();
-    let rejects = Step::status(207).body("{\"rejected\":[2,4,99]}");
+    let rejects = Step::status(207).body("{\"rejected\":[2,4]}");
     cloud.script().push(rejects);
     let site = Site::with(
         &cloud_section(&cloud, "batch_linger = \"1h\"\nbatch_max_readings = 5\n").replacen(
@@ -156,25 +161,76 @@ async fn readings_that_an_answer_names_as_rejected_become_dead_letters() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_names_all_as_rejected_is_one_that_refuses_everything() {
-    let ids: Vec<String> = (1..=60).map(|id| id.to_string()).collect();
-    let all = format!("{{\"rejected\":[{0},{0}]}}", ids.join(","));
-    let cloud = Cloud::default().start().await.unwrap();
-    cloud.script().set_default(Step::status(207).body(&all));
-    let site = Site::delivering_to(&cloud).allow(&[REFUSED, HELD]);
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let mended = Arc::clone(&is_mended);
+    let receiver = Receiver::judging(move |_, request, stream| {
+        let batch: Value = serde_json::from_slice(&request.body).unwrap();
+        let readings = batch["readings"].as_array().unwrap();
+        let ids: Vec<&Value> = readings.iter().map(|reading| &reading["id"]).collect();
+        let twice = [ids.clone(), ids].concat();
+        let rejected = json!({ "rejected": twice });
+        let words = if mended.load(Relaxed) {
+            String::new()
+        } else {
+            rejected.to_string()
+        };
+        write_answer(stream, "207 Multi-Status", "", &words);
+    });
+    let site = Site::with(&receiver.section("")).allow(&[REFUSED, HELD]);
     let gateway = site.start();
     post_readings(&gateway, "s1", 80.0, 0..60);
+    assert_twenty_are_given_up(&site, &gateway).await;
+    is_mended.store(true, Relaxed);
+    outbox_is_empty(&site).await;
+    assert_eq!(letters(&site).len(), 20);
+    gateway.stop();
+}
+
+async fn assert_twenty_are_given_up(site: &Site, gateway: &Gateway<'_>) {
     eventually("readyz says why", || {
-        let words = get(&gateway, "/readyz").body;
+        let words = get(gateway, "/readyz").body;
         words.contains("20 readings in a row").then_some(())
     })
     .await;
     eventually("20 are given up", || {
-        (letters(&site).len() == 20).then_some(())
+        (letters(site).len() == 20).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_by_one_no_more_than_twenty_are_given_up_in_a_row_either() {
+    let cloud = Cloud::default().start().await.unwrap();
+    cloud.script().set_default(Step::status(422));
+    let site = Site::with(&cloud_section(&cloud, "format = \"single\"\n")).allow(&[REFUSED, HELD]);
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..60);
+    assert_twenty_are_given_up(&site, &gateway).await;
     cloud.script().clear();
     outbox_is_empty(&site).await;
     assert_eq!(letters(&site).len(), 20);
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejected_readings_of_another_batch_hold_the_batch() {
+    let cloud = Cloud::default().start().await.unwrap();
+    // As of a receiver that counts them from 0.
+    let places = Step::status(207).body("{\"rejected\":[0,4]}");
+    cloud.script().set_default(places);
+    let site = Site::delivering_to(&cloud).allow(&[HELD]);
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..5);
+    eventually("readyz says why", || {
+        let words = get(&gateway, "/readyz").body;
+        words
+            .contains("0, which it names as rejected")
+            .then_some(())
+    })
+    .await;
+    cloud.script().clear();
+    assert_all_delivered_once(&site, &cloud).await;
+    assert_eq!(letters(&site), []);
     gateway.stop();
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::kinds::{secret_file, text, unexpected};
+use crate::config::kinds::{secret_file, text};
 use crate::config::section::Section;
 use crate::config::value::Value;
 
@@ -39,7 +39,8 @@ const OWN: &[&str] = &[
 /// Headers that hold secrets.
 const SECRET: &[&str] = &["authorization", "proxy-authorization", "cookie"];
 
-const EXPECTED: &str = "a text, or { file = \"…\" } for a secret";
+/// What was found is not repeated.
+const UNEXPECTED: &str = "expected a text of printable ASCII, or { file = \"…\" } for a secret; what was found is not shown, it may be one";
 
 /// Reads them; files are relative to `folder`.
 pub(super) fn read(section: Section<'_>, folder: &Path) -> Vec<Header> {
@@ -67,18 +68,16 @@ fn read_value(name: &str, value: &Value, folder: &Path) -> Result<HeaderValue, S
                 Some(file) => Ok(HeaderValue::File(file)),
                 None => Err("file is empty: expected the path of a file".to_owned()),
             },
-            _ => Err(unexpected(EXPECTED, value)),
+            _ => Err(UNEXPECTED.to_owned()),
         },
         _ if SECRET.contains(&name) => {
             Err("holds a secret: write { file = \"…\" } and put it into that file".to_owned())
         }
-        value => {
-            let said = text(value).map_err(|_| unexpected(EXPECTED, value))?;
-            if said.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        value => match text(value) {
+            Ok(said) if said.bytes().all(|byte| (0x20..0x7f).contains(&byte)) => {
                 Ok(HeaderValue::Text(said.into()))
-            } else {
-                Err(unexpected("printable ASCII", value))
             }
-        }
+            _ => Err(UNEXPECTED.to_owned()),
+        },
     }
 }

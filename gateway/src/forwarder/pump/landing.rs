@@ -41,14 +41,15 @@ impl Pump {
         if self.config.daily_budget.is_some() {
             self.settler.keep_account();
         }
-        let label = sent.verdict.label();
+        let verdict = sent.verdict.of(&departure.batch.readings);
+        let label = verdict.label();
         let requests = &self.metrics.uplink_requests;
         requests.with_label_values(&[label]).inc();
-        self.progress.judged(&sent.verdict);
-        match sent.verdict {
+        self.progress.judged(&verdict);
+        match verdict {
             Verdict::Delivered { rejected, refusal } => {
                 let took = now - departure.started;
-                self.delivered(&departure, &rejected, refusal, took).await?;
+                self.delivered(&departure, rejected, refusal, took).await?;
             }
             Verdict::Retry {
                 reason,
@@ -86,17 +87,11 @@ impl Pump {
     async fn delivered(
         &mut self,
         departure: &Departure,
-        rejected: &[ReadingId],
+        rejected: Vec<ReadingId>,
         words: Words,
         took: Duration,
     ) -> Result<(), Trouble> {
-        let of_batch = &departure.batch.readings;
-        let rejected: Vec<ReadingId> = rejected
-            .iter()
-            .copied()
-            .filter(|id| of_batch.binary_search(id).is_ok())
-            .collect();
-        if rejected.len() == of_batch.len() {
+        if rejected.len() == departure.batch.readings.len() {
             return self.refused(departure, words).await;
         }
         if !rejected.is_empty() && !self.has_room_for_dead_letters(rejected.len()).await? {

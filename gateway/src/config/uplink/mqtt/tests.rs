@@ -130,7 +130,19 @@ fn two_uplinks_are_not_the_same_client_of_a_broker() {
         found.starts_with("g.toml:4: uplink: ") && found.contains("\"cloud\""),
         "{found}"
     );
+    let other_port = second("url = \"mqtts://b.example.com:8884\"");
+    assert!(other_port.contains("another client_id"), "{other_port}");
     let other_client = "url = \"mqtts://b.example.com\"\nclient_id = \"other\"";
     assert_eq!(second(other_client), "");
+    // On this machine each port is another broker.
+    let two = |first: &str, second: &str| {
+        let first = format!("url = \"mqtt://{first}\"");
+        parse(&format!(
+            "{first}\n[[uplink]]\nname = \"b\"\nurl = \"mqtt://{second}\""
+        ))
+    };
+    assert!(two("127.0.0.1:99", "localhost:98").is_ok());
+    let same = two("127.0.0.1:99", "localhost:99").unwrap_err();
+    assert!(same.contains("another client_id"), "{same}");
     assert_eq!(second("url = \"mqtts://c.example.com\""), "");
 }
