@@ -110,7 +110,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         path: path.display().to_string(),
         source,
     })?;
-    for (uplink, readings) in writer.reader().forsaken().unwrap_or_default() {
+    for forsaken in writer.reader().forsaken().unwrap_or_default() {
+        let (uplink, readings) = (&forsaken.name, forsaken.pending);
         tracing::warn!(%uplink, readings, "readings wait for an uplink that is not configured");
     }
     let mut running = Running {

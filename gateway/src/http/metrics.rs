@@ -22,15 +22,25 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
         .glance(|reader| {
             let oldest_seconds = outbox::oldest_of_all(reader, clock::now())?;
             let dead_letters = reader.dead_letter_count()?;
-            Ok((reader.bytes_on_disk(), oldest_seconds, dead_letters))
+            let forsaken = reader.forsaken()?.to_vec();
+            Ok((
+                reader.bytes_on_disk(),
+                oldest_seconds,
+                dead_letters,
+                forsaken,
+            ))
         })
         .await;
-    if let Ok((bytes_on_disk, oldest_seconds, dead_letters)) = found {
+    if let Ok((bytes_on_disk, oldest_seconds, dead_letters, forsaken)) = found {
         metrics.store_bytes.set(bytes_on_disk as i64);
         metrics
             .outbox_oldest_seconds
             .set(oldest_seconds.unwrap_or(0.0));
         metrics.dead_letters.set(dead_letters as i64);
+        for uplink in forsaken {
+            let pending = metrics.uplink_pending.with_label_values(&[&*uplink.name]);
+            pending.set(uplink.pending as i64);
+        }
     }
     for (key, status) in shared.uplink_statuses() {
         let name = [&*status.name];

@@ -11,7 +11,7 @@ use super::{Shared, problem::Problem};
 use crate::clock;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::uplink::UplinkStatus;
-use crate::store::{Reader, outbox::UplinkKey};
+use crate::store::{self, Reader, outbox::UplinkKey};
 
 #[derive(Serialize)]
 struct Outbox<'s> {
@@ -21,6 +21,16 @@ struct Outbox<'s> {
     next_attempt_seconds: Option<f64>,
     drain_seconds: Option<f64>,
     uplinks: Vec<Uplink<'s>>,
+    /// For these readings wait as well, but there are no sections of their names. Absent if it is empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    forsaken: Vec<Forsaken>,
+}
+
+#[derive(Serialize)]
+struct Forsaken {
+    name: Box<str>,
+    #[serde(flatten)]
+    waiting: Waiting,
 }
 
 #[derive(Serialize)]
@@ -54,9 +64,9 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, 
             pending: reader.outbox_pending(None),
             oldest_seconds: oldest_of_all(reader, now)?,
         };
-        Ok((all, each?))
+        Ok((all, each?, forsaken(reader, now)?))
     };
-    let (waiting, each) = shared.look(look).await?;
+    let (waiting, each, forsaken) = shared.look(look).await?;
     let first = statuses.first().map(|(_, status)| status);
     let outbox = Outbox {
         waiting,
@@ -68,8 +78,22 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, 
             .zip(each)
             .map(|((_, status), waiting)| Uplink { status, waiting })
             .collect(),
+        forsaken,
     };
     Ok(Json(outbox).into_response())
+}
+
+fn forsaken(reader: &Reader, now: Timestamp) -> Result<Vec<Forsaken>, Problem> {
+    let of = |uplink: &store::Forsaken| {
+        Ok(Forsaken {
+            name: uplink.name.clone(),
+            waiting: Waiting {
+                pending: uplink.pending,
+                oldest_seconds: oldest_seconds(reader, uplink.key, now)?,
+            },
+        })
+    };
+    reader.forsaken()?.iter().map(of).collect()
 }
 
 /// How long the oldest reading has waited until `now`, of all uplinks; `None` if none waits. Blocks.

@@ -25,7 +25,7 @@ pub use history::History;
 pub use reader::{Reader, ReadingPage, ReadingQuery, Totals};
 pub use rules::{RuleMemory, RuleNames, RuleState};
 pub use sensors::{LastReading, Sensors};
-pub use waiting::{DeadLetter, WaitingQuery};
+pub use waiting::{DeadLetter, Forsaken, WaitingQuery};
 pub use writer::{Committed, Writer};
 
 /// What can go wrong with the file.

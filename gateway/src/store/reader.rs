@@ -3,13 +3,15 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
 };
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::value::RawValue;
 
-use super::{LastReading, Sensors, StoreError, connection, outbox::UplinkKey, writer::Pending};
+use super::{
+    Forsaken, LastReading, Sensors, StoreError, connection, outbox::UplinkKey, writer::Pending,
+};
 use crate::background::give_way_at;
 use crate::domain::{
     reading::{ReadingId, StoredReading},
@@ -38,6 +40,7 @@ struct Shared {
     store_id: Arc<str>,
     sensors: Sensors,
     uplinks: Pending,
+    forsaken: OnceLock<Box<[Forsaken]>>,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -79,6 +82,7 @@ impl Reader {
             store_id,
             sensors,
             uplinks,
+            forsaken: OnceLock::new(),
             idle: Mutex::default(),
         };
         Self {
@@ -221,6 +225,10 @@ impl Reader {
             .collect::<Result<_, _>>()?;
         self.give_back(connection);
         Ok(found)
+    }
+
+    pub(super) fn forsaken_once(&self) -> &OnceLock<Box<[Forsaken]>> {
+        &self.shared.forsaken
     }
 
     pub(super) fn connection(&self) -> Result<Connection, StoreError> {

@@ -39,6 +39,15 @@ pub struct DeadLetter {
     pub tries: u32,
 }
 
+/// An uplink that is not configured any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forsaken {
+    pub key: UplinkKey,
+    pub name: Box<str>,
+    /// Readings that wait for it.
+    pub pending: u64,
+}
+
 impl Reader {
     /// Readings that wait and are in no batch, oldest first.
     pub fn waiting(&self, query: &WaitingQuery) -> Result<Vec<StoredReading>, StoreError> {
@@ -167,22 +176,28 @@ impl Reader {
         })
     }
 
-    /// Uplinks that are not configured, with how many readings wait for each.
-    pub fn forsaken(&self) -> Result<Vec<(String, i64)>, StoreError> {
+    /// Uplinks for which readings wait and which are not configured. Nothing changes that while the store is open: they are
+    /// counted once.
+    pub fn forsaken(&self) -> Result<&[Forsaken], StoreError> {
+        if let Some(known) = self.forsaken_once().get() {
+            return Ok(known);
+        }
         let configured = self.uplinks();
-        self.with_connection(|connection| {
+        let forsaken = self.with_connection(|connection| {
             let mut select = connection.prepare("SELECT key, name FROM uplink")?;
             let all = select.query_map([], |row| Ok((UplinkKey(row.get(0)?), row.get(1)?)))?;
             let mut forsaken = Vec::new();
             for uplink in all {
                 let (key, name) = uplink?;
-                if !configured.contains(&key) {
-                    let pending = outbox::count(connection, key)?;
-                    forsaken.extend((0 < pending).then_some((name, pending)));
+                if configured.contains(&key) {
+                    continue;
                 }
+                let pending = outbox::count(connection, key)?.unsigned_abs();
+                forsaken.extend((0 < pending).then_some(Forsaken { key, name, pending }));
             }
             Ok(forsaken)
-        })
+        })?;
+        Ok(self.forsaken_once().get_or_init(|| forsaken.into()))
     }
 
     /// How many readings were refused for good.

@@ -53,7 +53,15 @@ async fn one_that_fails_holds_none_of_the_others_up() {
     let gateway = site.start();
     let text = gateway.log();
     assert!(text.contains("history"), "{text}");
-    assert_eq!(get_json(&gateway, "/api/v1/outbox")["pending"], 0);
+    let outbox = get_json(&gateway, "/api/v1/outbox");
+    assert_eq!(outbox["pending"], 0);
+    let forsaken = &outbox["forsaken"];
+    assert_eq!(forsaken.as_array().unwrap().len(), 1);
+    assert_eq!(forsaken[0]["name"], "history");
+    assert_eq!(forsaken[0]["pending"], 200);
+    assert!(forsaken[0]["oldest_seconds"].is_f64());
+    let name = "gateway_uplink_pending{uplink=\"history\"}";
+    assert_eq!(metric(&gateway, name), 200.0);
     gateway.stop();
     history.script().clear();
     site.configure(&sections);

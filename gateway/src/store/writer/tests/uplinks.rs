@@ -209,7 +209,12 @@ fn each_uplink_has_its_part_of_the_outbox() {
     let writer = open(&["history"]);
     let reader = writer.reader();
     assert_eq!(reader.uplinks(), [history]);
-    assert_eq!(reader.forsaken().unwrap(), [("cloud".to_owned(), 2)]);
+    let forsaken = crate::store::Forsaken {
+        key: cloud,
+        name: "cloud".into(),
+        pending: 2,
+    };
+    assert_eq!(reader.forsaken().unwrap(), [forsaken]);
     drop(writer);
     let reader = open(&["history", "cloud"]).reader();
     assert_eq!(reader.uplinks(), [history, cloud]);
