@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use rusqlite::Connection;
 use serde_json::Value;
 use simulator::cloud::{Cloud, RunningCloud};
 
@@ -121,4 +122,43 @@ async fn the_command_line_does_the_same() {
     let (code, _, said) = run(&gateway, &["retry"]);
     assert_eq!(code, Some(64), "{said}");
     gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_there_are_very_many_the_uplink_is_held_until_there_is_room() {
+    let cloud = Cloud::default().start().await.unwrap();
+    let site = Site::delivering_to(&cloud).allow(&["readings refused", "batch held"]);
+    let gateway = site.start();
+    with_dead_letters(&cloud, &site, &gateway).await;
+    gateway.stop();
+    fill_up_to_100_000(&site);
+    let gateway = site.start();
+    cloud.script().set_poison_sensors(["bad"]);
+    post_readings(&gateway, "bad", 80.0, 3..4);
+    eventually("readyz says why", || {
+        let words = get(&gateway, "/readyz").body;
+        words
+            .contains("there are 100000 dead letters")
+            .then_some(())
+    })
+    .await;
+    assert_eq!(site.sql::<i64>("SELECT count(*) FROM outbox"), 1);
+    let dropped = send(&gateway, "DELETE /api/v1/dead-letters/1", None, "").unwrap();
+    assert_eq!(dropped.status, 200);
+    eventually("it has taken the place", || {
+        (site.sql::<i64>("SELECT count(*) FROM outbox") == 0).then_some(())
+    })
+    .await;
+    let count = site.sql::<i64>("SELECT count(*) FROM dead_letters");
+    assert_eq!(count, 100_000);
+    gateway.stop();
+}
+
+#[expect(clippy::disallowed_methods, reason = "so many would take very long")]
+fn fill_up_to_100_000(site: &Site) {
+    let connection = Connection::open(site.path("gateway.db")).unwrap();
+    let fill = "INSERT INTO dead_letter (reading, uplink, status, answer, at, tries) \
+                WITH RECURSIVE number(n) AS (SELECT 4 UNION ALL SELECT n + 1 FROM number WHERE n < 100000) \
+                SELECT 1, 1, 422, '', 0, 1 FROM number";
+    connection.execute_batch(fill).unwrap();
 }
