@@ -67,6 +67,17 @@ pub struct Alert {
     pub group: Option<Arc<str>>,
 }
 
+/// An event of the past, as far as it tells what is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastAlert {
+    pub episode: i64,
+    pub rule: Arc<str>,
+    /// Whom the rule looked at: a sensor, a device, or what readings have in common.
+    pub subject: Arc<str>,
+    pub state: AlertState,
+    pub ts: Timestamp,
+}
+
 impl Alert {
     /// The alert as it goes to dashboards: QoS 1, retained.
     pub fn message(&self) -> Option<Message> {

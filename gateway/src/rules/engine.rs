@@ -195,7 +195,7 @@ impl Engine {
                         value: 0.0,
                         ts,
                     }));
-                    touched.state(&subject, kept);
+                    touched.state(rule, &subject, kept);
                     timers.set(&subject, kept, now + time);
                 }
             } else if let Some(mut kept) = states.remove(&subject) {
@@ -212,7 +212,7 @@ impl Engine {
                     status.ts.millis(),
                     &mut alerts,
                 );
-                touched.removed(subject, &kept);
+                touched.removed(rule, subject, &kept);
             }
         }
         effects
@@ -243,7 +243,7 @@ impl Engine {
             };
             kept.timer = None;
             if rule.due(&kept.state).is_some_and(|real| real <= due) {
-                touched.state(&subject, kept);
+                touched.state(rule, &subject, kept);
                 let mut alerts = Alerts {
                     open: &mut self.open,
                     numbers,
@@ -284,7 +284,7 @@ impl Engine {
         if !kept.state.life.acknowledge() {
             return None;
         }
-        self.memory.touched.state(subject, kept);
+        self.memory.touched.state(rule, subject, kept);
         Some(Arc::clone(&rule.name))
     }
 }

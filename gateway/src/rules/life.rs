@@ -151,6 +151,18 @@ impl Life {
         }
     }
 
+    /// That of an alert that was raised at `ts`, of a rule whose alerts tell all that it remembers.
+    pub(super) fn of_open(episode: Episode, ts: i64) -> Self {
+        Self {
+            phase: Phase::Active {
+                told_at: ts,
+                over_since: None,
+                episode: Some(episode),
+            },
+            ..Self::default()
+        }
+    }
+
     /// Whether the rule is active.
     pub(super) fn is_active(&self) -> bool {
         matches!(self.phase, Phase::Active { .. })

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::life::Life;
+use super::rule::Rule;
 use super::scope::Previous;
 use super::window::Windows;
 use crate::domain::topic::TopicName;
@@ -99,21 +100,31 @@ impl Memory {
 #[derive(Debug, Default)]
 pub(super) struct Touched {
     pub(super) states: Vec<Subject>,
+    /// Those that can be told from alerts until then: written behind.
+    pub(super) behind: Vec<Subject>,
     /// Places of slots.
     pub(super) slots: Vec<usize>,
 }
 
 impl Touched {
-    pub(super) fn state(&mut self, subject: &Subject, kept: &mut Kept) {
+    pub(super) fn state(&mut self, rule: &Rule, subject: &Subject, kept: &mut Kept) {
         if !std::mem::replace(&mut kept.is_touched, true) {
-            self.states.push(subject.clone());
+            self.list_of(rule).push(subject.clone());
         }
     }
 
     /// It is gone.
-    pub(super) fn removed(&mut self, subject: Subject, kept: &Kept) {
+    pub(super) fn removed(&mut self, rule: &Rule, subject: Subject, kept: &Kept) {
         if !kept.is_touched {
-            self.states.push(subject);
+            self.list_of(rule).push(subject);
+        }
+    }
+
+    fn list_of(&mut self, rule: &Rule) -> &mut Vec<Subject> {
+        if rule.follows_from_alerts {
+            &mut self.behind
+        } else {
+            &mut self.states
         }
     }
 

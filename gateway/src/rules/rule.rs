@@ -37,6 +37,8 @@ pub(super) struct Rule {
     pub(super) severity: Option<Severity>,
     pub(super) message: Option<Box<str>>,
     pub(super) actions: Vec<Action>,
+    /// Whether all that it remembers can be told from its alerts.
+    pub(super) follows_from_alerts: bool,
     /// All that its state depends on: with another one it begins anew.
     pub(super) fingerprint: Box<str>,
 }
@@ -156,8 +158,12 @@ impl Rule {
             }),
             _ => None,
         });
+        let is_plain = looks_at == LooksAt::EachReading && !is_timed && thins.is_none();
+        let follows_from_alerts =
+            is_plain && has_alert && !matches!(terms.repeat, Repeat::After(_));
         Some(Self {
             thins,
+            follows_from_alerts,
             name: Arc::clone(&definition.name),
             looks_at,
             is_stateful: is_timed || has_alert || is_sparse || clear.is_some(),

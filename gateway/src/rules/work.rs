@@ -151,7 +151,7 @@ impl Work<'_> {
         self.alerts
             .tell(rule, &subject, &mut kept.state, step, &facts);
         if kept.state.life != before {
-            self.touched.state(&subject, kept);
+            self.touched.state(rule, &subject, kept);
         }
         if kept.state.life.is_blank() && kept.state.windows.is_none() {
             self.forget(subject, rule);
@@ -196,7 +196,7 @@ impl Work<'_> {
         let now = self.arrival.now;
         let last = self.evidence();
         let kept = kept(self.states, self.groups, rule, subject)?;
-        self.touched.state(subject, kept);
+        self.touched.state(rule, subject, kept);
         let reading = self.arrival.reading;
         let (ts, received_at) = (reading.ts.millis(), reading.received_at.millis());
         let windows = kept.state.windows.get_or_insert_default();
@@ -250,7 +250,7 @@ impl Work<'_> {
         let (now, last) = (self.arrival.now, self.evidence());
         let attributes = &self.arrival.reading.attributes;
         let kept = kept(self.states, self.groups, rule, subject)?;
-        self.touched.state(subject, kept);
+        self.touched.state(rule, subject, kept);
         let look = Look {
             ts: last.ts,
             is_met: false,
@@ -286,7 +286,7 @@ impl Work<'_> {
             {
                 *groups -= 1;
             }
-            self.touched.removed(subject, &kept);
+            self.touched.removed(rule, subject, &kept);
         }
     }
 }

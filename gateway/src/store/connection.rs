@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_uplinks.sql"),
     include_str!("migrations/0006_dead_letters.sql"),
     include_str!("migrations/0007_rules.sql"),
+    include_str!("migrations/0008_rules_behind.sql"),
 ];
 
 /// How long a statement waits for another process that holds a lock, such as an SQLite shell.

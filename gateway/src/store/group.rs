@@ -22,6 +22,8 @@ pub struct Group {
     pub(super) outbox: Vec<outbox::Change>,
     pub(super) sessions: Vec<sessions::Change>,
     pub(super) rule_states: Vec<RuleState>,
+    /// With these states all is written that follows from its alerts and those before.
+    pub(super) has_all_rule_states: bool,
     pub(super) rule_names: Option<RuleNames>,
     /// As the commit finds it.
     pub(super) rules_clock: Option<i64>,
@@ -97,6 +99,12 @@ impl Group {
     /// Adds what the rules remember now.
     pub fn remember(&mut self, states: impl IntoIterator<Item = RuleState>) {
         self.rule_states.extend(states);
+    }
+
+    /// Adds what follows from the alerts up to now.
+    pub fn remember_behind(&mut self, states: impl IntoIterator<Item = RuleState>) {
+        self.remember(states);
+        self.has_all_rule_states = true;
     }
 
     /// Says which rules there are.

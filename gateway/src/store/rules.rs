@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::StoreError;
+use crate::domain::alert::{AlertState, PastAlert};
+use crate::domain::timestamp::Timestamp;
 
 /// What one rule remembers of one subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct RuleMemory {
     pub clock: i64,
     pub names: Vec<(Arc<str>, Box<str>)>,
     pub states: Vec<RuleState>,
+    /// Those that came since the states that follow from them were written, in their order.
+    pub alerts: Vec<PastAlert>,
     /// What each device said last.
     pub devices: Vec<(Box<str>, Box<str>)>,
 }
@@ -89,12 +93,36 @@ pub(super) fn load(connection: &Connection) -> Result<RuleMemory, StoreError> {
             state: Some(state.into()),
         })
     })?;
+    let mut alerts = connection.prepare(
+        "SELECT a.episode, a.rule, coalesce(a.subject_group, s.name), a.state, a.ts \
+         FROM alert a CROSS JOIN sensor s ON s.key = a.sensor \
+         WHERE (SELECT rules_saved_upto FROM counter) < a.id ORDER BY a.id",
+    )?;
+    let alerts = alerts.query_map([], read_alert)?;
     let mut devices = connection.prepare("SELECT device_id, status FROM device_status")?;
     let devices = devices.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(RuleMemory {
         clock,
         names: names.collect::<Result<_, _>>()?,
         states: states.collect::<Result<_, _>>()?,
+        alerts: alerts
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?,
         devices: devices.collect::<Result<_, _>>()?,
     })
+}
+
+/// `None`: it is in a state that this version does not know.
+fn read_alert(row: &Row<'_>) -> rusqlite::Result<Option<PastAlert>> {
+    let state: Box<str> = row.get(3)?;
+    let Some(state) = AlertState::from_stored(&state) else {
+        return Ok(None);
+    };
+    Ok(Some(PastAlert {
+        episode: row.get(0)?,
+        rule: row.get(1)?,
+        subject: row.get(2)?,
+        state,
+        ts: Timestamp::from_millis(row.get(4)?),
+    }))
 }

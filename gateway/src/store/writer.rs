@@ -37,6 +37,9 @@ use crate::domain::{
 /// start.
 const SAVE_SENSORS_EVERY: usize = 50_000;
 
+/// What rules remember that follows from alerts is written down after so many of them at the latest.
+const SAVE_RULES_EVERY: i64 = 50_000;
+
 /// Proof that a group is on disk. Only this file makes one; whoever acknowledges asks for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Committed(());
@@ -61,6 +64,8 @@ pub struct Writer {
     /// As the last commit left them.
     committed: Counters,
     unsaved_readings: usize,
+    /// The last alert of which is written what rules remember of it.
+    rules_saved_upto: i64,
     index: Index,
     sensors: Sensors,
     devices: Devices,
@@ -86,13 +91,15 @@ impl Writer {
         let connection = connection::open_writer(path)?;
         let new_store_id = format!("{:016x}", fastrand::u64(..));
         connection.execute(
-            "INSERT OR IGNORE INTO counter VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, 0)",
+            "INSERT OR IGNORE INTO counter VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
             [new_store_id],
         )?;
         sessions::remove_orphans(&connection)?;
         // What a killed gateway left in the log may not have been synced: what is said of it must stand.
         checkpoint_if_free(&connection, "FULL")?;
         let (store_id, given) = read_counters(&connection)?;
+        let saved = "SELECT rules_saved_upto FROM counter";
+        let rules_saved_upto = connection.query_row(saved, [], |row| row.get(0))?;
         let (index, sensors, unsaved_readings) = sensors::load(&connection)?;
         let devices = Devices::load(&connection)?;
         let mut pending = Vec::new();
@@ -106,6 +113,7 @@ impl Writer {
             committed: given,
             given,
             unsaved_readings,
+            rules_saved_upto,
             index,
             sensors,
             devices,
@@ -238,6 +246,15 @@ impl Writer {
         rules::load(&self.connection)
     }
 
+    /// Whether what rules remember that follows from alerts is to be written with this group.
+    pub fn saves_rules_behind(&self, group: &Group) -> bool {
+        SAVE_RULES_EVERY <= self.given.alert - self.rules_saved_upto || self.saves_sensors(group)
+    }
+
+    fn saves_sensors(&self, group: &Group) -> bool {
+        SAVE_SENSORS_EVERY <= self.unsaved_readings + group.readings.len()
+    }
+
     /// Puts what could not be read into the group.
     pub fn add_reject(&mut self, group: &mut Group, reject: NewReject) {
         self.given.reject += 1;
@@ -298,7 +315,7 @@ impl Writer {
     }
 
     fn write(&mut self, group: &Group, number: i64) -> Result<(), StoreError> {
-        let is_saving = SAVE_SENSORS_EVERY <= self.unsaved_readings + group.readings.len();
+        let is_saving = self.saves_sensors(group);
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -316,6 +333,11 @@ impl Writer {
         rules::write_states(&transaction, &group.rule_states)?;
         if let Some(names) = &group.rule_names {
             rules::write_names(&transaction, names)?;
+        }
+        if group.has_all_rule_states {
+            transaction
+                .prepare_cached("UPDATE counter SET rules_saved_upto = ?1")?
+                .execute([self.given.alert])?;
         }
         if is_saving {
             self.sensors.save(&transaction)?;
@@ -343,6 +365,9 @@ impl Writer {
             if let Some((_, pending)) = self.uplinks.iter().find(|(key, _)| *key == grown) {
                 pending.fetch_add(by, Ordering::Relaxed);
             }
+        }
+        if group.has_all_rule_states {
+            self.rules_saved_upto = self.given.alert;
         }
         if is_saving {
             self.sensors.mark_saved();

@@ -81,7 +81,8 @@ impl Committer {
                 state,
             },
         );
-        let restored = self.engine.restore(&memory.names, states.collect());
+        let states = states.collect();
+        let restored = self.engine.restore(&memory.names, states, &memory.alerts);
         let (mut known, mut now) = (memory.names, self.engine.names());
         known.sort_unstable();
         now.sort_unstable();
@@ -97,6 +98,8 @@ impl Committer {
 
     /// Takes other rules: what came before in this group saw the old ones.
     pub(super) fn replace_rules(&mut self, rules: NewRules, pending: &mut Pending) {
+        // What is open now is what it is by the old ones.
+        self.remember_behind(pending);
         let restored = self.engine.replace(Arc::new(rules.set));
         self.failed_rules.clear();
         self.end(restored, pending);
@@ -350,10 +353,18 @@ impl Committer {
 
     /// What the rules remember after this group goes with it.
     pub(super) fn remember(&mut self, pending: &mut Pending) {
-        pending
-            .group
-            .remember(self.engine.changes().into_iter().map(stored));
+        let changes = self.engine.changes();
+        pending.group.remember(changes.into_iter().map(stored));
+        if self.writer.saves_rules_behind(&pending.group) {
+            self.remember_behind(pending);
+        }
         pending.group.set_rules_clock(self.rules_clock.now());
+    }
+
+    fn remember_behind(&mut self, pending: &mut Pending) {
+        let changes = self.engine.changes_behind();
+        let changes = changes.into_iter().map(stored);
+        pending.group.remember_behind(changes);
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::Engine;
+use crate::domain::alert::{AlertState, PastAlert};
 use crate::rules::RuleSet;
+use crate::rules::life::{Episode, Life};
 use crate::rules::memory::{Kept, State, Subject};
 use crate::rules::scope::Previous;
 
@@ -39,7 +41,7 @@ impl Engine {
     /// For who keeps nothing: forgets what has changed.
     pub fn disregard_changes(&mut self) {
         let touched = std::mem::take(&mut self.memory.touched);
-        for subject in touched.states {
+        for subject in touched.states.into_iter().chain(touched.behind) {
             if let Some(kept) = self.memory.states.get_mut(&subject) {
                 kept.settle();
             }
@@ -49,11 +51,13 @@ impl Engine {
         }
     }
 
-    /// Takes up what was remembered by rules of these names and fingerprints.
+    /// Takes up what was remembered by rules of these names and fingerprints; `alerts` are those since
+    /// [`Engine::changes_behind`] was last written, in their order.
     pub fn restore(
         &mut self,
         names: &[(Arc<str>, Box<str>)],
         states: Vec<StateChange>,
+        alerts: &[PastAlert],
     ) -> Restored {
         let set = Arc::clone(&self.set);
         let mut restored = Restored::default();
@@ -65,6 +69,7 @@ impl Engine {
                 None => restored.forgotten.push(Arc::clone(name)),
             }
         }
+        let mut known = HashMap::new();
         for StateChange {
             rule,
             subject,
@@ -82,10 +87,21 @@ impl Engine {
                 }
                 continue;
             }
-            let Some(state) = decode::<State>(&state) else {
-                restored.unreadable += 1;
-                continue;
-            };
+            match decode::<State>(&state) {
+                Some(state) => drop(known.insert((rule, subject), state)),
+                None => restored.unreadable += 1,
+            }
+        }
+        catch_up(&mut known, alerts);
+        // What is stored of them is of the time before these alerts.
+        for alert in alerts {
+            let place = places.get(&*alert.rule).copied();
+            let rule = place.filter(|place| self.set.rules[*place as usize].follows_from_alerts);
+            let name = Arc::clone(&alert.subject);
+            let subject = rule.map(|rule| Subject { rule, name });
+            self.memory.touched.behind.extend(subject);
+        }
+        for ((rule, subject), state) in known {
             let episode = state.life.episode().map(|episode| episode.id);
             match places.get(&*rule) {
                 Some(place) => self.take_up(
@@ -143,7 +159,7 @@ impl Engine {
         let states = states.chain(slots).collect();
         let names = self.names();
         let mut next = Self::new(set);
-        let restored = next.restore(&names, states);
+        let restored = next.restore(&names, states, &[]);
         next.devices = std::mem::take(&mut self.devices);
         *self = next;
         restored
@@ -157,25 +173,17 @@ impl Engine {
             .collect()
     }
 
-    /// What has changed since this was last asked, each subject once.
+    /// What has changed since this was last asked and cannot be told from alerts, each subject once.
     pub fn changes(&mut self) -> Vec<StateChange> {
-        let touched = std::mem::take(&mut self.memory.touched);
-        let mut changes = Vec::with_capacity(touched.states.len() + touched.slots.len());
-        for subject in touched.states {
-            let Some(rule) = self.set.rules.get(subject.rule as usize) else {
-                continue;
-            };
-            let state = self.memory.states.get_mut(&subject).map(|kept| {
-                kept.settle();
-                encode(&kept.state)
-            });
-            changes.push(StateChange {
-                rule: Arc::clone(&rule.name),
-                subject: subject.name,
-                state,
-            });
-        }
-        for place in touched.slots {
+        let states = std::mem::take(&mut self.memory.touched.states);
+        let slots = std::mem::take(&mut self.memory.touched.slots);
+        let mut changes = Vec::with_capacity(states.len() + slots.len());
+        changes.extend(
+            states
+                .into_iter()
+                .filter_map(|subject| self.change(subject)),
+        );
+        for place in slots {
             let slot = &mut self.memory.slots[place];
             slot.settle();
             let state = slot.previous.as_ref().map(encode);
@@ -186,6 +194,77 @@ impl Engine {
             });
         }
         changes
+    }
+
+    /// What else has changed since this was last asked. It need not be written with each group: what it has become can be told
+    /// from it and the alerts since.
+    pub fn changes_behind(&mut self) -> Vec<StateChange> {
+        let mut behind = std::mem::take(&mut self.memory.touched.behind);
+        behind.sort_unstable();
+        behind.dedup();
+        let changes = behind.into_iter();
+        changes.filter_map(|subject| self.change(subject)).collect()
+    }
+
+    fn change(&mut self, subject: Subject) -> Option<StateChange> {
+        let rule = self.set.rules.get(subject.rule as usize)?;
+        let state = self.memory.states.get_mut(&subject).map(|kept| {
+            kept.settle();
+            encode(&kept.state)
+        });
+        Some(StateChange {
+            rule: Arc::clone(&rule.name),
+            subject: subject.name,
+            state,
+        })
+    }
+}
+
+/// What alerts say of whose they are, in the end.
+struct Latest {
+    episode: i64,
+    raised_at: i64,
+    state: AlertState,
+}
+
+/// Brings states up to the alerts that came since they were written. It changes nothing of those that were written with them.
+fn catch_up(known: &mut HashMap<(Arc<str>, Arc<str>), State>, alerts: &[PastAlert]) {
+    let mut latest: HashMap<(&Arc<str>, &Arc<str>), Latest> = HashMap::new();
+    for alert in alerts {
+        let of = latest
+            .entry((&alert.rule, &alert.subject))
+            .or_insert(Latest {
+                episode: 0,
+                raised_at: 0,
+                state: alert.state,
+            });
+        if of.episode != alert.episode {
+            (of.episode, of.raised_at) = (alert.episode, alert.ts.millis());
+        }
+        of.state = alert.state;
+    }
+    for ((rule, subject), latest) in latest {
+        let key = (Arc::clone(rule), Arc::clone(subject));
+        let before = known.get(&key).and_then(|state| state.life.episode());
+        if latest.state == AlertState::Cleared {
+            if before.is_some_and(|episode| episode.id <= latest.episode) {
+                known.remove(&key);
+            }
+            continue;
+        }
+        let episode = Episode {
+            id: latest.episode,
+            is_acknowledged: latest.state == AlertState::Acknowledged,
+        };
+        match before {
+            Some(before) if before == episode => {}
+            Some(before) if before.id == episode.id => {
+                if let Some(state) = known.get_mut(&key) {
+                    state.life.acknowledge();
+                }
+            }
+            _ => known.entry(key).or_default().life = Life::of_open(episode, latest.raised_at),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
+use crate::domain::alert::{AlertState, PastAlert};
 use crate::domain::status::DeviceId;
 use crate::rules::StateChange;
 
@@ -16,6 +17,10 @@ pub(super) struct House {
     alerts: i64,
     readings: i64,
     pub(super) told: Vec<String>,
+    /// Those that are stored, since what is written behind was written.
+    alerts_since: Vec<PastAlert>,
+    /// The first ones of all episodes.
+    pub(super) raised: BTreeMap<i64, PastAlert>,
     /// Windows as readings.
     pub(super) aggregates: Vec<String>,
 }
@@ -32,6 +37,8 @@ impl House {
             alerts: 0,
             readings: 0,
             told: Vec::new(),
+            alerts_since: Vec::new(),
+            raised: BTreeMap::new(),
             aggregates: Vec::new(),
         }
     }
@@ -85,8 +92,34 @@ impl House {
         self.tell(&effects);
     }
 
+    /// Whether it made a difference.
+    pub(super) fn is_acknowledged(&mut self, episode: i64, now: i64) -> bool {
+        self.ticks(now);
+        let is_new = self.engine.acknowledge(episode).is_some();
+        if is_new {
+            self.alerts += 1;
+            self.alerts_since.push(PastAlert {
+                state: AlertState::Acknowledged,
+                ..self.raised[&episode].clone()
+            });
+        }
+        is_new
+    }
+
     pub(super) fn tell(&mut self, effects: &Effects) {
         for event in &effects.events {
+            let subject = event.group.as_ref().unwrap_or(event.sensor_id.shared());
+            let alert = PastAlert {
+                episode: event.episode,
+                rule: Arc::clone(&event.rule),
+                subject: Arc::clone(subject),
+                state: event.state,
+                ts: event.ts,
+            };
+            if event.id == event.episode {
+                self.raised.insert(event.id, alert.clone());
+            }
+            self.alerts_since.push(alert);
             self.told.push(format!(
                 "{} {} {} {} {:?} @{} #{}/{}",
                 event.rule,
@@ -118,11 +151,24 @@ impl House {
     }
 
     pub(super) fn commits(&mut self) {
+        let changes = self.engine.changes();
+        self.store(changes);
+    }
+
+    /// The same, with what is written behind.
+    pub(super) fn commits_all(&mut self) {
+        self.commits();
+        let changes = self.engine.changes_behind();
+        self.store(changes);
+        self.alerts_since.clear();
+    }
+
+    fn store(&mut self, changes: Vec<StateChange>) {
         for StateChange {
             rule,
             subject,
             state,
-        } in self.engine.changes()
+        } in changes
         {
             let key = (rule.to_string(), subject.to_string());
             match state {
@@ -144,7 +190,8 @@ impl House {
                 subject: (&**subject).into(),
                 state: Some(state.clone()),
             });
-        let restored = self.engine.restore(&self.names, states.collect());
+        let (states, alerts) = (states.collect(), &self.alerts_since);
+        let restored = self.engine.restore(&self.names, states, alerts);
         assert_eq!((restored.forgotten.len(), restored.unreadable), (0, 0));
     }
 

@@ -7,7 +7,7 @@ use crate::domain::rule::{Absence, Repeat, WindowDefinition};
 /// Rules and readings by chance: the same comes of them however they are cut into commits, and wherever the gateway is killed.
 #[test]
 fn neither_commits_nor_kills_change_what_comes_of_the_readings() {
-    let mut is_told = 0;
+    let (mut is_told, mut acknowledged) = (0, 0);
     for seed in 0..150 {
         let mut random = fastrand::Rng::with_seed(seed);
         let rules = some_rules(&mut random);
@@ -31,6 +31,14 @@ fn neither_commits_nor_kills_change_what_comes_of_the_readings() {
                     undisturbed.says(&sensor, status, now);
                     disturbed.says(&sensor, status, now);
                 }
+                1 => {
+                    let number = undisturbed.raised.len().saturating_sub(random.usize(..4));
+                    let episode = undisturbed.raised.keys().nth(number).copied().unwrap_or(1);
+                    let first = undisturbed.is_acknowledged(episode, now);
+                    let second = disturbed.is_acknowledged(episode, now);
+                    assert_eq!(first, second, "seed {seed}, step {step}");
+                    acknowledged += usize::from(first);
+                }
                 _ => {
                     let first = undisturbed.reads_late(&sensor, value, now - late, now);
                     let second = disturbed.reads_late(&sensor, value, now - late, now);
@@ -40,6 +48,7 @@ fn neither_commits_nor_kills_change_what_comes_of_the_readings() {
             match random.u8(0..4) {
                 0 => disturbed.restarts(),
                 1 => disturbed.commits(),
+                2 if random.bool() => disturbed.commits_all(),
                 2 => disturbed.ticks(now + random.i64(0..3)),
                 _ => {}
             }
@@ -63,14 +72,15 @@ fn neither_commits_nor_kills_change_what_comes_of_the_readings() {
             "seed {seed}"
         );
         is_told += usize::from(!undisturbed.told.is_empty());
-        undisturbed.commits();
-        disturbed.commits();
+        undisturbed.commits_all();
+        disturbed.commits_all();
         assert_eq!(
             undisturbed.stored.len(),
             disturbed.stored.len(),
             "seed {seed}"
         );
     }
+    assert!(100 < acknowledged, "{acknowledged} acknowledged");
     assert!(100 < is_told, "{is_told} of 150 streams tell something");
 }
 
