@@ -1,7 +1,7 @@
 //! Retained messages: the last of each topic that asked for it. In memory, bounded; policy: a message beyond the bounds
 //! is not retained and is counted, and its topic's former one is forgotten: it says what is no longer so.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,97 +20,110 @@ const PAGE_TOPICS: usize = 2000;
 /// The last message of each topic.
 #[derive(Debug)]
 pub(super) struct RetainedMessages {
+    topics: BTreeMap<TopicName, Retained>,
+    room: Room,
+}
+
+/// What a topic has, and what it will have once that is on disk. Neither: it is not there.
+#[derive(Debug, Default)]
+struct Retained {
+    message: Option<Arc<Message>>,
+    /// Promises that are not kept yet.
+    outstanding: usize,
+    /// Of the message, as it will be when they are; `None`: there will be none.
+    size: Option<usize>,
+}
+
+/// What all topics take, as it will be when all promises are kept.
+#[derive(Debug)]
+struct Room {
     max_messages: usize,
     max_bytes: usize,
-    messages: BTreeMap<TopicName, Arc<Message>>,
-    /// Topics that will have another one, or none, once that is on disk.
-    promised: HashMap<TopicName, Promise>,
-    /// Of all topics, as it will be when all promises are kept.
     count: usize,
     bytes: usize,
 }
 
-#[derive(Debug)]
-struct Promise {
-    outstanding: usize,
-    /// Of the last one; `None`: there will be none.
-    size: Option<usize>,
+impl Room {
+    fn check(&self, former: Option<usize>, size: usize) -> Result<(), Limit> {
+        if former.is_none() && self.max_messages <= self.count {
+            return Err(Limit::RetainedMessages);
+        }
+        if self.max_bytes < self.bytes - former.unwrap_or(0) + size {
+            return Err(Limit::RetainedBytes);
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, former: Option<usize>, size: Option<usize>) {
+        self.count = self.count + usize::from(size.is_some()) - usize::from(former.is_some());
+        self.bytes = self.bytes + size.unwrap_or(0) - former.unwrap_or(0);
+    }
 }
 
 impl RetainedMessages {
     /// None yet.
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            max_messages: limits.retained_messages,
-            max_bytes: limits.retained_bytes,
-            messages: BTreeMap::new(),
-            promised: HashMap::new(),
-            count: 0,
-            bytes: 0,
+            topics: BTreeMap::new(),
+            room: Room {
+                max_messages: limits.retained_messages,
+                max_bytes: limits.retained_bytes,
+                count: 0,
+                bytes: 0,
+            },
         }
     }
 
     /// Whether there is room for a message, in the place of its topic's former one if there is one.
     pub(super) fn check_room(&self, message: &Message) -> Result<(), Limit> {
-        let former = self.size_of(&message.topic);
-        if former.is_none() && self.max_messages <= self.count {
-            return Err(Limit::RetainedMessages);
-        }
-        if self.max_bytes < self.bytes - former.unwrap_or(0) + message.size() {
-            return Err(Limit::RetainedBytes);
-        }
-        Ok(())
+        let former = self.topics.get(&message.topic);
+        let former = former.and_then(|retained| retained.size);
+        self.room.check(former, message.size())
     }
 
-    /// A topic will have this message, or none, in the place of its former one. Whether there is room is for the caller
-    /// to [ask](Self::check_room).
-    pub(super) fn promise(&mut self, topic: &TopicName, message: Option<&Message>) {
-        let (former, size) = (self.size_of(topic), message.map(Message::size));
-        self.count = self.count + usize::from(size.is_some()) - usize::from(former.is_some());
-        self.bytes = self.bytes + size.unwrap_or(0) - former.unwrap_or(0);
-        let promise = self.promised.entry(topic.clone()).or_insert(Promise {
-            outstanding: 0,
-            size,
-        });
-        promise.outstanding += 1;
-        promise.size = size;
+    /// A topic will have this message in the place of its former one; if there is no room for it, none.
+    pub(super) fn promise(&mut self, message: &Message) -> Result<(), Limit> {
+        let (size, room) = (message.size(), &mut self.room);
+        let retained = self.topics.entry(message.topic.clone()).or_default();
+        let checked = room.check(retained.size, size);
+        retained.promise(checked.is_ok().then_some(size), room);
+        checked
+    }
+
+    /// A topic will have none.
+    pub(super) fn promise_none(&mut self, topic: &TopicName) {
+        self.topics
+            .entry(topic.clone())
+            .or_default()
+            .promise(None, &mut self.room);
     }
 
     /// Does what was promised of a topic. Promises of one topic are kept in their order.
     pub(super) fn fulfil(&mut self, topic: &TopicName, message: Option<&Arc<Message>>) {
-        if let Some(promise) = self.promised.get_mut(topic) {
-            promise.outstanding -= 1;
-            if promise.outstanding == 0 {
-                self.promised.remove(topic);
-            }
-        }
-        match message {
-            Some(message) => {
-                self.messages.insert(topic.clone(), Arc::clone(message));
-            }
-            None => {
-                self.messages.remove(topic);
-            }
+        let Some(retained) = self.topics.get_mut(topic) else {
+            return;
+        };
+        retained.outstanding = retained.outstanding.saturating_sub(1);
+        retained.message = message.cloned();
+        if retained.message.is_none() && retained.outstanding == 0 {
+            self.topics.remove(topic);
         }
     }
 
-    /// Keeps a message in the place of its topic's former one at once.
+    /// Keeps a message in the place of its topic's former one at once. Whether there is room is for the caller to
+    /// [ask](Self::check_room).
     pub(super) fn keep(&mut self, message: &Arc<Message>) {
-        self.promise(&message.topic, Some(message));
+        let size = Some(message.size());
+        self.topics
+            .entry(message.topic.clone())
+            .or_default()
+            .promise(size, &mut self.room);
         self.fulfil(&message.topic, Some(message));
-    }
-
-    /// The size of a topic's message as it will be.
-    fn size_of(&self, topic: &TopicName) -> Option<usize> {
-        match self.promised.get(topic) {
-            Some(promise) => promise.size,
-            None => self.messages.get(topic).map(|message| message.size()),
-        }
     }
 
     /// How many topics have one, or will have.
     pub(super) fn len(&self) -> usize {
-        self.count
+        self.room.count
     }
 
     /// The next messages of a filter's topics that have not expired, after `after` in the order of topics, and where to
@@ -128,12 +141,15 @@ impl RetainedMessages {
             None if !prefix.is_empty() => Bound::Included(prefix),
             _ => from.map(TopicName::as_str),
         };
-        for (topic, message) in self.messages.range::<str, _>((from, Bound::Unbounded)) {
+        for (topic, retained) in self.topics.range::<str, _>((from, Bound::Unbounded)) {
             if !topic.as_str().starts_with(prefix) {
                 return (page, None);
             }
             looked_at += 1;
-            if filter.matches(topic) && !message.has_expired(now) {
+            if let Some(message) = &retained.message
+                && filter.matches(topic)
+                && !message.has_expired(now)
+            {
                 page.push(Arc::clone(message));
             }
             if PAGE_MESSAGES <= page.len() || PAGE_TOPICS <= looked_at {
@@ -152,22 +168,32 @@ impl RetainedMessages {
         now: Instant,
     ) -> (Vec<TopicName>, Option<TopicName>) {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let some = self
-            .messages
-            .range::<TopicName, _>((from, Bound::Unbounded));
+        let some = self.topics.range::<TopicName, _>((from, Bound::Unbounded));
         let some: Vec<_> = some.take(PAGE_TOPICS).collect();
         let next = some.last().filter(|_| PAGE_TOPICS <= some.len());
         let next = next.map(|(topic, _)| TopicName::clone(topic));
         let expired = some
             .into_iter()
-            .filter(|(_, message)| message.has_expired(now));
+            .filter(|(_, retained)| retained.has_expired(now));
         (expired.map(|(topic, _)| topic.clone()).collect(), next)
     }
 
     /// Whether the message of a topic has expired, and no other is on its way.
     pub(super) fn has_expired(&self, topic: &TopicName, now: Instant) -> bool {
-        let message = self.messages.get(topic);
-        !self.promised.contains_key(topic)
-            && message.is_some_and(|message| message.has_expired(now))
+        let retained = self.topics.get(topic);
+        retained.is_some_and(|retained| retained.outstanding == 0 && retained.has_expired(now))
+    }
+}
+
+impl Retained {
+    fn promise(&mut self, size: Option<usize>, room: &mut Room) {
+        room.replace(self.size, size);
+        self.outstanding += 1;
+        self.size = size;
+    }
+
+    fn has_expired(&self, now: Instant) -> bool {
+        let message = self.message.as_ref();
+        message.is_some_and(|message| message.has_expired(now))
     }
 }

@@ -198,8 +198,9 @@ impl Committer {
                     self.settings.metrics.limited(Limit::Devices);
                     return submission.complete(Err(Refused::TooManyDevices));
                 }
+                let now = self.rules_clock.now();
                 for reading in submission.readings.drain(..) {
-                    self.rule(reading, pending);
+                    self.rule(reading, now, pending);
                 }
                 for (label, reject) in submission.rejects.drain(..) {
                     self.reject(label, reject, &mut pending.group);

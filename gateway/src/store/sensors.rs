@@ -132,6 +132,11 @@ impl Index {
         self.keys.len() + unknown.len() <= MAX_SENSORS
     }
 
+    /// Whether this sensor has a key or can be given one.
+    pub(super) fn has_room_for_one(&self, sensor: &SensorId) -> bool {
+        self.keys.len() < MAX_SENSORS || self.keys.contains_key(sensor.as_str())
+    }
+
     /// Gives a new sensor its key; `None` when there are [`MAX_SENSORS`].
     pub(super) fn add(&mut self, sensor: &SensorId, sensors: &Sensors) -> Option<i64> {
         if MAX_SENSORS <= self.keys.len() {

@@ -51,15 +51,12 @@ impl Hub {
             return Retention::None;
         }
         if message.is_clearing() {
-            retained.promise(&message.topic, None);
+            retained.promise_none(&message.topic);
             return Retention::Forget;
         }
-        let Err(limit) = retained.check_room(message) else {
-            retained.promise(&message.topic, Some(message));
+        let Err(limit) = retained.promise(message) else {
             return Retention::Keep;
         };
-        // The former one says what is no longer so.
-        retained.promise(&message.topic, None);
         drop(retained);
         self.metrics.limited(limit);
         self.count_dropped("retained_full", 1);

@@ -167,10 +167,10 @@ impl Committer {
         self.apply(effects, None, pending);
     }
 
-    /// Puts a reading, with what follows from it, into the group.
-    pub(super) fn rule(&mut self, reading: Reading, pending: &mut Pending) {
+    /// Puts a reading, with what follows from it, into the group; `now` is the time of the rules' clock.
+    pub(super) fn rule(&mut self, reading: Reading, now: i64, pending: &mut Pending) {
         // Nothing remembers a sensor that cannot be stored.
-        if !self.writer.has_room_for(std::slice::from_ref(&reading)) {
+        if !self.writer.has_room_for_one(&reading.sensor_id) {
             let reject = overflow::too_many_sensors(reading);
             return self.reject("sensors", reject, &mut pending.group);
         }
@@ -178,7 +178,7 @@ impl Committer {
         let arrival = Arrival {
             reading: &reading,
             id,
-            now: self.rules_clock.now(),
+            now,
         };
         let writer = &mut self.writer;
         let outcome = self
