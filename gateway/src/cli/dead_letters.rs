@@ -1,6 +1,7 @@
 //! `edge-gateway dead-letters`: lists the readings that a receiver refused for good, has them sent again, or gives them up. It
 //! asks the running gateway.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -106,15 +107,42 @@ fn each(
     } else {
         which.ids.clone()
     };
-    for id in &ids {
+    let (asked, mut count) = (ids.len(), 0);
+    // What goes wrong, and for which of them; the others are not held up by it.
+    let mut faults: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for id in ids {
         let start = format!("{method} /api/v1/dead-letters/{id}{suffix}");
         let answer = answer(listen, &start)?;
-        if answer.status == 404 {
-            return Err(format!("there is no dead letter {id}"));
+        let fault = match answer.status {
+            // Somebody else was quicker.
+            404 if which.all => continue,
+            404 => Err(format!("there is no dead letter {id}")),
+            _ => expect(&answer),
+        };
+        match fault {
+            Ok(()) => count += 1,
+            Err(fault) => faults.entry(fault).or_default().push(id),
         }
-        expect(&answer)?;
     }
-    Ok(format!("{} {done}\n", ids.len()))
+    if faults.is_empty() {
+        return Ok(format!("{count} {done}\n"));
+    }
+    let mut lines: Vec<String> = faults
+        .into_iter()
+        .map(|(fault, ids)| line(fault, &ids))
+        .collect();
+    if 1 < asked {
+        lines.push(format!("{count} of {asked} {done}"));
+    }
+    Err(lines.join("\n"))
+}
+
+fn line(fault: String, ids: &[i64]) -> String {
+    match ids {
+        [_] => fault,
+        [first, more @ ..] => format!("{fault} (dead letter {first} and {} more)", more.len()),
+        [] => String::new(),
+    }
 }
 
 fn letters(listen: SocketAddr) -> Result<Vec<Value>, String> {

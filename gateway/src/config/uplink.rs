@@ -185,6 +185,20 @@ impl Uplink {
     /// Stands in a URL for the text of `bearer_token_file`.
     pub const TOKEN: &str = "%{token}";
 
+    /// Requests on their way at once at most, with what a rate or a budget makes of `concurrency`.
+    pub fn at_once(&self) -> usize {
+        /// More would only make what is fresh wait.
+        const WITH_RATE: usize = 2;
+        /// What goes beyond the budget is no more than one request.
+        const WITH_BUDGET: usize = 1;
+        let most = match (self.daily_budget, self.max_rate) {
+            (Some(_), _) => WITH_BUDGET,
+            (None, Some(_)) => WITH_RATE,
+            (None, None) => usize::MAX,
+        };
+        self.concurrency.min(most)
+    }
+
     /// Whether the proxy of the environment may stand in between: never in the way to this machine, and never where it
     /// would see what it passes on.
     pub fn may_use_proxy(&self) -> bool {

@@ -13,8 +13,8 @@ const EXPECTED: &str =
 /// Stands for the gateway's name.
 pub(super) const GATEWAY_ID: &str = "%{gateway_id}";
 
-/// Stands for the token while the URL is parsed, which would escape its braces.
-const MARK: &str = "edge-gateway-token";
+/// Stands for the token while the URL is parsed, which would escape its braces. It is in no URL by chance.
+const MARK: &str = "token-cb3f0a51d67e4c2b";
 
 /// A URL without a fault.
 #[derive(Debug, PartialEq, Eq)]

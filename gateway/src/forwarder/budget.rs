@@ -12,6 +12,9 @@ use crate::store::outbox::Account;
 const DAY_MILLIS: i64 = 86_400_000;
 const HOUR_MILLIS: i64 = 3_600_000;
 
+/// Bytes of a request that is worth its head.
+const SMALL: usize = 4096;
+
 /// What may be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Allowance {
@@ -58,13 +61,26 @@ pub(super) fn allowance(budget: Option<u64>, account: &Account, now: Timestamp) 
     if budget <= spent {
         return Allowance::Nothing;
     }
-    let passed = now.millis().rem_euclid(DAY_MILLIS) + HOUR_MILLIS;
-    let paced = u128::from(budget) * passed.unsigned_abs() as u128 / DAY_MILLIS as u128;
-    if paced <= u128::from(spent) {
+    if paced(budget, now) <= u128::from(spent) {
         Allowance::TaggedOnly
     } else {
         Allowance::All
     }
+}
+
+/// Bytes of a request that the budget leaves, but for tagged readings; a small one is always let through.
+pub(super) fn room(budget: Option<u64>, account: &Account, now: Timestamp) -> usize {
+    let Some(budget) = budget else {
+        return usize::MAX;
+    };
+    let left = paced(budget, now).saturating_sub(u128::from(spent(account, now)));
+    usize::try_from(left).unwrap_or(usize::MAX).max(SMALL)
+}
+
+/// The part of a budget that may be spent by now on what is not tagged.
+fn paced(budget: u64, now: Timestamp) -> u128 {
+    let passed = now.millis().rem_euclid(DAY_MILLIS) + HOUR_MILLIS;
+    u128::from(budget) * passed.unsigned_abs() as u128 / DAY_MILLIS as u128
 }
 
 /// How long to wait before the allowance can be greater; a minute is exact enough for pacing.
@@ -103,6 +119,15 @@ mod tests {
         check(2400, 12, Allowance::Nothing);
         check(2399, 23, Allowance::All);
         check(u64::MAX, 23, Allowance::Nothing);
+    }
+
+    #[test]
+    fn a_request_is_no_larger_than_what_the_budget_leaves() {
+        let now = Timestamp::from_millis(20_000 * DAY_MILLIS);
+        let left = |spent| room(Some(24 * 100_000), &account(spent), now);
+        assert_eq!((left(0), left(60_000)), (100_000, 40_000));
+        assert_eq!((left(99_999), left(u64::MAX)), (SMALL, SMALL));
+        assert_eq!(room(None, &account(0), now), usize::MAX);
     }
 
     #[test]

@@ -2,14 +2,17 @@
 //! `now`, chance as a number.
 //!
 //! A failure shuts the uplink's gate: then one batch at a time is tried, after a back-off, the one whose last try is longest
-//! ago, until one gets through, and fewer go at once for a while. A batch that fails while others get through has a back-off of its own: it alone may be the
-//! cause. Batches that are refused are cut in two, one after the other and the smallest part first, so that few requests
+//! ago, until one gets through, and fewer go at once for a while. A batch that fails again while most others get through has a
+//! back-off of its own: it alone may be the cause. Batches that are refused are cut in two, one after the other and the smallest part first, so that few requests
 //! find the readings at fault and a receiver that refuses everything gets few of them.
+
+mod flight;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::flight::{Flight, Tally};
 use super::backoff::Backoff;
 use super::lanes::Lane;
 use super::places::Places;
@@ -30,23 +33,7 @@ pub(super) struct Flights {
     /// The receiver has asked for silence until then.
     silent_until: Option<Instant>,
     backoff: Backoff,
-    /// So many have got through.
-    deliveries: u64,
-}
-
-#[derive(Debug)]
-struct Flight {
-    batch: Batch,
-    lane: Lane,
-    /// It may go while only tagged readings may.
-    has_tagged: bool,
-    is_sending: bool,
-    last_try: Option<Instant>,
-    not_before: Instant,
-    /// `deliveries` at its last failure.
-    failed_at: Option<u64>,
-    /// Of its own.
-    backoff: Option<Backoff>,
+    tally: Tally,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +43,7 @@ enum Gate {
     Shut {
         since: Instant,
         until: Instant,
+        tally: Tally,
     },
 }
 
@@ -76,7 +64,7 @@ impl Flights {
             places: Places::new(),
             silent_until: None,
             backoff,
-            deliveries: 0,
+            tally: Tally::default(),
         }
     }
 
@@ -85,8 +73,8 @@ impl Flights {
         self.whole.push(Flight::new(batch, lane, has_tagged, now));
     }
 
-    /// Puts two parts in the place of a refused batch.
-    pub(super) fn replace(&mut self, batch: i64, parts: [Batch; 2], now: Instant) {
+    /// Puts parts in the place of a refused batch.
+    pub(super) fn replace(&mut self, batch: i64, parts: Vec<Batch>, now: Instant) {
         let Some(flight) = self.remove(batch) else {
             return;
         };
@@ -180,7 +168,7 @@ impl Flights {
 
     /// A batch got through: it is given back and no flight any more.
     pub(super) fn delivered(&mut self, batch: i64) -> Option<Batch> {
-        self.deliveries += 1;
+        self.tally.deliveries += 1;
         self.places.delivered();
         self.open();
         Some(self.remove(batch)?.batch)
@@ -200,54 +188,86 @@ impl Flights {
         chance: f64,
         now: Instant,
     ) -> Instant {
-        let (deliveries, fresh_backoff) = (self.deliveries, self.backoff.first());
         let asked = self.keep_silent(retry_after, now);
-        let sending = self.sending();
+        let (sending, fresh_backoff) = (self.sending(), self.backoff.first());
+        let together = self.failed_together(departure.started);
+        let tally = self.count_failure();
         let Some(flight) = self.landed(departure.batch.id) else {
             return now;
         };
-        let did_others_get_through = flight.failed_at.is_some_and(|at| at < deliveries);
-        flight.failed_at = Some(deliveries);
-        if did_others_get_through || flight.backoff.is_some() {
+        let is_own = flight.fails_alone(tally);
+        flight.fails(together.unwrap_or(tally), None, now);
+        if is_own {
             let own = flight.backoff.get_or_insert(fresh_backoff);
             flight.not_before = now + own.after_failure(chance, retry_after);
             return flight.not_before;
         }
         match self.gate {
-            // It was on its way already when the first of them failed.
-            Gate::Shut { since, until } if departure.started <= since => until.max(asked),
+            Gate::Shut { until, .. } if together.is_some() => until.max(asked),
             gate => {
                 if matches!(gate, Gate::Open) {
                     self.places.failed(sending);
                 }
                 let until = now + self.backoff.after_failure(chance, retry_after);
-                self.gate = Gate::Shut { since: now, until };
+                self.shut(until, tally, now);
                 until
             }
         }
     }
 
-    /// Somebody has to put something right before anything gets through, or before this batch does if others did since it
-    /// was held. Gives when it is tried again.
+    /// Somebody has to put something right before anything gets through, or before this batch does if most others did since
+    /// it was held. Gives when it is tried again.
     pub(super) fn held(
         &mut self,
         batch: i64,
+        reason: &str,
         retry_after: Option<Duration>,
         now: Instant,
     ) -> Instant {
         self.keep_silent(retry_after, now);
         let until = now + self.backoff.held(retry_after);
-        let deliveries = self.deliveries;
+        let tally = self.count_failure();
         let Some(flight) = self.landed(batch) else {
             return now;
         };
-        let did_others_get_through = flight.failed_at.is_some_and(|at| at < deliveries);
-        flight.failed_at = Some(deliveries);
+        let is_own = flight.fails_alone(tally);
+        flight.fails(tally, Some(reason.to_owned()), now);
         flight.not_before = until;
-        if !did_others_get_through {
-            self.gate = Gate::Shut { since: now, until };
+        if !is_own {
+            self.shut(until, tally, now);
         }
         until
+    }
+
+    /// Why a batch is held, if any is.
+    pub(super) fn held_reason(&self) -> Option<&str> {
+        self.all().find_map(|flight| flight.held.as_deref())
+    }
+
+    /// Since when a batch has been failing, of the one that has for the longest time.
+    pub(super) fn failing_since(&self) -> Option<Instant> {
+        self.all().filter_map(|flight| flight.failing_since).min()
+    }
+
+    /// The tally when the first of those failed that were on their way together with one that `started` then.
+    fn failed_together(&self, started: Instant) -> Option<Tally> {
+        match self.gate {
+            Gate::Shut { since, tally, .. } if started <= since => Some(tally),
+            _ => None,
+        }
+    }
+
+    fn count_failure(&mut self) -> Tally {
+        self.tally.failures += 1;
+        self.tally
+    }
+
+    fn shut(&mut self, until: Instant, tally: Tally, now: Instant) {
+        self.gate = Gate::Shut {
+            since: now,
+            until,
+            tally,
+        };
     }
 
     /// A batch of several readings was refused for what is in it. True if it is to be cut in two now; else it waits until
@@ -316,6 +336,7 @@ impl Flights {
         let mut all = self.whole.iter_mut().chain(&mut self.suspects);
         let flight = all.find(|flight| flight.batch.id == batch)?;
         flight.is_sending = false;
+        flight.held = None;
         Some(flight)
     }
 
@@ -326,21 +347,6 @@ impl Flights {
             }
         }
         None
-    }
-}
-
-impl Flight {
-    fn new(batch: Batch, lane: Lane, has_tagged: bool, now: Instant) -> Self {
-        Self {
-            batch,
-            lane,
-            has_tagged,
-            is_sending: false,
-            last_try: None,
-            not_before: now,
-            failed_at: None,
-            backoff: None,
-        }
     }
 }
 

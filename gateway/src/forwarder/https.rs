@@ -3,7 +3,7 @@
 mod body;
 
 use std::error::Error;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub(super) struct Https {
     /// Made anew when the files change; requests under way end with the one they began with.
     client: Mutex<(Client, [Option<Stamp>; 3])>,
     bucket: Option<Arc<Mutex<Bucket>>>,
+    /// The last request could not be made for what its files say.
+    has_bad_secrets: AtomicBool,
 }
 
 impl Https {
@@ -66,6 +68,7 @@ impl Https {
             files,
             client: Mutex::new((client, stamps)),
             bucket: bucket.map(|bucket| Arc::new(Mutex::new(bucket))),
+            has_bad_secrets: AtomicBool::new(false),
         })
     }
 
@@ -77,6 +80,10 @@ impl Https {
                 Ok(answer) => self.judge(answer).await,
                 Err(error) => Verdict::retry(describe(&error)),
             },
+            // A file may be in the middle of being replaced.
+            Err(reason) if !self.has_bad_secrets.swap(true, Ordering::Relaxed) => {
+                Verdict::retry(reason)
+            }
             Err(reason) => Verdict::held(reason),
         };
         Sent {
@@ -92,6 +99,7 @@ impl Https {
         sent: &Arc<AtomicU64>,
     ) -> Result<(Client, Request), String> {
         let secrets = self.secrets().await?;
+        self.has_bad_secrets.store(false, Ordering::Relaxed);
         let mut url = self.config.url.to_string();
         let mut headers = HeaderMap::new();
         if let Some(token) = &secrets.token {
@@ -107,6 +115,7 @@ impl Https {
         let url = Url::parse(&url).map_err(|_| "the URL cannot be read".to_owned())?;
         let text = |value: &str| HeaderValue::from_str(value).map_err(|error| error.to_string());
         headers.insert(header::CONTENT_TYPE, text(body.content_type)?);
+        headers.insert(header::ACCEPT_ENCODING, text("identity")?);
         if let Some(encoding) = body.content_encoding {
             headers.insert(header::CONTENT_ENCODING, text(encoding)?);
         }
@@ -114,7 +123,7 @@ impl Https {
         let head = head_size(&url, &headers);
         let length = head + body.bytes.len();
         let pacing = self.bucket.as_ref();
-        let slowest = pacing.map(|bucket| lock(bucket).time_of(length * self.config.concurrency));
+        let slowest = pacing.map(|bucket| lock(bucket).time_of(length * self.config.at_once()));
         let mut request = Request::new(reqwest::Method::POST, url);
         *request.headers_mut() = headers;
         // What the own rate takes is not the receiver's fault.
@@ -125,16 +134,19 @@ impl Https {
     }
 
     async fn judge(&self, mut answer: Response) -> Verdict {
-        let mut body = Vec::new();
-        while body.len() < MAX_ANSWER_BYTES {
+        let (mut body, mut is_cut) = (Vec::new(), false);
+        while !is_cut {
             match answer.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => break,
-                Err(error) => {
+                Err(error) if answer.status().is_success() => {
                     let (status, cause) = (answer.status(), describe(&error));
                     return Verdict::retry(format!("{} cut short: {cause}", status.as_u16()));
                 }
+                // What other statuses mean does not depend on their words.
+                Err(_) => break,
             }
+            is_cut = MAX_ANSWER_BYTES <= body.len();
         }
         let text = |name| {
             let value = answer.headers().get(name);
@@ -150,6 +162,7 @@ impl Https {
             body: &body,
             is_encoded: !body.is_empty()
                 && text(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity"),
+            is_cut,
         };
         judge(&answer, &self.config.expect, clock::now())
     }

@@ -1,11 +1,12 @@
 //! How many requests may be on their way at once, as far as the link has shown. Pure.
 //!
-//! On a slow link requests that go together run out of time together. So a failure halves the places, deliveries bring them
-//! back one by one (additive increase, multiplicative decrease, as in RFC 5681), and as many as have failed together are
-//! tried again only after many have got through.
+//! On a slow link requests that go together run out of time together. So when one fails beside others the places are halved;
+//! deliveries bring them back one by one (additive increase, multiplicative decrease, as in RFC 5681), and as many as have
+//! failed together are tried again only after a while, which grows with each time they fail again.
 
-/// After so many deliveries in each place more are tried than have failed: what fails then is a small part.
-const DELIVERIES_BEFORE_MORE: usize = 32;
+/// For so many deliveries in each place no more are tried than have failed: at first, so that an outage costs little
+/// afterwards; and at most, so that on a slow link what fails is a small part.
+const PATIENCE: std::ops::RangeInclusive<usize> = 4..=64;
 
 #[derive(Clone, Debug)]
 pub(super) struct Places {
@@ -14,6 +15,9 @@ pub(super) struct Places {
     ceiling: usize,
     /// Deliveries since that was found.
     deliveries: usize,
+    patience: usize,
+    /// The last ceiling was raised, and nothing has failed since.
+    is_rising: bool,
 }
 
 impl Places {
@@ -23,6 +27,8 @@ impl Places {
             places: usize::MAX,
             ceiling: usize::MAX,
             deliveries: 0,
+            patience: *PATIENCE.start(),
+            is_rising: false,
         }
     }
 
@@ -31,11 +37,16 @@ impl Places {
         most.min(self.places)
     }
 
-    /// One failed beside others, `sending` with itself.
+    /// One failed, and it was not its own fault; `sending` were on their way with it. One alone tells nothing.
     pub(super) fn failed(&mut self, sending: usize) {
-        self.places = (sending / 2).max(1);
-        self.ceiling = (sending - 1).max(1);
+        if sending < 2 {
+            return;
+        }
+        self.places = sending / 2;
+        self.ceiling = sending - 1;
         self.deliveries = 0;
+        self.patience = (self.patience * 2).min(*PATIENCE.end());
+        self.is_rising = false;
     }
 
     /// One got through.
@@ -43,9 +54,12 @@ impl Places {
         self.deliveries = self.deliveries.saturating_add(1);
         if self.places < self.ceiling {
             self.places += 1;
-        } else if self.ceiling.saturating_mul(DELIVERIES_BEFORE_MORE) <= self.deliveries {
+        } else if self.ceiling.saturating_mul(self.patience) <= self.deliveries {
             self.ceiling = self.ceiling.saturating_mul(2);
             self.deliveries = 0;
+            if std::mem::replace(&mut self.is_rising, true) {
+                self.patience = (self.patience / 2).max(*PATIENCE.start());
+            }
         }
     }
 }
@@ -66,10 +80,27 @@ mod tests {
             })
             .collect();
         assert_eq!(after, [9, 10, 11, 12, 13, 14, 15, 15, 15]);
-        (0..15 * DELIVERIES_BEFORE_MORE).for_each(|_| places.delivered());
+        (0..15 * 8).for_each(|_| places.delivered());
         assert_eq!(places.of(16), 16);
         places.failed(1);
-        assert_eq!(places.of(16), 1, "one at least");
+        assert_eq!(places.of(16), 16, "one alone tells nothing");
+        places.failed(2);
+        assert_eq!(places.of(16), 1);
+    }
+
+    #[test]
+    fn an_outage_costs_little_afterwards() {
+        for sending in 2..=16 {
+            let mut places = Places::new();
+            places.failed(sending);
+            // In round trips: in each as many get through as there are places.
+            let mut trips = 0;
+            while places.of(16) < 16 {
+                (0..places.of(16)).for_each(|_| places.delivered());
+                trips += 1;
+            }
+            assert!(trips <= 40, "{sending}: {trips}");
+        }
     }
 
     /// Delivered and failed of so many requests, on a link that carries only `capacity` of them in time.

@@ -22,7 +22,10 @@ pub struct Progress {
 #[derive(Debug)]
 struct State {
     last_verdict: Option<String>,
+    /// Why a batch is held, whatever else gets through.
     held: Option<String>,
+    /// Since when a batch has been failing, whatever else gets through.
+    failing_since: Option<Instant>,
     /// What holds until something is delivered, whatever is answered meanwhile.
     trouble: Option<String>,
     /// Why a broker does not let the gateway in, or hear its commands, whether there is something to send or not.
@@ -47,6 +50,7 @@ impl Progress {
         let state = State {
             last_verdict: None,
             held: None,
+            failing_since: None,
             trouble: None,
             refusal: None,
             next_attempt: None,
@@ -69,13 +73,16 @@ impl Progress {
         let state = self.lock();
         let now = Instant::now();
         let rate = state.rate.filter(|rate| 0.0 < *rate);
-        let waited = now.saturating_duration_since(state.moved_at);
         let may_deliver = 0 < pending && !state.is_idle && !state.is_spent;
-        let is_stalled = may_deliver && self.stalled_after < waited;
-        let stalled = is_stalled.then(|| {
+        let stalled = |what: &str, since: Instant| {
+            let waited = now.saturating_duration_since(since);
+            let is_stalled = may_deliver && self.stalled_after < waited;
             let last = state.last_verdict.as_deref().unwrap_or("no answer yet");
-            format!("nothing was delivered for {} s: {last}", waited.as_secs())
-        });
+            is_stalled.then(|| format!("{what} for {} s: {last}", waited.as_secs()))
+        };
+        let failing = state.failing_since;
+        let stalled = stalled("nothing was delivered", state.moved_at)
+            .or_else(|| stalled("a batch has been failing", failing?));
         UplinkStatus {
             name: Arc::clone(&self.name),
             last_verdict: state.last_verdict.clone(),
@@ -101,20 +108,26 @@ impl Progress {
 
     pub(super) fn judged(&self, verdict: &Verdict) {
         let mut state = self.lock();
-        let (words, held) = match verdict {
-            Verdict::Delivered { .. } => ("delivered".to_owned(), None),
-            Verdict::Retry { reason, .. } => (format!("retry: {reason}"), None),
-            Verdict::Held { reason, .. } => (format!("held: {reason}"), Some(reason.clone())),
-            Verdict::TooLarge(words) => (format!("too large: {}", words.status), None),
-            Verdict::Refused(words) => (format!("refused: {}", words.status), None),
+        let words = match verdict {
+            Verdict::Delivered { .. } => "delivered".to_owned(),
+            Verdict::Retry { reason, .. } => format!("retry: {reason}"),
+            Verdict::Held { reason, .. } => format!("held: {reason}"),
+            Verdict::TooLarge(words) => format!("too large: {}", words.status),
+            Verdict::Refused(words) => format!("refused: {}", words.status),
         };
         state.failed_attempts += u64::from(!matches!(verdict, Verdict::Delivered { .. }));
         state.last_verdict = Some(words);
-        state.held = held;
         if matches!(verdict, Verdict::Delivered { .. }) {
             state.trouble = None;
         }
         state.is_idle = false;
+    }
+
+    /// What holds one batch, whatever becomes of the others.
+    pub(super) fn holds(&self, held: Option<&str>, failing_since: Option<Instant>) {
+        let mut state = self.lock();
+        state.held = held.map(str::to_owned);
+        state.failing_since = failing_since;
     }
 
     /// Nothing goes out because of something in the gateway itself, or because too much was refused.
@@ -127,8 +140,8 @@ impl Progress {
     /// What a broker refuses beside batches; `None` when it has let the gateway in, or has taken its subscription.
     pub(super) fn refused(&self, reason: Option<String>) {
         let mut state = self.lock();
-        if let Some(reason) = &reason {
-            state.last_verdict = Some(format!("held: {reason}"));
+        if reason.is_some() || state.refusal.is_some() {
+            state.last_verdict = reason.as_ref().map(|reason| format!("held: {reason}"));
         }
         state.refusal = reason;
     }
@@ -136,7 +149,7 @@ impl Progress {
     /// There is nothing to deliver, so nothing is held.
     pub(super) fn has_nothing_to_do(&self) {
         let mut state = self.lock();
-        (state.held, state.trouble) = (None, None);
+        (state.held, state.trouble, state.failing_since) = (None, None, None);
         state.is_idle = true;
         state.moved_at = Instant::now();
     }
@@ -227,6 +240,15 @@ mod tests {
         progress.judged(&delivered());
         progress.delivered(5, Duration::from_secs(1), 1);
         assert_eq!(progress.status(5).held, None);
+        sleep(901).await;
+        // One batch fails on while others get through.
+        progress.delivered(5, Duration::from_secs(1), 1);
+        let since = Instant::now() - Duration::from_secs(901);
+        progress.holds(None, Some(since));
+        let held = progress.status(5).held.unwrap();
+        assert!(held.starts_with("a batch has been failing"), "{held}");
+        progress.holds(Some("403"), Some(since));
+        assert_eq!(progress.status(5).held.as_deref(), Some("403"));
         sleep(901).await;
         progress.has_nothing_to_do();
         progress.has_something_to_do();

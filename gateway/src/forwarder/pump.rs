@@ -47,10 +47,6 @@ const LAST_WORD: Duration = Duration::from_millis(200);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// After an error of the store.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
-/// With a rate to keep, more at once would only make what is fresh wait.
-const AT_ONCE_WITH_RATE: usize = 2;
-/// With a budget, what goes beyond it is no more than one request.
-const AT_ONCE_WITH_BUDGET: usize = 1;
 
 /// Brings its part of the outbox to one receiver.
 #[derive(Debug)]
@@ -83,7 +79,12 @@ type Claiming = Pin<Box<dyn Future<Output = (Claimer, Result<Claim, Trouble>)> +
 /// A request that was made.
 struct Landing {
     departure: Departure,
-    outcome: Result<Sent, Trouble>,
+    outcome: Result<Made, Trouble>,
+}
+
+/// What came of it.
+struct Made {
+    sent: Sent,
     /// Of its body, before compression.
     plain_bytes: usize,
 }
@@ -280,12 +281,7 @@ impl Pump {
             return;
         }
         let is_tagged_only = allowance == Allowance::TaggedOnly;
-        let most = match (self.config.daily_budget, self.config.max_rate) {
-            (Some(_), _) => AT_ONCE_WITH_BUDGET,
-            (None, Some(_)) => AT_ONCE_WITH_RATE,
-            (None, None) => usize::MAX,
-        };
-        let at_once = self.config.concurrency.min(most);
+        let at_once = self.config.at_once();
         while let Some(departure) = self.flights.depart(at_once, is_tagged_only, now) {
             requests.spawn(self.request(departure));
         }
@@ -303,7 +299,11 @@ impl Pump {
             && let Some(mut claimer) = self.claimer.take()
         {
             self.looked_at = now;
-            let max_bytes = self.body_limit.bytes();
+            let mut max_bytes = self.body_limit.bytes();
+            if !is_tagged_only {
+                let left = budget::room(self.config.daily_budget, &self.settler.account, wall);
+                max_bytes = max_bytes.min(left);
+            }
             *claiming = Some(Box::pin(async move {
                 let claimed = claimer.claim(allowance, max_bytes).await;
                 (claimer, claimed)

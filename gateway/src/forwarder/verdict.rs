@@ -11,6 +11,9 @@ use crate::domain::timestamp::Timestamp;
 /// Of a refusing answer's body so many bytes are kept.
 const KEPT_BYTES: usize = 1024;
 
+/// RFC 4918, section 13.
+const MULTI_STATUS: u16 = 207;
+
 /// Before this a clock has not been set: 2020-01-01.
 pub(super) const PLAUSIBLE: Timestamp = Timestamp::from_millis(1_577_836_800_000);
 
@@ -105,6 +108,8 @@ pub(super) struct Answer<'a> {
     pub(super) body: &'a [u8],
     /// It is packed in a way that was not asked for.
     pub(super) is_encoded: bool,
+    /// The body goes on.
+    pub(super) is_cut: bool,
 }
 
 /// Judges an answer. A date of `Retry-After` is compared with the receiver's own clock if it says what that shows; `now` is
@@ -139,6 +144,12 @@ fn accepted(answer: &Answer<'_>, expect: &Expect) -> Verdict {
         let found = answer.status;
         return Verdict::retry(format!("{found}, but `expect` asks for {status}"));
     }
+    if answer.is_encoded {
+        let status = answer.status;
+        return Verdict::held(format!(
+            "{status}, but the answer is packed (Content-Encoding), which was not asked for: what it says cannot be read"
+        ));
+    }
     // Some put a byte order mark before it.
     let text = answer
         .body
@@ -170,15 +181,17 @@ fn accepted(answer: &Answer<'_>, expect: &Expect) -> Verdict {
 /// The ids that an answer names, growing; `None` if it may name some and cannot be read. Some say how many, which tells
 /// enough if it is none.
 fn rejected(answer: &Answer<'_>, json: Option<&Value>) -> Option<Vec<ReadingId>> {
-    const MULTI_STATUS: u16 = 207;
     const KEY: &[u8] = b"\"rejected\"";
+    let says_more = answer.status == MULTI_STATUS && !answer.body.trim_ascii().is_empty();
     let Some(json) = json else {
         let names = answer.body.windows(KEY.len()).any(|part| part == KEY);
-        let says_more = answer.status == MULTI_STATUS && !answer.body.trim_ascii().is_empty();
-        let may_name = says_more || names || answer.is_encoded;
+        let begins = matches!(answer.body.trim_ascii_start().first(), Some(b'{' | b'['));
+        let may_name = says_more || names || (answer.is_cut && begins);
         return (!may_name).then(Vec::new);
     };
     let mut ids = match json.get("rejected") {
+        // Some of what this status speaks of has failed, and each receiver has its own way of saying what.
+        None if says_more && !is_nothing(json) => return None,
         None | Some(Value::Null | Value::Bool(false)) => Vec::new(),
         Some(Value::Number(count)) if count.as_f64() == Some(0.0) => Vec::new(),
         Some(Value::Array(ids)) => ids.iter().map(reading_id).collect::<Option<_>>()?,
@@ -187,6 +200,15 @@ fn rejected(answer: &Answer<'_>, json: Option<&Value>) -> Option<Vec<ReadingId>>
     ids.sort_unstable();
     ids.dedup();
     Some(ids)
+}
+
+fn is_nothing(json: &Value) -> bool {
+    match json {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        _ => false,
+    }
 }
 
 /// As a number, or as a text from those whose numbers are too small for it.

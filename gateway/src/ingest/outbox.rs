@@ -17,11 +17,13 @@ pub enum OutboxRequest {
         batches: Vec<Vec<ReadingId>>,
         done: oneshot::Sender<Vec<Batch>>,
     },
-    /// Cuts a batch in two before its reading number `at`, which is neither the first nor beyond the last.
-    Split {
+    /// Records the parts of a batch in its place, which are to go in this format and compression.
+    Replace {
         batch: Batch,
-        at: usize,
-        done: oneshot::Sender<[Batch; 2]>,
+        parts: Vec<Vec<ReadingId>>,
+        format: Box<str>,
+        compression: Box<str>,
+        done: oneshot::Sender<Vec<Batch>>,
     },
     /// Takes the readings of batches out of the outbox, and writes down what the uplink has to remember.
     Settle {

@@ -63,8 +63,8 @@ pub struct Account {
 pub enum Change {
     /// Before its first sending.
     Record(Batch),
-    /// Two parts in the place of a batch.
-    Split(i64, [Batch; 2]),
+    /// Parts in the place of a batch.
+    Replace(i64, Vec<Batch>),
     /// Its readings leave the outbox.
     Settle(Settled),
     Account(UplinkKey, Account),
@@ -87,7 +87,7 @@ pub(super) fn write(
             record(connection, batch)?;
             take(connection, batch)?;
         }
-        Change::Split(whole, parts) => {
+        Change::Replace(whole, parts) => {
             remove(connection, *whole)?;
             for part in parts {
                 record(connection, part)?;

@@ -69,6 +69,21 @@ async fn an_answer_that_is_cut_short_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_status_counts_also_if_its_words_are_cut_short() {
+    for (status, expected) in [
+        ("403 Forbidden", "held: 403"),
+        ("503 Service Unavailable", "retry: 503"),
+    ] {
+        let verdict = verdict_on("", move |stream| {
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: 100\r\n\r\nsome");
+            stream.write_all(head.as_bytes()).unwrap();
+        })
+        .await;
+        assert_eq!(verdict, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_without_end_is_given_up() {
     let verdict = verdict_on("timeout = \"300ms\"\n", |stream| {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n";
@@ -106,7 +121,7 @@ async fn a_packed_answer_is_not_unpacked() {
         write_answer(stream, "200 OK", "Content-Encoding: gzip\r\n", bomb);
     })
     .await;
-    assert!(verdict.contains("captive portal"), "{verdict}");
+    assert!(verdict.contains("the answer is packed"), "{verdict}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

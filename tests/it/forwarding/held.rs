@@ -87,7 +87,7 @@ async fn a_wrong_token_holds_the_readings_and_is_told_to_nobody() {
 async fn a_missing_token_file_holds_the_readings_until_it_is_back() {
     let cloud = Cloud::default().start().await.unwrap();
     let keys = "bearer_token_file = \"token\"\n";
-    let site = Site::with(&cloud_section(&cloud, keys)).allow(&[HELD]);
+    let site = Site::with(&cloud_section(&cloud, keys)).allow(&[HELD, "batch not delivered"]);
     std::fs::write(site.path("token"), "secret").unwrap();
     let gateway = site.start();
     std::fs::remove_file(site.path("token")).unwrap();

@@ -252,3 +252,29 @@ async fn rejected_readings_that_cannot_be_told_hold_the_batch() {
     assert_eq!(letters(&site), []);
     gateway.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_of_a_format_that_was_wrong_go_in_the_right_one() {
+    let is_away = Arc::new(AtomicBool::new(true));
+    let away = Arc::clone(&is_away);
+    let receiver = Receiver::judging(move |_, request, stream| {
+        let status = match request.header("content-type") {
+            _ if away.load(Relaxed) => "503 Service Unavailable",
+            "application/x-ndjson" => "200 OK",
+            _ => "400 Bad Request",
+        };
+        write_answer(stream, status, "", "");
+    });
+    let keys = "batch_max_readings = 40\n";
+    let mut site = Site::with(&receiver.section(keys)).allow(&["batch not delivered"]);
+    let gateway = site.start();
+    post_readings(&gateway, "s1", 80.0, 0..100);
+    receiver.next();
+    gateway.stop();
+    site.configure(&receiver.section(&format!("{keys}format = \"ndjson\"\n")));
+    is_away.store(false, Relaxed);
+    let gateway = site.start();
+    outbox_is_empty(&site).await;
+    assert_eq!(letters(&site), []);
+    gateway.stop();
+}

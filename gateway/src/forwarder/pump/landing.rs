@@ -6,8 +6,9 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::{Landing, Pump};
+use super::{Landing, Made, Pump};
 use crate::clock;
+use crate::config::Format;
 use crate::domain::reading::ReadingId;
 use crate::forwarder::budget;
 use crate::forwarder::flights::Departure;
@@ -29,13 +30,15 @@ impl Pump {
         if landed.is_err() {
             self.flights.failed(&departure, None, 1.0, Instant::now());
         }
+        let (held, failing) = (self.flights.held_reason(), self.flights.failing_since());
+        self.progress.holds(held, failing);
         landed
     }
 
     async fn judged(&mut self, landing: Landing) -> Result<(), Trouble> {
         let now = Instant::now();
         let departure = landing.departure;
-        let sent = landing.outcome?;
+        let Made { sent, plain_bytes } = landing.outcome?;
         self.metrics.uplink_bytes.inc_by(sent.bytes);
         budget::count(&mut self.settler.account, sent.bytes, clock::now());
         if self.config.daily_budget.is_some() {
@@ -67,7 +70,7 @@ impl Pump {
             } => self.hold(&departure, &reason, retry_after),
             Verdict::TooLarge(words) => {
                 if 1 < departure.batch.readings.len() {
-                    self.body_limit.was_too_large(landing.plain_bytes);
+                    self.body_limit.was_too_large(plain_bytes);
                 }
                 self.refused(&departure, words).await?;
             }
@@ -78,7 +81,9 @@ impl Pump {
 
     fn hold(&mut self, departure: &Departure, reason: &str, retry_after: Option<Duration>) {
         let now = Instant::now();
-        let at = self.flights.held(departure.batch.id, retry_after, now);
+        let at = self
+            .flights
+            .held(departure.batch.id, reason, retry_after, now);
         let wait_seconds = (at - now).as_secs_f64();
         let uplink = &self.config.name;
         tracing::warn!(%uplink, %reason, wait_seconds, "batch held: the uplink has to be put right");
@@ -113,29 +118,47 @@ impl Pump {
     /// A batch was refused for what is in it: cut in two, or given up if it is one reading.
     async fn refused(&mut self, departure: &Departure, words: Words) -> Result<(), Trouble> {
         let batch = &departure.batch;
-        if batch.readings.len() <= 1 {
+        let is_outdated = *batch.format != *self.config.format.name();
+        if batch.readings.len() <= 1 && !is_outdated {
             return self.bury(departure, words).await;
         }
         if !self.flights.refused(batch.id) {
             return Ok(());
         }
-        self.split(batch.clone()).await
+        let parts = if self.config.format == Format::Single {
+            batch.readings.iter().map(|id| vec![*id]).collect()
+        } else if is_outdated {
+            // It may be the format of former settings that the receiver will not have.
+            vec![batch.readings.clone()]
+        } else {
+            let (before, after) = batch.readings.split_at(batch.readings.len() / 2);
+            vec![before.to_vec(), after.to_vec()]
+        };
+        self.replace(batch.clone(), parts).await
     }
 
-    async fn split(&mut self, batch: Batch) -> Result<(), Trouble> {
-        let (done, parts) = oneshot::channel();
-        let (id, at) = (batch.id, batch.readings.len() / 2);
-        let request = OutboxRequest::Split { batch, at, done };
+    /// Parts have keys of their own, so they go as the settings of now say.
+    async fn replace(&mut self, batch: Batch, parts: Vec<Vec<ReadingId>>) -> Result<(), Trouble> {
+        let (done, parts_recorded) = oneshot::channel();
+        let id = batch.id;
+        let request = OutboxRequest::Replace {
+            batch,
+            parts,
+            format: self.config.format.name().into(),
+            compression: self.config.compression.name().into(),
+            done,
+        };
         let asked = self.submissions.request(request).await;
         asked.map_err(|_| Trouble::Stopped)?;
-        let parts = parts.await.map_err(|_| Trouble::Stopped)?;
+        let parts = parts_recorded.await.map_err(|_| Trouble::Stopped)?;
         self.flights.replace(id, parts, Instant::now());
         Ok(())
     }
 
     /// All of a batch was refused for what is in it: its readings become dead letters, unless too many were in a row.
     async fn bury(&mut self, departure: &Departure, words: Words) -> Result<(), Trouble> {
-        let count = departure.batch.readings.len();
+        let batch = &departure.batch;
+        let count = batch.readings.len();
         let refused = self.settler.account.refused + count as u32;
         if MOST_REFUSED < refused {
             let status = words.status;

@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 
-use super::{Landing, Pump};
+use super::{Landing, Made, Pump};
 use crate::forwarder::flights::Departure;
 use crate::forwarder::payload::{self, Body, Sender};
 use crate::forwarder::trouble::Trouble;
@@ -23,25 +23,25 @@ impl Pump {
         // those of now.
         let config = self.config.mqtt.as_ref().map(|_| &self.config);
         let compression = config.map(|config| config.compression.name());
-        async move {
-            let batch = &departure.batch;
+        let (batch, started) = (departure.batch.clone(), departure.started);
+        let made = async move {
             let key = format!("{}:{}:{}", batch.gateway_id, reader.store_id(), batch.id);
             let permit = encoders.acquire().await;
-            let encoded = encode(reader, batch.clone(), compression).await;
+            let body = encode(reader, batch, compression).await?;
             drop(permit);
-            let mut plain_bytes = 0;
-            let outcome = match encoded {
-                Ok(body) => {
-                    plain_bytes = body.plain_bytes;
-                    Ok(uplink.send(&key, body, departure.started).await)
-                }
-                Err(trouble) => Err(trouble),
+            Ok(Made {
+                plain_bytes: body.plain_bytes,
+                sent: uplink.send(&key, body, started).await,
+            })
+        };
+        async move {
+            // In a set of its own, dropped with it, so that a panic leaves no batch on its way for ever.
+            let outcome = match JoinSet::from_iter([made]).join_next().await {
+                Some(Ok(outcome)) => outcome,
+                Some(Err(error)) => Err(error.into()),
+                None => Err(Trouble::Stopped),
             };
-            Landing {
-                departure,
-                outcome,
-                plain_bytes,
-            }
+            Landing { departure, outcome }
         }
     }
 }

@@ -130,6 +130,8 @@ fn rejected_readings_are_named_by_their_ids() {
         r#"{"rejected":["x"]}"#,
         r#"{"rejected":[3.5]}"#,
         r#"{"rejected":[{"id":3}]}"#,
+        r#"{"results":[{"id":1,"status":400}]}"#,
+        r#"[{"rejected":1}]"#,
     ] {
         assert_eq!(judged(207, unclear, false).label(), "held", "{unclear}");
     }
@@ -139,6 +141,29 @@ fn rejected_readings_are_named_by_their_ids() {
     }
     assert_eq!(judged(200, "<html>rejected", false).label(), "delivered");
     assert_eq!(judged(200, "\u{1f}packed", true).label(), "held");
+    let cut = |body: &[u8]| {
+        let answer = Answer {
+            status: 200,
+            body,
+            is_cut: true,
+            ..Answer::default()
+        };
+        judge(&answer, &Expect::default(), NOW)
+    };
+    assert_eq!(cut(b" {\"results\":[1,2,").label(), "held");
+    assert_eq!(cut(b"<html>").label(), "delivered");
+}
+
+#[test]
+fn who_names_readings_of_another_batch_means_something_else() {
+    let delivered = |rejected: &[i64]| Verdict::Delivered {
+        rejected: rejected.iter().copied().map(ReadingId).collect(),
+        refusal: Words::default(),
+    };
+    let batch: Vec<ReadingId> = (5..8).map(ReadingId).collect();
+    assert_eq!(delivered(&[5, 7]).of(&batch), delivered(&[5, 7]));
+    assert_eq!(delivered(&[0]).of(&batch).label(), "held");
+    assert_eq!(delivered(&[5, 8]).of(&batch).label(), "held");
 }
 
 #[test]

@@ -35,19 +35,25 @@ impl Committer {
                 }
                 pending.answer(done, |_| batches);
             }
-            OutboxRequest::Split { batch, at, done } => {
-                let whole = batch.id;
-                let mut part = |readings: &[ReadingId]| Batch {
+            OutboxRequest::Replace {
+                batch,
+                parts,
+                format,
+                compression,
+                done,
+            } => {
+                let part = |readings: Vec<ReadingId>| Batch {
                     id: self.writer.next_batch_id(),
                     tries: batch.tries + 1,
-                    readings: readings.to_vec(),
-                    ..batch.clone()
+                    format: format.clone(),
+                    compression: compression.clone(),
+                    gateway_id: Arc::clone(&batch.gateway_id),
+                    uplink: batch.uplink,
+                    readings,
                 };
-                let (before, after) = batch.readings.split_at(at);
-                let parts = [part(before), part(after)];
-                pending
-                    .group
-                    .push_outbox(Change::Split(whole, parts.clone()));
+                let parts: Vec<Batch> = parts.into_iter().map(part).collect();
+                let change = Change::Replace(batch.id, parts.clone());
+                pending.group.push_outbox(change);
                 pending.answer(done, |_| parts);
             }
             OutboxRequest::Settle {

@@ -2,11 +2,11 @@ mod uplinks;
 
 use super::*;
 use crate::domain::alert::AlertState;
-use crate::domain::reading::Attributes;
-use crate::domain::reading::StoredReading;
+use crate::domain::reading::{Reading, StoredReading};
 use crate::domain::rule::Severity;
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::uplink::UplinkSet;
 use crate::store::{LastReading, ReadingQuery, WaitingQuery};
 
 struct Place {

@@ -114,7 +114,7 @@ fn parts_stand_in_the_place_of_a_batch() {
         tries: 1,
         ..batch(&mut writer, CLOUD_KEY, readings)
     });
-    change(&mut writer, [Change::Split(whole.id, parts.clone())]);
+    change(&mut writer, [Change::Replace(whole.id, parts.to_vec())]);
     let reader = writer.reader();
     assert_eq!(reader.recorded_batches(CLOUD_KEY, 0, 10).unwrap(), parts);
     assert_eq!(reader.outbox_pending(None), 3);
