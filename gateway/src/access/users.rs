@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use crate::access::memory::{Mark, Memory};
 use crate::access::password::{STAND_IN, Scratch, check_hash, verify};
 use crate::config::Fault;
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 
 const MAX_NAME_BYTES: usize = 64;
 

@@ -13,7 +13,7 @@ use crate::config::kinds::{choice, text, unexpected};
 use crate::config::section::{Section, Setting};
 use crate::config::suggestion::nearest;
 use crate::config::value::{Table, Value};
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 use crate::domain::topic::TopicFilter;
 
 /// The rules of an ACL file, in its order and free of faults.

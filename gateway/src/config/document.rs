@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::fault::{Fault, Findings};
 use crate::config::value::{Node, Table, table_from_toml};
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 
 /// Reads the file at `path`. That it cannot be read is then its only fault.
 pub(super) fn read(path: &Path, findings: &mut Findings) -> Result<Table, Fault> {

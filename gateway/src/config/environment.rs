@@ -3,7 +3,7 @@
 
 use crate::config::fault::{Fault, Findings};
 use crate::config::value::{Node, Table, Value};
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 
 const PREFIX: &str = "EDGE_GATEWAY_";
 const LEVEL: &str = "__";

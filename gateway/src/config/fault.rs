@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fmt, io, path::Path};
 
 use crate::config::{AccessFiles, Config, Tls, Uplink};
-use crate::domain::rule::{Place, RuleDefinition};
+use crate::domain::place::Place;
+use crate::domain::rule::RuleDefinition;
 
 /// One thing that the operator has to put right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,9 +165,9 @@ impl Findings {
     /// All that was found, in the order of the file.
     pub(super) fn into_list(mut self) -> Vec<Fault> {
         self.faults.sort_by_key(|fault| match &fault.place {
-            Place::File { line, .. } => (0, *line, String::new()),
             Place::Environment(name) => (1, 0, name.to_string()),
             Place::Defaults => (2, 0, String::new()),
+            place => (0, place.line().unwrap_or_default(), String::new()),
         });
         self.faults
     }

@@ -4,7 +4,7 @@ use crate::config::environment::variable;
 use crate::config::later;
 use crate::config::suggestion::nearest;
 use crate::config::value::Node;
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 
 /// Why `key` of the section `path` is refused; `None` if it may stand. `kind` is the path without an index, if the
 /// section is one of the configuration's own file.

@@ -18,8 +18,9 @@ use crate::config::kinds::{choice, duration, name, text, unexpected};
 use crate::config::quantity::parse_duration;
 use crate::config::section::{Section, Setting};
 use crate::config::value::Value;
+use crate::domain::place::Place;
 use crate::domain::rule::{
-    Absence, Action, Expression, Place, Repeat, RuleDefinition, Severity, WindowDefinition,
+    Absence, Action, Expression, Repeat, RuleDefinition, Severity, WindowDefinition,
 };
 use crate::domain::template::unknown_placeholder;
 

@@ -6,7 +6,7 @@ use crate::config::fault::{Fault, Findings};
 use crate::config::kinds::{is_empty_list, items, unexpected};
 use crate::config::leftover::refusal;
 use crate::config::value::{Node, Table, Value, table_to_json};
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 
 /// A section on its way from raw to checked.
 pub(super) struct Section<'f> {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::domain::origin::Origin;
-use crate::domain::rule::{Action, Expression, Place};
+use crate::domain::place::Place;
+use crate::domain::rule::{Action, Expression};
 use crate::domain::topic::TopicFilter;
 use crate::domain::uplink::UplinkSet;
 

@@ -7,7 +7,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 
 /// A value and where it was written.
 pub(super) struct Node {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::task::JoinError;
 
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 use crate::ingest::decode::{Fault, RequestFault};
 use crate::ingest::{NotReplaced, Refused};
 use crate::store::StoreError;

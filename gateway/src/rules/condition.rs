@@ -8,8 +8,9 @@ use super::names::{self, Extent};
 use super::quick::Quick;
 use super::scope::{Matter, OF_MEMORY, OF_READING, OF_WINDOW, Previous, Scope, Tags};
 use super::window::{Aggregate, Closed};
+use crate::domain::place::Place;
 use crate::domain::reading::{Attributes, Reading};
-use crate::domain::rule::{Expression, Place};
+use crate::domain::rule::Expression;
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
 

@@ -9,7 +9,8 @@ use super::condition::{Condition, Interpreter, Kind, RuleFault, STACK_BYTES};
 use super::life::Terms;
 use super::topics::Topics;
 use super::window::Span;
-use crate::domain::rule::{Absence, Action, Expression, Place, Repeat, RuleDefinition, Severity};
+use crate::domain::place::Place;
+use crate::domain::rule::{Absence, Action, Expression, Repeat, RuleDefinition, Severity};
 use crate::domain::template;
 use crate::domain::topic::TopicName;
 

@@ -2,8 +2,9 @@ use std::thread;
 
 use super::*;
 use crate::domain::alert::AlertState;
+use crate::domain::place::Place;
 use crate::domain::reading::Attributes;
-use crate::domain::rule::{Action, Expression, Place, RuleDefinition};
+use crate::domain::rule::{Action, Expression, RuleDefinition};
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::uplink::UplinkSet;
