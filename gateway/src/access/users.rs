@@ -91,14 +91,10 @@ impl Users {
                     hash: hash.into(),
                     mark: OnceLock::new(),
                 }),
-                Err(message) => faults.push(Fault {
-                    place: Place::File {
-                        path: Arc::clone(path),
-                        line,
-                    },
-                    key: String::new(),
-                    message,
-                }),
+                Err(message) => {
+                    let path = Arc::clone(path);
+                    faults.push(Fault::new(Place::File { path, line }, "", message));
+                }
             }
             lines_of.entry(name).or_insert(line);
         }
