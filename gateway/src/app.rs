@@ -21,7 +21,7 @@ use self::check::{Checked, prepare};
 use self::listeners::Listeners;
 use crate::access::Access;
 use crate::broker::{Broker, Hub};
-use crate::config::Config;
+use crate::config::{Config, Fault, listed};
 use crate::domain::{alert::Alert, uplink::CLOUD};
 use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{Server, UplinkHandle};
@@ -39,9 +39,9 @@ const ORDERLY_SHARE: f64 = 0.9;
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Every fault that only rules, uplink and access can find, each on its line.
-    #[error("{}", .0.join("\n"))]
-    Configuration(Vec<String>),
+    /// Every fault that only rules, uplink and access can find.
+    #[error("{}", listed(.0))]
+    Configuration(Vec<Fault>),
     #[error("the store {path} cannot be opened: {source}")]
     Store { path: String, source: StoreError },
     #[error("{key}: cannot listen on {address}: {source}")]

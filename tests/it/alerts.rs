@@ -244,18 +244,18 @@ actions = ["publish:a/+", "downsample:0s"]
     let ended = run_with(&site.config(), &["check"]);
     assert_eq!(ended.code, Some(64));
     for part in [
-        "rule[1].every: means nothing without over",
-        "rule[1].watch: means nothing without absent_for",
-        "rule[2].every: does not divide `over`",
-        "rule[3].actions: can only be \"alert\" for what is silent",
-        "rule[3].absent_for: has no for",
-        "rule[3].message: means nothing without the action \"alert\"",
-        "rule[3].lateness: means nothing without windows",
-        "rule[4].repeat: expected \"every\", \"on-change\" or a duration",
-        "rule[4].severity: expected \"info\" or \"warning\" or \"critical\"",
-        "rule[4].message: \"%{nothing}\" stands for nothing here",
-        "rule[4].actions: \"a/+\" is no topic",
-        "rule[4].actions: expected a duration from 1s",
+        "rule `a`: every: means nothing without over",
+        "rule `a`: watch: means nothing without absent_for",
+        "rule `b`: every: does not divide `over`",
+        "rule `c`: actions: can only be \"alert\" for what is silent",
+        "rule `c`: absent_for: has no for",
+        "rule `c`: message: means nothing without the action \"alert\"",
+        "rule `c`: lateness: means nothing without windows",
+        "rule `d`: repeat: expected \"every\", \"on-change\" or a duration",
+        "rule `d`: severity: expected \"info\" or \"warning\" or \"critical\"",
+        "rule `d`: message: \"%{nothing}\" stands for nothing here",
+        "rule `d`: actions: \"a/+\" is no topic",
+        "rule `d`: actions: expected a duration from 1s",
     ] {
         assert!(
             ended.stderr.contains(part),

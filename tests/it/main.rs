@@ -4,6 +4,7 @@
 mod access;
 mod alerts;
 mod api;
+mod carets;
 mod config;
 mod conformance;
 mod durability;

@@ -119,7 +119,10 @@ fn all_faults_are_told_together() {
             .unwrap();
         assert_eq!(output.status.code(), Some(64));
         let told = String::from_utf8(output.stderr).unwrap();
-        assert!(told.contains("gateway.toml:3: cloud.ca_file: "), "{told}");
+        assert!(
+            told.contains("gateway.toml:3:11: cloud.ca_file: "),
+            "{told}"
+        );
         assert!(told.contains("gateway.toml:6"), "{told}");
         told
     };

@@ -269,30 +269,33 @@ fn with_condition(when: &str) -> Site {
 
 #[test]
 fn a_rule_that_cannot_work_is_refused_with_its_name_and_place() {
-    for (when, reason) in [
-        ("value >", "column"),
-        ("value > 75)", "column"),
-        ("value ? 1", "column"),
-        ("value + 1.0", "bool"),
-        ("'high'", "bool"),
-        ("sensor_id", "bool"),
-        ("valeu > 75", "unknown name `valeu` at column 1"),
+    for (when, column, reason) in [
+        ("value >", 16, "ends too early: expected a value"),
+        ("value > 75)", 19, "unexpected `)`"),
+        ("value ? 1", 18, "ends too early: expected `:`"),
+        ("value + 1.0", 9, "bool"),
+        ("'high'", 9, "bool"),
+        ("sensor_id", 9, "bool"),
+        (
+            "valeu > 75",
+            9,
+            "unknown name `valeu`, did you mean `value`?",
+        ),
         (
             "value > 1 && temperature > 2",
-            "unknown name `temperature` at column 14",
+            22,
+            "unknown name `temperature`; known are value, ",
         ),
-        ("value > 'a'", "value > 'a'"),
-        ("nothing(value)", "nothing"),
-        ("", "condition"),
+        ("value > 'a'", 9, "value > 'a'"),
+        ("nothing(value)", 9, "nothing"),
+        ("", 8, "condition"),
     ] {
         let site = with_condition(when);
         let config = site.config();
-        let place = format!("{}:16: ", config.display());
+        let place = format!("{}:16:{column}: rule `bad`: when: ", config.display());
         for command in [&["check"][..], &["run"], &[]] {
             let ended = run_with(&config, command);
             ended.is_refused(64, &[&place, reason]);
-            let says_which = ended.stderr.contains("`bad`") || when.is_empty();
-            assert!(says_which, "{when}: {}", ended.stderr);
         }
     }
 }
@@ -311,7 +314,7 @@ fn a_huge_condition_is_refused_and_a_deep_one_crashes_nothing() {
     let huge = vec!["value > 1"; 1600].join(" || ");
     let site = with_condition(&huge);
     for command in [&["check"][..], &["run"]] {
-        run_with(&site.config(), command).is_refused(64, &["gateway.toml:16: ", "1024"]);
+        run_with(&site.config(), command).is_refused(64, &["gateway.toml:16:8: ", "1024"]);
     }
     let deep = [
         format!("{}value > 1{}", "(".repeat(500), ")".repeat(500)),

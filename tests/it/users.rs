@@ -7,6 +7,7 @@ use std::process::Output;
 
 use tempfile::TempDir;
 
+use crate::support::program::headlines;
 use crate::support::{Site, command, eventually, signal};
 
 /// A folder with a configuration that names a users file and an ACL.
@@ -157,7 +158,7 @@ fn what_cannot_be_done_is_refused_and_changes_nothing() {
     folder.write("gateway.toml", "");
     folder.check(&ADD_ANN, 64, "", "no mqtt.users_file");
     folder.write("gateway.toml", "[mqtt]\nlisten = 5");
-    folder.check(&ADD_ANN, 64, "", "gateway.toml:2: mqtt.listen: ");
+    folder.check(&ADD_ANN, 64, "", "gateway.toml:2:10: mqtt.listen: ");
     let named = [&ADD_ANN[..], &["--users-file", "others"]].concat();
     folder.check(&named, 0, "\"ann\" is added to others", "");
     let list = ["user", "list", "--users-file", "others"];
@@ -181,14 +182,14 @@ fn check_says_all_that_is_wrong_with_users_and_acl() {
     let expected = [
         "users:1: expected `name:` and an argon2id hash",
         "users:2: expected `name:` and an argon2id hash",
-        "acl.toml:2: rule[1].allow: expected \"publish\" or \"subscribe\" or \"both\", found \"all\"",
-        "acl.toml:3: rule[1].filter: expected a topic filter",
+        "acl.toml:2:9: rule[1].allow: expected \"publish\" or \"subscribe\" or \"both\", found \"all\"",
+        "acl.toml:3:10: rule[1].filter: expected a topic filter",
     ];
     let check = |expected: &[&str]| {
         for command in ["check", "run"] {
             let output = folder.run(&[command]);
             let complaint = String::from_utf8(output.stderr).unwrap();
-            let lines: Vec<&str> = complaint.lines().collect();
+            let lines = headlines(&complaint);
             assert_eq!(output.status.code(), Some(64), "{complaint}");
             assert_eq!(lines.len(), expected.len(), "{complaint}");
             for (line, start) in lines.iter().zip(expected) {
@@ -203,7 +204,7 @@ fn check_says_all_that_is_wrong_with_users_and_acl() {
         "gateway.toml",
         &format!("colour = \"red\"\n{settings}[[rule]]\nname = \"r\"\nwhen = \"value >\"\nactions = [\"alert\"]\n"),
     );
-    let first = ["gateway.toml:1: colour: unknown key", "gateway.toml:7: "];
+    let first = ["gateway.toml:1:1: colour: unknown key", "gateway.toml:7:"];
     check(&[&first[..], &expected].concat());
 }
 
@@ -232,6 +233,6 @@ async fn a_hang_up_reloads_users_and_acl_unless_they_have_faults() {
     says("users and ACL are reloaded").await;
     folder.write("acl.toml", "colour = 1");
     signal(gateway.pid(), "HUP");
-    says("acl.toml:1: colour: unknown key").await;
+    says("acl.toml:1:1: colour: unknown key").await;
     assert_eq!(gateway.stop().code(), Some(0));
 }

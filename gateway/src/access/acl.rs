@@ -14,7 +14,7 @@ use std::path::Path;
 
 use crate::access::grants::{Rights, Verdicts};
 use crate::config::{AccessList, AccessRule, Effect, Fault, Operation};
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 use crate::domain::topic::TopicFilter;
 
 /// The rules of the file. The default: there is no file.

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use crate::access::memory::{Mark, Memory};
 use crate::access::password::{STAND_IN, Scratch, check_hash, verify};
 use crate::config::Fault;
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 
 const MAX_NAME_BYTES: usize = 64;
 
@@ -91,14 +91,10 @@ impl Users {
                     hash: hash.into(),
                     mark: OnceLock::new(),
                 }),
-                Err(message) => faults.push(Fault {
-                    place: Place::File {
-                        path: Arc::clone(path),
-                        line,
-                    },
-                    key: String::new(),
-                    message,
-                }),
+                Err(message) => {
+                    let path = Arc::clone(path);
+                    faults.push(Fault::new(Place::File { path, line }, "", message));
+                }
             }
             lines_of.entry(name).or_insert(line);
         }

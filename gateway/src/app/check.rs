@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::access::Access;
-use crate::config::{self, Anonymous, Config, Fault, Faults, Tls};
+use crate::config::{self, Anonymous, Config, Fault, Faults, Tls, in_order, listed};
 use crate::domain::rule::RuleDefinition;
 use crate::forwarder::{Uplink, UplinkError};
-use crate::rules::{RuleFault, RuleSet};
+use crate::rules::RuleSet;
 use crate::tls::{self, FileFault};
 
 /// What is checked before anything is opened.
@@ -26,7 +26,7 @@ pub fn check(config: &Config) -> Result<(), StartError> {
 
 /// Every fault of a configuration, those of its rules' conditions and of the files that it names with them.
 pub fn explain(faults: &Faults) -> String {
-    let mut lines = vec![faults.to_string()];
+    let mut list = faults.list.clone();
     let access = Access::open(faults.access_files.clone(), Anonymous::Never);
     if let Err(more) = examine(
         &faults.rules,
@@ -34,9 +34,9 @@ pub fn explain(faults: &Faults) -> String {
         access,
         faults.tls.as_deref(),
     ) {
-        lines.extend(more);
+        list.extend(more);
     }
-    lines.join("\n")
+    listed(&in_order(list))
 }
 
 /// Checks all of a configuration that has no faults of its own.
@@ -52,7 +52,7 @@ fn examine(
     uplinks: &[config::Uplink],
     access: Result<Access, Vec<Fault>>,
     tls: Option<&Tls>,
-) -> Result<Checked, Vec<String>> {
+) -> Result<Checked, Vec<Fault>> {
     let (mut ready, mut unready) = (Vec::new(), Vec::new());
     for config in uplinks {
         match Uplink::new(config) {
@@ -77,27 +77,26 @@ fn examine(
             uplinks,
         }),
         (engine, uplinks, access, tls) => {
-            let faults = engine.err().unwrap_or_default();
-            let faults = faults.iter().map(RuleFault::to_string);
-            let files = access.err().unwrap_or_default();
-            let files = files.iter().map(Fault::to_string);
-            let others = uplinks.err().into_iter().flatten().chain(tls.err());
-            Err(faults.chain(others).chain(files).collect())
+            let mut faults = engine.err().unwrap_or_default();
+            faults.extend(uplinks.err().into_iter().flatten().chain(tls.err()));
+            faults.extend(access.err().into_iter().flatten());
+            Err(faults)
         }
     }
 }
 
-fn uplink_fault(config: &config::Uplink, error: &UplinkError) -> String {
+fn uplink_fault(config: &config::Uplink, error: &UplinkError) -> Fault {
     let section = &config.name;
     match error {
         UplinkError::File(fault) => {
             let place = config.files.place_of(fault.key);
-            format!("{place}: {section}.{}: {fault}", fault.key)
+            Fault::new(place, format!("{section}.{}", fault.key), fault.to_string())
         }
-        UplinkError::Client(_) => format!("{}: {section}: {error}", config.place),
+        UplinkError::Client(_) => Fault::new(config.place.clone(), &**section, error.to_string()),
     }
 }
 
-fn certificate_fault(tls: &Tls, fault: &FileFault) -> String {
-    format!("{}: mqtt.tls.{}: {fault}", tls.place, fault.key)
+fn certificate_fault(tls: &Tls, fault: &FileFault) -> Fault {
+    let key = format!("mqtt.tls.{}", fault.key);
+    Fault::new(tls.place.clone(), key, fault.to_string())
 }

@@ -14,12 +14,13 @@ use clap::ValueEnum;
 
 use self::replay::{Question, replay};
 use super::{EXIT_INTERNAL, EXIT_STORE, usage};
+use crate::app;
 use crate::clock;
-use crate::config::{Config, Faults, parse_duration};
+use crate::config::{Config, Faults, listed, parse_duration};
 use crate::domain::rule::RuleDefinition;
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
-use crate::rules::{RuleFault, RuleSet, STACK_BYTES};
+use crate::rules::{RuleSet, STACK_BYTES};
 use crate::store::{History, StoreError};
 
 /// What is done with rules.
@@ -74,7 +75,7 @@ enum Failure {
 pub(super) fn main(options: &Options, config: impl FnOnce() -> Result<Config, Faults>) -> ExitCode {
     let config = match config() {
         Ok(config) => config,
-        Err(faults) => return usage(&faults.to_string()),
+        Err(faults) => return usage(&app::explain(&faults)),
     };
     let Command::Test(test) = &options.command;
     match run(test, &config) {
@@ -146,10 +147,7 @@ fn run(test: &Test, config: &Config) -> Result<String, Failure> {
 }
 
 fn compiled(rules: &[RuleDefinition]) -> Result<RuleSet, Failure> {
-    RuleSet::compile(rules).map_err(|faults| {
-        let lines: Vec<String> = faults.iter().map(RuleFault::to_string).collect();
-        Failure::Usage(lines.join("\n"))
-    })
+    RuleSet::compile(rules).map_err(|faults| Failure::Usage(listed(&faults)))
 }
 
 fn read(path: &Path, config: &Config) -> Result<Vec<RuleDefinition>, Failure> {
@@ -157,5 +155,5 @@ fn read(path: &Path, config: &Config) -> Result<Vec<RuleDefinition>, Failure> {
     let text = std::fs::read_to_string(path);
     let text = text.map_err(|error| Failure::Usage(format!("{name}: cannot be read: {error}")))?;
     let rules = config.rule_source.parse(&text, &name.into());
-    rules.map_err(|faults| Failure::Usage(faults.to_string()))
+    rules.map_err(|faults| Failure::Usage(listed(&RuleSet::faults_of(&faults))))
 }

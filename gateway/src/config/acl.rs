@@ -13,7 +13,7 @@ use crate::config::kinds::{choice, text, unexpected};
 use crate::config::section::{Section, Setting};
 use crate::config::suggestion::nearest;
 use crate::config::value::{Table, Value};
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 use crate::domain::topic::TopicFilter;
 
 /// The rules of an ACL file, in its order and free of faults.
@@ -180,6 +180,7 @@ fn filter(value: &Value) -> Result<Box<str>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tests::without_column;
 
     fn parse(text: &str) -> Result<AccessList, Vec<Fault>> {
         let mut findings = Findings::default();
@@ -190,7 +191,7 @@ mod tests {
     #[track_caller]
     fn check_faults(text: &str, expected: &[(&str, &str)]) {
         let faults = parse(text).unwrap_err();
-        let found: Vec<String> = faults.iter().map(Fault::to_string).collect();
+        let found: Vec<String> = faults.iter().map(without_column).collect();
         assert_eq!(found.len(), expected.len(), "{found:#?}");
         for (line, (start, part)) in found.iter().zip(expected) {
             assert!(

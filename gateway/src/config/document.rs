@@ -1,12 +1,12 @@
 //! From TOML text to values with places. All syntax faults are found, and what can be read around them is.
 
-use std::{borrow::Cow, fs, path::Path, sync::Arc};
+use std::{borrow::Cow, fs, ops::Range, path::Path, sync::Arc};
 
 use toml::de::{DeTable, DeValue};
 
 use crate::config::fault::{Fault, Findings};
 use crate::config::value::{Node, Table, table_from_toml};
-use crate::domain::rule::Place;
+use crate::domain::place::{Part, Place, Source};
 
 /// Reads the file at `path`. That it cannot be read is then its only fault.
 pub(super) fn read(path: &Path, findings: &mut Findings) -> Result<Table, Fault> {
@@ -17,33 +17,39 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> Result<Table, Fault>
 
 /// Parses the text of the file called `name`.
 pub(super) fn parse(text: &str, name: &Arc<str>, findings: &mut Findings) -> Table {
-    let place_at = |offset: usize| {
-        let before = &text.as_bytes()[..offset.min(text.len())];
-        Place::File {
-            path: Arc::clone(name),
-            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
-        }
-    };
-    let root = parse_recoverable(text, &place_at, findings);
+    let source = Arc::new(Source::new(Arc::clone(name), text));
+    let place_at = |bytes| Place::Part(Part::new(Arc::clone(&source), bytes));
+    parse_at(text, &place_at, findings)
+}
+
+/// Parses a text of which all stands in one place.
+pub(super) fn parse_made(text: &str, place: &Place, findings: &mut Findings) -> Table {
+    parse_at(text, &|_| place.clone(), findings)
+}
+
+fn parse_at(
+    text: &str,
+    place_at: &impl Fn(Range<usize>) -> Place,
+    findings: &mut Findings,
+) -> Table {
+    let root = parse_recoverable(text, place_at, findings);
     // The parser gives up the rest of a file after a line that is neither a value nor a header.
     match without_stray_words(text, findings) {
-        Some(rest) => parse_recoverable(&rest, &place_at, findings),
+        Some(rest) => parse_recoverable(&rest, place_at, findings),
         None => root,
     }
 }
 
 fn parse_recoverable(
     text: &str,
-    place_at: &impl Fn(usize) -> Place,
+    place_at: &impl Fn(Range<usize>) -> Place,
     findings: &mut Findings,
 ) -> Table {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        findings.add_syntax(Fault {
-            place: place_at(error.span().map_or(0, |span| span.start)),
-            key: String::new(),
-            message: format!("not valid TOML: {}", error.message()),
-        });
+        let place = place_at(error.span().unwrap_or(0..0));
+        let message = format!("not valid TOML: {}", error.message());
+        findings.add_syntax(Fault::new(place, "", message).with_line());
     }
     table_from_toml(root.into_inner(), place_at)
 }

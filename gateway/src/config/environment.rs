@@ -3,7 +3,7 @@
 
 use crate::config::fault::{Fault, Findings};
 use crate::config::value::{Node, Table, Value};
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 
 const PREFIX: &str = "EDGE_GATEWAY_";
 const LEVEL: &str = "__";
@@ -37,17 +37,14 @@ pub(super) fn merge(
             let node = Node {
                 value: Value::Raw(text),
                 place: place.clone(),
+                key: None,
             };
             if insert(root, &levels, node) {
                 continue;
             }
             "unknown variable: what stands before the last `__` is no section".to_owned()
         };
-        findings.add(Fault {
-            place,
-            key: levels.join("."),
-            message,
-        });
+        findings.add(Fault::new(place, levels.join("."), message));
     }
 }
 
@@ -73,6 +70,7 @@ fn insert(table: &mut Table, levels: &[&str], node: Node) -> bool {
             let inner = table.entry((*section).to_owned()).or_insert_with(|| Node {
                 value: Value::Table(Table::new()),
                 place: node.place.clone(),
+                key: None,
             });
             match &mut inner.value {
                 Value::Table(inner) => insert(inner, rest, node),

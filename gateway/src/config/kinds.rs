@@ -281,6 +281,7 @@ pub(super) fn items(expected: &str, node: Node) -> Result<Vec<Node>, String> {
             let nodes = texts.map(|text| Node {
                 value: Value::Raw(text.to_owned()),
                 place: node.place.clone(),
+                key: None,
             });
             Ok(nodes.collect())
         }

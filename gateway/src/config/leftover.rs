@@ -4,13 +4,13 @@ use crate::config::environment::variable;
 use crate::config::later;
 use crate::config::suggestion::nearest;
 use crate::config::value::Node;
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 
 /// Why `key` of the section `path` is refused; `None` if it may stand. `kind` is the path without an index, if the
-/// section is one of the configuration's own file.
+/// section is one of the configuration's own file; `path` is `None` for one that no variable of its own can give.
 pub(super) fn refusal(
     kind: Option<&str>,
-    path: &str,
+    path: Option<&str>,
     asked: &[&str],
     key: &str,
     node: &Node,
@@ -21,18 +21,17 @@ pub(super) fn refusal(
     }
     let known = asked.iter().copied();
     let meant = nearest(key, known.chain(later().map(|later| later.key)));
-    Some(match (&node.place, meant) {
-        (Place::Environment(_), Some(meant)) if path.is_empty() => {
-            format!("unknown variable, did you mean `{}`?", variable(meant))
+    Some(match (&node.place, meant, path) {
+        (Place::Environment(_), None, Some(_)) => "unknown variable".to_owned(),
+        (Place::Environment(_), Some(meant), Some(path)) => {
+            let path = if path.is_empty() {
+                meant.to_owned()
+            } else {
+                format!("{path}.{meant}")
+            };
+            format!("unknown variable, did you mean `{}`?", variable(&path))
         }
-        (Place::Environment(_), Some(meant)) => {
-            format!(
-                "unknown variable, did you mean `{}`?",
-                variable(&format!("{path}.{meant}"))
-            )
-        }
-        (Place::Environment(_), None) => "unknown variable".to_owned(),
-        (_, Some(meant)) => format!("unknown key, did you mean `{meant}`?"),
-        (_, None) => "unknown key".to_owned(),
+        (_, Some(meant), _) => format!("unknown key, did you mean `{meant}`?"),
+        (_, None, _) => "unknown key".to_owned(),
     })
 }

@@ -7,7 +7,11 @@ use crate::config::fault::{Faults, Findings};
 use crate::config::section::Section;
 use crate::config::value::Table;
 use crate::config::{Config, document, environment, rules};
+use crate::domain::place::Place;
 use crate::domain::rule::RuleDefinition;
+
+/// What rules that were sent are called in faults.
+const SENT: &str = "rules";
 
 /// The files and variables that a configuration was read from, and what its rules may name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,22 +22,48 @@ pub struct RuleSource {
     rules_file: Option<PathBuf>,
 }
 
-/// The TOML text of rules in JSON: a list of objects with the keys of `[[rule]]`, alone or as `items` or `rules`.
-pub fn rules_to_toml(mut json: serde_json::Value) -> Result<String, String> {
-    let list = match &mut json {
-        serde_json::Value::Object(object) => {
-            let named = ["items", "rules", "rule"]
-                .iter()
-                .find_map(|name| object.remove(*name));
-            named.ok_or("expected a list of rules, or one as `items`")?
+/// Rules that somebody sent, as they will stand in the rules file.
+#[derive(Debug)]
+pub struct SentRules {
+    toml: String,
+    /// Whether it is the very text that was sent, so that its lines mean something to who sent it.
+    is_verbatim: bool,
+}
+
+impl SentRules {
+    /// Those of a TOML text.
+    pub fn from_toml(toml: String) -> Self {
+        Self {
+            toml,
+            is_verbatim: true,
         }
-        other => other.take(),
-    };
-    if !list.is_array() {
-        return Err("expected a list of rules".to_owned());
     }
-    let text = toml::to_string(&serde_json::json!({ "rule": list }));
-    text.map_err(|error| error.to_string())
+
+    /// Those of JSON: a list of objects with the keys of `[[rule]]`, alone or as `items` or `rules`.
+    pub fn from_json(mut json: serde_json::Value) -> Result<Self, String> {
+        let list = match &mut json {
+            serde_json::Value::Object(object) => {
+                let named = ["items", "rules", "rule"]
+                    .iter()
+                    .find_map(|name| object.remove(*name));
+                named.ok_or("expected a list of rules, or one as `items`")?
+            }
+            other => other.take(),
+        };
+        if !list.is_array() {
+            return Err("expected a list of rules".to_owned());
+        }
+        let toml = toml::to_string(&serde_json::json!({ "rule": list }));
+        Ok(Self {
+            toml: toml.map_err(|error| error.to_string())?,
+            is_verbatim: false,
+        })
+    }
+
+    /// The text for the rules file.
+    pub fn into_toml(self) -> String {
+        self.toml
+    }
 }
 
 impl RuleSource {
@@ -78,10 +108,30 @@ impl RuleSource {
         findings.into_rules(rules)
     }
 
-    /// The rules of a text, which `name` stands for in faults.
+    /// The rules of the text of a file, which is called `name`.
     pub fn parse(&self, text: &str, name: &Arc<str>) -> Result<Vec<RuleDefinition>, Faults> {
         let mut findings = Findings::default();
-        let rules = rules::parse(text, name, &self.uplinks(), &mut findings);
+        let table = document::parse(text, name, &mut findings);
+        self.check(table, findings)
+    }
+
+    /// The rules that somebody sent.
+    pub fn parse_sent(&self, sent: &SentRules) -> Result<Vec<RuleDefinition>, Faults> {
+        let name: Arc<str> = SENT.into();
+        if sent.is_verbatim {
+            return self.parse(&sent.toml, &name);
+        }
+        let mut findings = Findings::default();
+        let place = Place::File {
+            path: name,
+            line: 0,
+        };
+        let table = document::parse_made(&sent.toml, &place, &mut findings);
+        self.check(table, findings)
+    }
+
+    fn check(&self, table: Table, mut findings: Findings) -> Result<Vec<RuleDefinition>, Faults> {
+        let rules = rules::read_alone(table, &self.uplinks(), &mut findings);
         findings.into_rules(rules)
     }
 

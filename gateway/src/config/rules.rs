@@ -17,9 +17,10 @@ use crate::config::ingest::filter;
 use crate::config::kinds::{choice, duration, name, text, unexpected};
 use crate::config::quantity::parse_duration;
 use crate::config::section::{Section, Setting};
-use crate::config::value::Value;
+use crate::config::value::{Table, Value};
+use crate::domain::place::Place;
 use crate::domain::rule::{
-    Absence, Action, Expression, Place, Repeat, RuleDefinition, Severity, WindowDefinition,
+    Absence, Action, Expression, Repeat, RuleDefinition, Severity, WindowDefinition,
 };
 use crate::domain::template::unknown_placeholder;
 
@@ -72,12 +73,7 @@ pub(super) fn read(
         return here.unwrap_or_else(|| defaults(uplinks));
     };
     match document::read(file, root.findings()) {
-        Ok(table) => {
-            let mut other = Section::root_of_other(table, root.findings());
-            let rules = read_list(&mut other, uplinks);
-            other.finish();
-            rules.unwrap_or_default()
-        }
+        Ok(table) => read_alone(table, uplinks, root.findings()),
         Err(fault) => {
             root.refuse("rules_file", fault.place, fault.message);
             Vec::new()
@@ -85,14 +81,12 @@ pub(super) fn read(
     }
 }
 
-/// The rules of a text that has nothing else.
-pub(super) fn parse(
-    text: &str,
-    name: &Arc<str>,
+/// The rules of a document that has nothing else.
+pub(super) fn read_alone(
+    table: Table,
     uplinks: &[&str],
     findings: &mut Findings,
 ) -> Vec<RuleDefinition> {
-    let table = document::parse(text, name, findings);
     let mut root = Section::root_of_other(table, findings);
     let rules = read_list(&mut root, uplinks);
     root.finish();
@@ -209,6 +203,7 @@ fn read_name(
             section.refuse("name", place.clone(), message);
         } else {
             seen.insert(Arc::clone(name), place.clone());
+            section.call_rule(Arc::clone(name));
         }
     }
     found

@@ -1,12 +1,17 @@
 //! A walk through one section: each key is taken once, and every fault is noted with its place.
 //! What is left at the end was unknown.
 
+mod refusals;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::config::document::parse_value;
-use crate::config::fault::{Fault, Findings};
-use crate::config::kinds::{is_empty_list, items, unexpected};
-use crate::config::leftover::refusal;
+use crate::config::fault::Findings;
+use crate::config::kinds::{is_empty_list, items};
+use crate::config::secrecy;
 use crate::config::value::{Node, Table, Value, table_to_json};
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 
 /// A section on its way from raw to checked.
 pub(super) struct Section<'f> {
@@ -15,8 +20,12 @@ pub(super) struct Section<'f> {
     /// The path without an index: what the section is called. `None` in other files than the configuration's own.
     kind: Option<&'static str>,
     place: Place,
+    /// The name of the rule that it is.
+    rule: Option<Arc<str>>,
     entries: Table,
     asked: Vec<&'static str>,
+    /// Where those of them stand that are there.
+    places: HashMap<&'static str, Place>,
     findings: &'f mut Findings,
 }
 
@@ -44,8 +53,10 @@ impl<'f> Section<'f> {
             path: String::new(),
             kind,
             place: Place::Defaults,
+            rule: None,
             entries,
             asked: Vec::new(),
+            places: HashMap::new(),
             findings,
         }
     }
@@ -195,20 +206,6 @@ impl<'f> Section<'f> {
         self.findings
     }
 
-    /// Notes a fault of `key` that only its meaning shows.
-    pub(super) fn refuse(&mut self, key: &str, place: Place, message: impl Into<String>) {
-        self.add(&self.path_of(key), place, message.into());
-    }
-
-    /// Refuses each of `keys` that is there and says something.
-    pub(super) fn refuse_keys(&mut self, keys: &[&'static str], message: &str) {
-        for key in keys {
-            if let Some(node) = self.take(key).filter(|node| !node.value.is_empty()) {
-                self.refuse(key, node.place, message);
-            }
-        }
-    }
-
     /// Takes `keys` without looking at them.
     pub(super) fn skip_keys(&mut self, keys: &[&'static str]) {
         for key in keys {
@@ -219,6 +216,11 @@ impl<'f> Section<'f> {
     /// What stands in it, in JSON.
     pub(super) fn to_json(&self) -> serde_json::Value {
         table_to_json(&self.entries)
+    }
+
+    /// Says that it is the rule of this name.
+    pub(super) fn call_rule(&mut self, name: Arc<str>) {
+        self.rule = Some(name);
     }
 
     /// Where the section begins.
@@ -235,18 +237,11 @@ impl<'f> Section<'f> {
         }
     }
 
-    /// Ends the walk: what nobody asked for is refused.
-    pub(super) fn finish(mut self) {
-        for (key, node) in std::mem::take(&mut self.entries) {
-            if let Some(message) = refusal(self.kind, &self.path, &self.asked, &key, &node) {
-                self.add(&self.path_of(&key), node.place, message);
-            }
-        }
-    }
-
     fn take(&mut self, key: &'static str) -> Option<Node> {
         self.asked.push(key);
-        self.entries.remove(key)
+        let node = self.entries.remove(key)?;
+        self.places.insert(key, node.place.clone());
+        Some(node)
     }
 
     fn opened(&mut self, path: &str, node: Node) -> Option<(Table, Place)> {
@@ -266,11 +261,9 @@ impl<'f> Section<'f> {
         match value {
             Value::Table(entries) => Some((entries, node.place)),
             value => {
-                self.add(
-                    path,
-                    node.place,
-                    unexpected("a section with keys of its own", &value),
-                );
+                let expected = "a section with keys of its own";
+                let message = secrecy::unexpected_at(path, expected, &value);
+                self.add(path, node.place, message);
                 None
             }
         }
@@ -287,15 +280,21 @@ impl<'f> Section<'f> {
             path,
             kind: self.kind.map(|_| kind),
             place,
+            rule: None,
             entries,
             asked: Vec::new(),
+            places: HashMap::new(),
             findings: self.findings,
         }
     }
 
     fn items(&mut self, path: &str, expected: &str, node: Node) -> Vec<Node> {
         let place = node.place.clone();
-        items(expected, node).unwrap_or_else(|message| {
+        let found = match &node.value {
+            Value::List(_) | Value::Raw(_) => items(expected, node),
+            other => Err(secrecy::unexpected_at(path, expected, other)),
+        };
+        found.unwrap_or_else(|message| {
             self.add(path, place, message);
             Vec::new()
         })
@@ -315,21 +314,5 @@ impl<'f> Section<'f> {
             }
         }
         all
-    }
-
-    fn add_missing(&mut self, key: &str, expected: &str) {
-        self.findings.add_missing(Fault {
-            place: self.place.clone(),
-            key: self.path_of(key),
-            message: format!("is missing: expected {expected}"),
-        });
-    }
-
-    fn add(&mut self, key: &str, place: Place, message: String) {
-        self.findings.add(Fault {
-            place,
-            key: key.to_owned(),
-            message,
-        });
     }
 }

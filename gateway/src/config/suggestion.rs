@@ -4,10 +4,7 @@
 const MAX_SLIPS: usize = 2;
 
 /// The candidate nearest to `word`, if it is near enough to be what was meant.
-pub(super) fn nearest<'c>(
-    word: &str,
-    candidates: impl Iterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     candidates
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(slips, candidate)| *slips <= MAX_SLIPS && 2 * slips <= candidate.len())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config::kinds::{address, file, optional_address};
 use crate::config::listener::is_open;
 use crate::config::section::{Section, Setting};
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 
 /// A listener that speaks TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]

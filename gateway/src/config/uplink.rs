@@ -21,7 +21,7 @@ use crate::config::quantity::{LONGEST, show_duration};
 use crate::config::section::{Section, Setting};
 use crate::config::uplink_url::{self, Checked, Receiver};
 use crate::config::value::Value;
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 use crate::domain::uplink::{CLOUD, UplinkSet};
 
 pub use self::headers::{Header, HeaderValue};

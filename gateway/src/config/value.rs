@@ -1,18 +1,20 @@
 //! Values with their places, as file and environment give them: not yet checked against any key.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use crate::domain::rule::Place;
+use crate::domain::place::Place;
 
 /// A value and where it was written.
 pub(super) struct Node {
     pub(super) value: Value,
     pub(super) place: Place,
+    /// Where its key stands, if it has one in a file.
+    pub(super) key: Option<Place>,
 }
 
 /// The entries of a section by key.
@@ -35,12 +37,12 @@ pub(super) enum Value {
 const SHOWN_CHARACTERS: usize = 80;
 
 impl Node {
-    /// Takes over a parsed value; `place_at` says where an offset lies.
+    /// Takes over a parsed value; `place_at` says where some bytes lie.
     pub(super) fn from_toml(
         value: Spanned<DeValue<'_>>,
-        place_at: &impl Fn(usize) -> Place,
+        place_at: &impl Fn(Range<usize>) -> Place,
     ) -> Self {
-        let place = place_at(value.span().start);
+        let place = place_at(value.span());
         let value = match value.into_inner() {
             DeValue::String(text) => Value::Text(text.into_owned()),
             DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix())
@@ -59,15 +61,25 @@ impl Node {
             }
             DeValue::Table(table) => Value::Table(table_from_toml(table, place_at)),
         };
-        Self { value, place }
+        Self {
+            value,
+            place,
+            key: None,
+        }
     }
 }
 
 /// Takes over a parsed table.
-pub(super) fn table_from_toml(table: DeTable<'_>, place_at: &impl Fn(usize) -> Place) -> Table {
+pub(super) fn table_from_toml(
+    table: DeTable<'_>,
+    place_at: &impl Fn(Range<usize>) -> Place,
+) -> Table {
     let entries = table.into_iter().map(|(key, value)| {
-        let key = key.into_inner().into_owned();
-        (key, Node::from_toml(value, place_at))
+        let node = Node {
+            key: Some(place_at(key.span())),
+            ..Node::from_toml(value, place_at)
+        };
+        (key.into_inner().into_owned(), node)
     });
     entries.collect()
 }

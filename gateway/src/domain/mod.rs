@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod message;
 pub mod origin;
+pub mod place;
 pub mod reading;
 pub mod rule;
 pub mod sensor;

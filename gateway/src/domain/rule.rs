@@ -1,11 +1,11 @@
 //! A rule as its author wrote it. Compiling and evaluating it is `rules`' work.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{topic::TopicFilter, uplink::UplinkSet};
+use crate::domain::{place::Place, topic::TopicFilter, uplink::UplinkSet};
 
 /// What a rule looks at, when it is active, and what follows from it.
 #[derive(Clone, Debug)]
@@ -159,26 +159,4 @@ pub enum Action {
     Publish(Box<str>),
     /// Stores min, avg and max of so long instead of each reading.
     Downsample(Duration),
-}
-
-/// Where something was written: a file and line, a variable, or the defaults.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Place {
-    #[default]
-    Defaults,
-    File {
-        path: Arc<str>,
-        line: usize,
-    },
-    Environment(Box<str>),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Defaults => f.write_str("defaults"),
-            Self::File { path, line } => write!(f, "{path}:{line}"),
-            Self::Environment(name) => write!(f, "environment {name}"),
-        }
-    }
 }

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use tokio::time;
 
 use super::problem::Problem;
+use crate::config::SentRules;
 
 /// The largest body that is taken.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
@@ -27,26 +28,20 @@ pub(super) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
     }
 }
 
-/// Rules, in one of the two ways to write them.
-pub(super) enum RuleText {
-    Toml(String),
-    Json(serde_json::Value),
-}
-
 /// The body of a request that brings rules: JSON if it does not say that it is TOML.
-pub(super) async fn read_rules(request: Request) -> Result<RuleText, Problem> {
+pub(super) async fn read_rules(request: Request) -> Result<SentRules, Problem> {
     let (bytes, headers) = read(request).await?;
     match essence(&headers) {
         Some(essence) if essence.eq_ignore_ascii_case("application/toml") => {
             let text = String::from_utf8(bytes);
-            text.map(RuleText::Toml)
+            text.map(SentRules::from_toml)
                 .map_err(|_| Problem::NoRules("the text is not UTF-8".to_owned()))
         }
         Some(essence) if !is_json(&essence) => Err(Problem::WrongType(essence)),
         _ => {
             let json = serde_json::from_slice(&bytes);
-            json.map(RuleText::Json)
-                .map_err(|error| Problem::NotJson(error.to_string()))
+            let json = json.map_err(|error| Problem::NotJson(error.to_string()))?;
+            SentRules::from_json(json).map_err(Problem::NoRules)
         }
     }
 }

@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::task::JoinError;
 
-use crate::domain::rule::Place;
+use crate::config::{self, listed};
+use crate::domain::place::Part;
 use crate::ingest::decode::{Fault, RequestFault};
 use crate::ingest::{NotReplaced, Refused};
 use crate::store::StoreError;
@@ -51,9 +52,8 @@ pub(super) enum Problem {
     BadStatus(String),
     #[error("{0}")]
     NoRules(String),
-    /// Each with its line, where there is one.
-    #[error("{}", .0.iter().map(|fault| &*fault.detail).collect::<Vec<_>>().join("\n"))]
-    BadRules(Vec<BadRule>),
+    #[error("{}", listed(.0))]
+    BadRules(Vec<config::Fault>),
     #[error(
         "there is no uplink {0:?} any more: configure one of that name, or drop the dead letter"
     )]
@@ -133,39 +133,61 @@ struct Document<'p> {
     /// The place of the bad reading in the array.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
-    #[serde(skip_serializing_if = "<[BadRule]>::is_empty")]
-    faults: &'p [BadRule],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<BadRule>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<RuleError<'p>>,
 }
 
-/// One thing that is wrong with the rules of a request.
+/// One thing that is wrong with the rules of a request, in a sentence.
 #[derive(Debug, Serialize)]
-pub(super) struct BadRule {
+struct BadRule {
     /// Of the text as it came, if it was TOML.
     line: Option<usize>,
     detail: String,
 }
 
+impl From<&config::Fault> for BadRule {
+    fn from(fault: &config::Fault) -> Self {
+        Self {
+            line: fault.place.line(),
+            detail: fault.headline(),
+        }
+    }
+}
+
+/// The same in its parts.
+#[derive(Debug, Serialize)]
+struct RuleError<'p> {
+    /// Of the text as it came, if it was TOML; both count from 1.
+    line: Option<usize>,
+    column: Option<usize>,
+    rule: Option<&'p str>,
+    /// Within the rule, if that is known.
+    key: &'p str,
+    message: &'p str,
+    /// The line, or else the expression, with a mark below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    excerpt: Option<String>,
+}
+
+impl<'p> From<&'p config::Fault> for RuleError<'p> {
+    fn from(fault: &'p config::Fault) -> Self {
+        Self {
+            line: fault.place.line(),
+            column: fault.place.part().map(Part::column),
+            rule: fault.rule.as_deref(),
+            key: &fault.key,
+            message: &fault.message,
+            excerpt: fault.excerpt.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
 impl From<NotReplaced> for Problem {
     fn from(reason: NotReplaced) -> Self {
-        let line = |place: &Place| match place {
-            Place::File { line, .. } => Some(*line),
-            _ => None,
-        };
         match reason {
-            NotReplaced::Faulty(faults) => {
-                let faults = faults.list.iter().map(|fault| BadRule {
-                    line: line(&fault.place),
-                    detail: fault.to_string(),
-                });
-                Self::BadRules(faults.collect())
-            }
-            NotReplaced::NotCompiled(faults) => {
-                let faults = faults.iter().map(|fault| BadRule {
-                    line: line(&fault.place),
-                    detail: fault.to_string(),
-                });
-                Self::BadRules(faults.collect())
-            }
+            NotReplaced::Faulty(faults) => Self::BadRules(faults),
             NotReplaced::NoFile => Self::NoRulesFile,
             NotReplaced::NotWritten(error) => Self::internal(error),
             NotReplaced::Stopped => Self::Stopping,
@@ -176,6 +198,10 @@ impl From<NotReplaced> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
+        let bad_rules: &[config::Fault] = match &self {
+            Self::BadRules(faults) => faults,
+            _ => &[],
+        };
         let document = Document {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or_default(),
@@ -185,10 +211,8 @@ impl IntoResponse for Problem {
                 Self::BadReading { index, .. } => Some(*index),
                 _ => None,
             },
-            faults: match &self {
-                Self::BadRules(faults) => faults,
-                _ => &[],
-            },
+            faults: bad_rules.iter().map(BadRule::from).collect(),
+            errors: bad_rules.iter().map(RuleError::from).collect(),
         };
         let mut response = (status, Json(document)).into_response();
         let content_type = HeaderValue::from_static("application/problem+json");

@@ -8,9 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::body::{self, RuleText};
+use super::body;
 use super::{Shared, problem::Problem};
-use crate::config::rules_to_toml;
 
 #[derive(Serialize)]
 struct Page<'r> {
@@ -30,13 +29,10 @@ pub(super) async fn replace(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let text = match body::read_rules(request).await? {
-        RuleText::Toml(text) => text,
-        RuleText::Json(json) => rules_to_toml(json).map_err(Problem::NoRules)?,
-    };
+    let sent = body::read_rules(request).await?;
     if let Some(trouble) = shared.health.trouble() {
         return Err(Problem::unwell(trouble));
     }
-    shared.rule_book.replace(text).await?;
+    shared.rule_book.replace(sent).await?;
     Ok(show(State(shared)).await)
 }

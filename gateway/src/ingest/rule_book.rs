@@ -9,9 +9,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_blocking;
 
 use super::SubmissionQueue;
-use crate::config::{Faults, RuleSource};
+use crate::config::{Fault, Faults, RuleSource, SentRules, listed};
 use crate::domain::rule::RuleDefinition;
-use crate::rules::{RuleFault, RuleSet};
+use crate::rules::RuleSet;
 use crate::store::Committed;
 
 /// Rules on their way to the committer.
@@ -35,10 +35,8 @@ pub struct RuleBook {
 /// Why rules were not replaced. The old ones stay.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReplaced {
-    #[error("{0}")]
-    Faulty(Faults),
-    #[error("{}", .0.iter().map(RuleFault::to_string).collect::<Vec<_>>().join("\n"))]
-    NotCompiled(Vec<RuleFault>),
+    #[error("{}", listed(.0))]
+    Faulty(Vec<Fault>),
     #[error("the configuration names no rules_file to keep them in")]
     NoFile,
     #[error("the rules file cannot be written: {0}")]
@@ -77,10 +75,7 @@ impl RuleBook {
     pub async fn reload(&self) -> Result<bool, NotReplaced> {
         let _alone = self.changing.lock().await;
         let source = self.source.clone();
-        let read = spawn_blocking(move || source.read()).await;
-        let rules = read
-            .map_err(|_| NotReplaced::Stopped)?
-            .map_err(NotReplaced::Faulty)?;
+        let rules = blocking(move || source.read().map_err(|faults| faulty(&faults))).await?;
         if *rules == **self.lock() {
             return Ok(false);
         }
@@ -89,23 +84,23 @@ impl RuleBook {
         Ok(true)
     }
 
-    /// Replaces the rules by those of a TOML text, which becomes the rules file.
-    pub async fn replace(&self, text: String) -> Result<(), NotReplaced> {
+    /// Replaces the rules by those that were sent, which become the rules file.
+    pub async fn replace(&self, sent: SentRules) -> Result<(), NotReplaced> {
         let _alone = self.changing.lock().await;
-        let rules = self
-            .source
-            .parse(&text, &"rules".into())
-            .map_err(NotReplaced::Faulty)?;
+        let source = self.source.clone();
+        let (rules, text) = blocking(move || {
+            let rules = source.parse_sent(&sent);
+            let rules = rules.map_err(|faults| faulty(&faults))?;
+            Ok((rules, sent.into_toml()))
+        })
+        .await?;
         let set = compile(&rules).await?;
         let file = self
             .source
             .rules_file()
             .ok_or(NotReplaced::NoFile)?
             .to_owned();
-        let written = spawn_blocking(move || write(&file, &text)).await;
-        written
-            .map_err(|_| NotReplaced::Stopped)?
-            .map_err(NotReplaced::NotWritten)?;
+        blocking(move || write(&file, &text).map_err(NotReplaced::NotWritten)).await?;
         self.take(rules, set).await
     }
 
@@ -125,10 +120,19 @@ impl RuleBook {
 
 async fn compile(rules: &[RuleDefinition]) -> Result<RuleSet, NotReplaced> {
     let rules = rules.to_vec();
-    let compiled = spawn_blocking(move || RuleSet::compile(&rules)).await;
-    compiled
-        .map_err(|_| NotReplaced::Stopped)?
-        .map_err(NotReplaced::NotCompiled)
+    blocking(move || RuleSet::compile(&rules).map_err(NotReplaced::Faulty)).await
+}
+
+fn faulty(read: &Faults) -> NotReplaced {
+    NotReplaced::Faulty(RuleSet::faults_of(read))
+}
+
+/// Does what may take a while off the async threads. It is cut off only when the gateway stops.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NotReplaced> + Send + 'static,
+) -> Result<T, NotReplaced> {
+    let done = spawn_blocking(work).await;
+    done.unwrap_or(Err(NotReplaced::Stopped))
 }
 
 /// Whoever reads the file sees the old text or the new one, also after a power cut.

@@ -1,15 +1,17 @@
 //! One expression of a rule, in CEL: compiled, tried out, and bounded in what it may cost.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use cel::{Context, Env, ExecutionError, Program, Value};
 
+use super::flaw::Flaw;
 use super::names::{self, Extent};
 use super::quick::Quick;
 use super::scope::{Matter, OF_MEMORY, OF_READING, OF_WINDOW, Previous, Scope, Tags};
 use super::window::{Aggregate, Closed};
 use crate::domain::reading::{Attributes, Reading};
-use crate::domain::rule::{Expression, Place};
+use crate::domain::rule::Expression;
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
 
@@ -21,14 +23,8 @@ pub const STACK_BYTES: usize = 64 << 20;
 /// What an expression may cost on one reading, in steps that take some nanoseconds each.
 const MAX_STEPS: usize = 10_000_000;
 
-/// Why a rule cannot be used.
-#[derive(Clone, Debug, thiserror::Error, PartialEq)]
-#[error("{place}: rule `{rule}`: {reason}")]
-pub struct RuleFault {
-    pub rule: String,
-    pub place: Place,
-    pub reason: String,
-}
+/// So many faults of one expression are told.
+const MOST_FLAWS: usize = 10;
 
 /// What an expression is over, and what it is to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +58,6 @@ pub(super) struct Condition {
     extent: Extent,
     wants_previous: bool,
     wants_rate: bool,
-    wants_tags: bool,
     wants_device: bool,
 }
 
@@ -72,39 +67,27 @@ impl Condition {
         expression: &Expression,
         kind: Kind,
         cel: &Interpreter,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Vec<Flaw>> {
         let text = &*expression.text;
         if Expression::MAX_BYTES < text.len() {
             let (found, max) = (text.len(), Expression::MAX_BYTES);
-            return Err(format!(
-                "the condition has {found} bytes, at most {max} are allowed"
-            ));
+            let message = format!("the condition has {found} bytes, at most {max} are allowed");
+            return Err(vec![Flaw::of_all(message)]);
         }
-        let program = cel.environment.compile(text).map_err(|errors| {
-            let described = errors.errors.iter().map(|error| {
-                let (line, column) = error.pos;
-                format!("{} at line {line}, column {column} of `{text}`", error.msg)
-            });
-            described.collect::<Vec<_>>().join("; ")
-        })?;
+        let program = cel.environment.compile(text);
+        let program = program.map_err(|errors| vec![Flaw::of_syntax(text, &errors)])?;
         let known = match kind {
             Kind::OfReading | Kind::Group => OF_READING,
             Kind::OfWindow => OF_WINDOW,
         };
-        if let Some(unknown) = names::unknown_variable(&program, known) {
-            let (known, place) = (known.join(", "), position(text, &unknown));
-            return Err(format!(
-                "unknown name `{unknown}`{place}; known are {known}"
-            ));
+        let mut flaws = names::unknown(&program, text, known, &cel.root);
+        flaws.extend(names::bad_patterns(&program, &cel.root));
+        if !flaws.is_empty() {
+            flaws.truncate(MOST_FLAWS);
+            return Err(flaws);
         }
-        if let Some(unknown) = names::unknown_function(&program, &cel.root) {
-            let place = position(text, &unknown);
-            return Err(format!("unknown function `{unknown}`{place}"));
-        }
-        names::check_patterns(&program, &cel.root)?;
         let references = program.references();
         let condition = Self {
-            wants_tags: references.has_variable("tags"),
             wants_rate: references.has_variable("rate"),
             wants_previous: OF_MEMORY.iter().any(|name| references.has_variable(name)),
             wants_device: references.has_variable("device_status"),
@@ -114,8 +97,10 @@ impl Condition {
             extent: Extent::of(program.expression()),
             program,
         };
-        condition.try_out(text, kind, cel)?;
-        Ok(condition)
+        match condition.try_out(kind, cel) {
+            Ok(()) => Ok(condition),
+            Err(message) => Err(vec![Flaw::of_all(message)]),
+        }
     }
 
     /// Whether it has to do with what a sensor said before.
@@ -123,9 +108,9 @@ impl Condition {
         self.wants_previous
     }
 
-    /// Whether it has to do with what other rules made of a reading.
-    pub(super) fn wants_tags(&self) -> bool {
-        self.wants_tags
+    /// Where it asks for what other rules made of a reading.
+    pub(super) fn place_of_tags(&self) -> Option<Range<usize>> {
+        names::first_place_of(&self.program, "tags")
     }
 
     /// Whether it has to do with the status of a device.
@@ -208,7 +193,7 @@ impl Condition {
 
     /// Refuses what fails for some readings whatever they say beside their value: no bool, or operands that do not go
     /// together. What depends on the reading (a missing attribute, a division by zero) may pass.
-    fn try_out(&self, text: &str, kind: Kind, cel: &Interpreter) -> Result<(), String> {
+    fn try_out(&self, kind: Kind, cel: &Interpreter) -> Result<(), String> {
         let depends = self.program.references().has_variable("attributes");
         let no_tags = Tags::default();
         for value in SAMPLE_VALUES {
@@ -236,15 +221,13 @@ impl Condition {
                 ) => {}
                 (Ok(other), Kind::Group) => {
                     let found = other.type_of();
-                    return Err(format!(
-                        "`{text}` gives {found} and no text, number or bool"
-                    ));
+                    return Err(format!("gives {found} and no text, number or bool"));
                 }
                 (Ok(other), _) => {
-                    return Err(format!("`{text}` gives {} and not a bool", other.type_of()));
+                    return Err(format!("gives {} and not a bool", other.type_of()));
                 }
                 (Err(error), _) if !depends && is_lasting(&error) => {
-                    return Err(format!("`{text}`: {error}"));
+                    return Err(format!("always fails: {error}"));
                 }
                 (Err(_), _) => {}
             }
@@ -282,14 +265,6 @@ fn is_lasting(error: &ExecutionError) -> bool {
             | ExecutionError::ValuesNotComparable(..)
             | ExecutionError::UnsupportedBinaryOperator(..)
     )
-}
-
-/// ` at column N` of the first place where `name` stands.
-fn position(text: &str, name: &str) -> String {
-    text.find(name).map_or_else(String::new, |byte| {
-        let column = text[..byte].chars().count() + 1;
-        format!(" at column {column} of `{text}`")
-    })
 }
 
 /// Values on both sides of what conditions usually ask for.

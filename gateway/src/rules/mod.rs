@@ -5,6 +5,7 @@ mod alerts;
 mod condition;
 mod devices;
 mod engine;
+mod flaw;
 mod life;
 mod memory;
 mod names;
@@ -17,7 +18,7 @@ mod window;
 mod work;
 
 pub use alerts::Numbers;
-pub use condition::{RuleFault, STACK_BYTES};
+pub use condition::STACK_BYTES;
 pub use engine::{Arrival, Engine, Restored, StateChange};
 pub use outcome::{AggregateReading, AlertEvent, Effects, Fate, Outcome};
 pub use rule::RuleSet;

@@ -1,48 +1,149 @@
 //! What an expression stands on: names, functions, patterns; and how much it does.
 
+use std::ops::Range;
+
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue};
 use cel::{Context, ExecutionError, Program};
 
-/// The first name that is neither one of `known` nor bound by the expression itself, as `x` in `list.exists(x, x > 1)`.
-pub(super) fn unknown_variable(program: &Program, known: &[&str]) -> Option<String> {
+use super::flaw::Flaw;
+use crate::config::nearest;
+
+/// Functions and macros of CEL, for suggestions.
+const FUNCTIONS: &[&str] = &[
+    "all",
+    "bool",
+    "bytes",
+    "contains",
+    "double",
+    "endsWith",
+    "exists",
+    "exists_one",
+    "filter",
+    "has",
+    "int",
+    "map",
+    "matches",
+    "size",
+    "startsWith",
+    "string",
+    "type",
+    "uint",
+];
+
+/// Where a part of an expression stands; of a call, that is its bracket or operator.
+fn bytes_of(program: &Program, id: u64) -> Option<Range<usize>> {
+    let (first, last) = program.source_info().offset_for(id)?;
+    Some(first as usize..last as usize + 1)
+}
+
+/// Where `name` stands first.
+pub(super) fn first_place_of(program: &Program, name: &str) -> Option<Range<usize>> {
+    let mut places = Vec::new();
+    visit(program.expression(), &mut |part| {
+        if matches!(&part.expr, Expr::Ident(found) if found == name) {
+            places.extend(bytes_of(program, part.id));
+        }
+    });
+    places.into_iter().min_by_key(|place| place.start)
+}
+
+/// Names that are neither one of `known` nor bound by the expression itself, as `x` in `list.exists(x, x > 1)`; and
+/// functions that do not exist. In their order, each once.
+pub(super) fn unknown(
+    program: &Program,
+    text: &str,
+    known: &[&str],
+    root: &Context<'_, '_>,
+) -> Vec<Flaw> {
+    let variables = unknown_variables(program, known);
+    let mut flaws: Vec<Flaw> = unknown_functions(program, root, &variables)
+        .into_iter()
+        .map(|name| {
+            let meant = place_of_call(program, text, &name);
+            let hint = suggestion(nearest(&name, FUNCTIONS.iter().copied()));
+            Flaw::at(meant, format!("unknown function `{name}`{hint}"))
+        })
+        .collect();
+    flaws.extend(variables.into_iter().map(|name| {
+        let meant = first_place_of(program, &name);
+        let hint = match nearest(&name, known.iter().copied()) {
+            None => "; known are ".to_owned(),
+            meant => suggestion(meant) + " Known are ",
+        };
+        Flaw::at(
+            meant,
+            format!("unknown name `{name}`{hint}{}", known.join(", ")),
+        )
+    }));
+    flaws.sort_by_key(|flaw| flaw.meant.as_ref().map(|meant| meant.start));
+    flaws
+}
+
+fn suggestion(meant: Option<&str>) -> String {
+    meant.map_or_else(String::new, |meant| format!(", did you mean `{meant}`?"))
+}
+
+fn unknown_variables(program: &Program, known: &[&str]) -> Vec<String> {
     let mut bound = Vec::new();
     visit(program.expression(), &mut |part| {
-        if let Expr::Comprehension(inner) = part {
-            bound.extend([inner.iter_var.clone(), inner.accu_var.clone()]);
-            bound.extend(inner.iter_var2.clone());
+        if let Expr::Comprehension(inner) = &part.expr {
+            bound.extend([&inner.iter_var, &inner.accu_var]);
+            bound.extend(&inner.iter_var2);
         }
     });
     let references = program.references();
-    let mut used = references.variables();
-    used.sort_unstable();
-    let unknown = used
-        .into_iter()
-        .find(|name| !known.contains(name) && !bound.iter().any(|bound| bound == name))?;
-    Some(unknown.to_owned())
+    let is_unknown =
+        |name: &&str| !known.contains(name) && !bound.iter().any(|bound| bound == name);
+    let unknown = references.variables().into_iter().filter(is_unknown);
+    unknown.map(str::to_owned).collect()
 }
 
-/// The first function that does not exist. References list operators too, by names that are no identifiers.
-pub(super) fn unknown_function(program: &Program, root: &Context<'_, '_>) -> Option<String> {
+/// Those of `unknown` names are left out: one fault is enough. References list operators too, by names that are no
+/// identifiers.
+fn unknown_functions(program: &Program, root: &Context<'_, '_>, unknown: &[String]) -> Vec<String> {
     let is_missing = |call: String| {
         let outcome = Program::compile(&call).map(|call| call.execute(root));
         matches!(outcome, Ok(Err(ExecutionError::UndeclaredReference(_))))
     };
+    let mut of_unknown = Vec::new();
+    visit(program.expression(), &mut |part| {
+        if let Expr::Call(call) = &part.expr
+            && let Some(Expr::Ident(name)) = call.target.as_ref().map(|target| &target.expr)
+            && unknown.contains(name)
+        {
+            of_unknown.push(call.func_name.as_str());
+        }
+    });
     let references = program.references();
-    let mut used = references.functions();
-    used.sort_unstable();
-    let unknown = used.into_iter().find(|name| {
+    let unknown = references.functions().into_iter().filter(|name| {
         name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && !of_unknown.contains(name)
             && is_missing(format!("{name}()"))
             && is_missing(format!("''.{name}()"))
-    })?;
-    Some(unknown.to_owned())
+    });
+    unknown.map(str::to_owned).collect()
 }
 
-/// Refuses a pattern of `matches` that is none, or is too large.
-pub(super) fn check_patterns(program: &Program, root: &Context<'_, '_>) -> Result<(), String> {
-    let mut fault = None;
+/// The name that stands before the bracket of the first call of it.
+fn place_of_call(program: &Program, text: &str, name: &str) -> Option<Range<usize>> {
+    let mut places = Vec::new();
     visit(program.expression(), &mut |part| {
-        let Expr::Call(call) = part else { return };
+        if matches!(&part.expr, Expr::Call(call) if call.func_name == name) {
+            places.extend(bytes_of(program, part.id));
+        }
+    });
+    let bracket = places.into_iter().map(|place| place.start).min()?;
+    let before = text.get(..bracket)?.trim_end();
+    before
+        .ends_with(name)
+        .then(|| before.len() - name.len()..before.len())
+}
+
+/// Patterns of `matches` that are none, or are too large.
+pub(super) fn bad_patterns(program: &Program, root: &Context<'_, '_>) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    visit(program.expression(), &mut |part| {
+        let Expr::Call(call) = &part.expr else { return };
         let pattern = match (&*call.func_name, &call.target, &*call.args) {
             ("matches", Some(_), [pattern]) | ("matches", None, [_, pattern]) => pattern,
             _ => return,
@@ -50,10 +151,10 @@ pub(super) fn check_patterns(program: &Program, root: &Context<'_, '_>) -> Resul
         if let Expr::Literal(LiteralValue::String(text)) = &pattern.expr
             && let Err(error) = try_pattern(text.inner(), root)
         {
-            fault.get_or_insert(error);
+            flaws.push(Flaw::at(bytes_of(program, pattern.id), error));
         }
     });
-    fault.map_or(Ok(()), Err)
+    flaws
 }
 
 fn try_pattern(pattern: &str, root: &Context<'_, '_>) -> Result<(), String> {
@@ -62,7 +163,13 @@ fn try_pattern(pattern: &str, root: &Context<'_, '_>) -> Result<(), String> {
     let program = Program::compile("''.matches(pattern)").map_err(|error| error.to_string())?;
     match program.execute(&context) {
         Ok(_) => Ok(()),
-        Err(error) => Err(format!("`{pattern}` is no pattern: {error}")),
+        Err(error) => {
+            // It draws the pattern and a mark of its own; what is wrong stands in the last line.
+            let error = error.to_string();
+            let last = error.lines().next_back().unwrap_or_default();
+            let reason = last.strip_prefix("error: ").unwrap_or(last);
+            Err(format!("is no pattern: {reason}"))
+        }
     }
 }
 
@@ -99,8 +206,8 @@ fn depth(expression: &IdedExpr) -> u32 {
     inner + u32::from(matches!(expression.expr, Expr::Comprehension(_)))
 }
 
-fn visit(expression: &IdedExpr, see: &mut impl FnMut(&Expr)) {
-    see(&expression.expr);
+fn visit<'e>(expression: &'e IdedExpr, see: &mut impl FnMut(&'e IdedExpr)) {
+    see(expression);
     let mut parts = Vec::new();
     for_each_part(expression, &mut |part| parts.push(part));
     for part in parts {
@@ -146,6 +253,30 @@ fn in_entry<'e>(entry: &'e EntryExpr, see: &mut impl FnMut(&'e IdedExpr)) {
         EntryExpr::MapEntry(entry) => {
             see(&entry.key);
             see(&entry.value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_that_is_suggested_exists() {
+        let root = Context::default();
+        for name in FUNCTIONS {
+            let calls = [format!("{name}()"), format!("''.{name}()")];
+            let exists = calls.iter().any(|call| {
+                let outcome = Program::compile(call).map(|call| call.execute(&root));
+                !matches!(outcome, Ok(Err(ExecutionError::UndeclaredReference(_))))
+            });
+            // Macros are functions only with the arguments that they want.
+            let macros = ["[1].{}(x, x > 0)", "{}(x.y)"];
+            let is_macro = macros.iter().any(|call| {
+                let program = Program::compile(&call.replace("{}", name)).unwrap();
+                !program.references().has_function(name)
+            });
+            assert!(exists || is_macro, "{name}");
         }
     }
 }

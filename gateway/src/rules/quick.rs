@@ -145,8 +145,9 @@ impl Comparison {
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::place::Place;
     use crate::domain::reading::{Attributes, Reading};
-    use crate::domain::rule::{Expression, Place};
+    use crate::domain::rule::Expression;
     use crate::domain::sensor::SensorId;
     use crate::domain::timestamp::Timestamp;
     use crate::rules::condition::{Condition, Interpreter, Kind};

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::condition::{Condition, Interpreter, Kind, RuleFault, STACK_BYTES};
+use super::condition::{Condition, Interpreter, Kind, STACK_BYTES};
 use super::life::Terms;
 use super::topics::Topics;
 use super::window::Span;
-use crate::domain::rule::{Absence, Action, Expression, Place, Repeat, RuleDefinition, Severity};
+use crate::config::{Fault, Faults, in_order};
+use crate::domain::place::Place;
+use crate::domain::rule::{Absence, Action, Expression, Repeat, RuleDefinition, Severity};
 use crate::domain::template;
 use crate::domain::topic::TopicName;
 
@@ -56,7 +58,7 @@ pub(super) enum LooksAt {
 
 impl RuleSet {
     /// Compiles the rules, or tells every fault of every rule.
-    pub fn compile(definitions: &[RuleDefinition]) -> Result<Self, Vec<RuleFault>> {
+    pub fn compile(definitions: &[RuleDefinition]) -> Result<Self, Vec<Fault>> {
         let compile = || Self::compile_here(definitions);
         thread::scope(|scope| {
             thread::Builder::new()
@@ -69,7 +71,15 @@ impl RuleSet {
         })
     }
 
-    fn compile_here(definitions: &[RuleDefinition]) -> Result<Self, Vec<RuleFault>> {
+    /// Every fault of rules that were read with faults, in the order of their places: those that were found in reading
+    /// them, and those of the conditions of rules that have none of these.
+    pub fn faults_of(read: &Faults) -> Vec<Fault> {
+        let mut all = read.list.clone();
+        all.extend(Self::compile(&read.rules).err().into_iter().flatten());
+        in_order(all)
+    }
+
+    fn compile_here(definitions: &[RuleDefinition]) -> Result<Self, Vec<Fault>> {
         let mut set = Self {
             rules: Vec::with_capacity(definitions.len()),
             topics: Topics::default(),
@@ -95,7 +105,7 @@ impl RuleSet {
         if faults.is_empty() {
             Ok(set)
         } else {
-            Err(faults)
+            Err(in_order(faults))
         }
     }
 }
@@ -104,39 +114,42 @@ impl Rule {
     fn compile(
         definition: &RuleDefinition,
         cel: &Interpreter,
-        faults: &mut Vec<RuleFault>,
+        faults: &mut Vec<Fault>,
     ) -> Option<Self> {
         let before = faults.len();
-        let mut compile = |expression: &Option<Expression>, kind| {
-            let expression = expression.as_ref()?;
-            let compiled = Condition::compile(expression, kind, cel);
-            compiled
-                .map_err(|reason| {
-                    faults.push(RuleFault {
-                        rule: definition.name.to_string(),
-                        place: expression.place.clone(),
-                        reason,
-                    });
-                })
-                .ok()
-        };
+        let name = &definition.name;
+        let mut compile =
+            |key, expression: &Option<Expression>, kind| {
+                let expression = expression.as_ref()?;
+                let flaws = match Condition::compile(expression, kind, cel) {
+                    Ok(condition) => return Some(condition),
+                    Err(flaws) => flaws,
+                };
+                faults.extend(flaws.into_iter().map(|flaw| {
+                    Fault::of_expression(name, key, expression, flaw.meant, flaw.message)
+                }));
+                None
+            };
         let looks_at = looks_at(definition);
         let kind = match looks_at {
             LooksAt::Windows(_) => Kind::OfWindow,
             _ => Kind::OfReading,
         };
-        let when = compile(&definition.when, kind);
-        let clear = compile(&definition.clear, kind);
-        let group_by = compile(&definition.group_by, Kind::Group);
+        let when = compile("when", &definition.when, kind);
+        let clear = compile("clear", &definition.clear, kind);
+        let group_by = compile("group_by", &definition.group_by, Kind::Group);
         if definition.actions.contains(&Action::Drop)
-            && when.as_ref().is_some_and(Condition::wants_tags)
+            && let Some(expression) = &definition.when
+            && let Some(tags) = when.as_ref().and_then(Condition::place_of_tags)
         {
-            faults.push(RuleFault {
-                rule: definition.name.to_string(),
-                place: definition.place.clone(),
-                reason: "has no `tags` yet: a rule that drops is asked before the others"
-                    .to_owned(),
-            });
+            let message = "has no `tags` yet: a rule that drops is asked before the others";
+            faults.push(Fault::of_expression(
+                name,
+                "when",
+                expression,
+                Some(tags),
+                message,
+            ));
         }
         if faults.len() != before {
             return None;
@@ -263,10 +276,6 @@ impl fmt::Debug for RuleSet {
     }
 }
 
-fn fault_of_all(reason: &str) -> RuleFault {
-    RuleFault {
-        rule: "*".to_owned(),
-        place: Place::Defaults,
-        reason: reason.to_owned(),
-    }
+fn fault_of_all(reason: &str) -> Fault {
+    Fault::new(Place::Defaults, "rule", reason)
 }

@@ -17,6 +17,11 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// The first line of each fault on stderr.
+    pub(crate) fn headlines(&self) -> Vec<&str> {
+        headlines(&self.stderr)
+    }
+
     /// Checks the exit code, and that each of the parts stands on stderr.
     #[track_caller]
     pub(crate) fn is_refused(&self, code: i32, parts: &[&str]) {
@@ -25,6 +30,15 @@ impl Ended {
             assert!(self.stderr.contains(part), "no {part:?} in {}", self.stderr);
         }
     }
+}
+
+/// The first line of each fault, without its excerpt.
+pub(crate) fn headlines(told: &str) -> Vec<&str> {
+    let is_of_excerpt = |line: &&str| {
+        let after_number = line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit());
+        after_number.starts_with('|')
+    };
+    told.lines().filter(|line| !is_of_excerpt(line)).collect()
 }
 
 /// Runs the binary with arguments.

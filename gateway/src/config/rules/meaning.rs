@@ -13,19 +13,15 @@ pub(super) fn refuse_what_means_nothing(
 ) {
     if rule.actions.contains(&Action::Drop) && 1 < rule.actions.len() {
         let message = "leave nothing to do beside \"drop\": make two rules";
-        section.refuse("actions", rule.place.clone(), message);
+        section.refuse_key("actions", message);
     }
     let thins = rule
         .actions
         .iter()
         .any(|action| matches!(action, Action::Downsample(_)));
     let is_of_readings = rule.window.is_none() && rule.absent.is_none();
-    let refuse = |section: &mut Section<'_>, key: &str, message: &str| {
-        section.refuse(key, rule.place.clone(), message);
-    };
     if rule.window.is_some() && rule.absent.is_some() {
-        refuse(
-            section,
+        section.refuse_key(
             "over",
             "means nothing to a rule with absent_for: make two rules",
         );
@@ -44,13 +40,12 @@ pub(super) fn refuse_what_means_nothing(
             }
             (false, false) => "can be \"alert\", \"forward\" and \"publish:TOPIC\" for windows",
         };
-        refuse(section, "actions", message);
+        section.refuse_key("actions", message);
     }
     if matches!(rule.absent, Some(Absence::Device(_))) {
         let is_asked = rule.when.is_some() || rule.group_by.is_some() || !rule.topics.is_empty();
         if is_asked {
-            refuse(
-                section,
+            section.refuse_key(
                 "watch",
                 "devices are not readings: when, topics and group_by mean nothing to them",
             );
@@ -63,22 +58,17 @@ pub(super) fn refuse_what_means_nothing(
         if is_timed || rule.clear.is_some() {
             let message =
                 "has no for, clear, clear_for or cooldown: silence is over with the next reading";
-            refuse(section, "absent_for", message);
+            section.refuse_key("absent_for", message);
         }
     }
     let has_alert = rule.actions.contains(&Action::Alert);
     for key in ["severity", "message", "repeat"] {
         if !has_alert && written.get(key).is_some() {
-            refuse(
-                section,
-                key,
-                "means nothing without the action \"alert\": remove it",
-            );
+            section.refuse_key(key, "means nothing without the action \"alert\": remove it");
         }
     }
     if rule.window.is_none() && !thins && written.get("lateness").is_some() {
-        refuse(
-            section,
+        section.refuse_key(
             "lateness",
             "means nothing without windows: remove it, or say `over` how long",
         );

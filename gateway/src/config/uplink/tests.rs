@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::config::Config;
+use crate::config::tests::without_column;
 
 /// The faults of a configuration, one a line; empty for none.
 fn faults(text: &str) -> String {
@@ -16,7 +17,10 @@ fn faults(text: &str) -> String {
     let shown = Path::new(&file).display().to_string();
     match Config::load(Some(&file), std::iter::empty()) {
         Ok(_) => String::new(),
-        Err(faults) => faults.to_string().replace(&shown, "g.toml"),
+        Err(faults) => {
+            let lines: Vec<_> = faults.list.iter().map(without_column).collect();
+            lines.join("\n").replace(&shown, "g.toml")
+        }
     }
 }
 

@@ -2,8 +2,9 @@ use std::thread;
 
 use super::*;
 use crate::domain::alert::AlertState;
+use crate::domain::place::Place;
 use crate::domain::reading::Attributes;
-use crate::domain::rule::{Action, Expression, Place, RuleDefinition};
+use crate::domain::rule::{Action, Expression, RuleDefinition};
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::uplink::UplinkSet;
@@ -141,42 +142,113 @@ fn a_rule_that_fails_does_not_stop_the_others() {
 }
 
 #[test]
-fn rules_that_cannot_work_are_refused_with_the_reason() {
-    let check = |when: &str, part: &str| {
-        let faults = RuleSet::compile(&[rule("broken", when, &[Action::Alert])]).unwrap_err();
-        assert_eq!(faults.len(), 1);
-        assert_eq!(faults[0].rule, "broken");
-        assert!(faults[0].reason.contains(part), "{when}: {}", faults[0]);
+fn rules_that_cannot_work_are_refused_with_the_reason_and_a_mark() {
+    // What is meant stands between `«` and `»`.
+    let check = |marked: &str, part: &str| {
+        let when = marked.replace(['«', '»'], "");
+        let faults = RuleSet::compile(&[rule("broken", &when, &[Action::Alert])]).unwrap_err();
+        let [fault] = &faults[..] else {
+            panic!("{marked}: {faults:?}");
+        };
+        assert_eq!(
+            (fault.rule.as_deref(), &*fault.key),
+            (Some("broken"), "when")
+        );
+        assert!(fault.message.contains(part), "{marked}: {fault}");
+        let before = marked.chars().position(|c| c == '«').unwrap();
+        let meant = marked.chars().position(|c| c == '»').unwrap() - before - 1;
+        let mark = format!("{}{}", " ".repeat(before), "^".repeat(meant.max(1)));
+        let excerpt = fault.excerpt.as_ref().unwrap().to_string();
+        assert_eq!(excerpt, format!("  |\n  | {}\n  | {mark}", when.trim_end()));
     };
-    check("value >", "line 1, column 8");
-    check("valve > 75", "unknown name `valve` at column 1");
-    check("value + 1.0", "not a bool");
-    check("value + 1", "`value + 1`");
-    check("'text'", "not a bool");
-    check("value > 'text'", "value > 'text'");
+    check("value >«»", "ends too early: expected a value");
+    check("value >«»  ", "ends too early: expected a value");
+    check("(value > 1«»", "ends too early: expected `)`");
+    check("'ü' == topic «and» true", "unexpected `and`: write `&&`");
+    check("value «=» 75", "write `==`");
+    check("topic == «'»abc", "a text without an end");
+    check("«for» > 1", "reserved identifier");
     check(
-        "frobnicate(value)",
-        "unknown function `frobnicate` at column 1",
+        "«valve» > 75",
+        "unknown name `valve`, did you mean `value`? Known are value, ",
     );
-    check("value > 75 && nosuch(value)", "unknown function `nosuch`");
     check(
-        "value > 75.0 && value + 1 > 80.0",
+        "'ü' == topic || «weight» > 75",
+        "unknown name `weight`; known are value, ",
+    );
+    check(
+        "[1].exists(valve, valve > 1 && «tags2» > 1)",
+        "did you mean `tags`?",
+    );
+    check("«value + 1.0»", "not a bool");
+    check("«value + 1»", "Unsupported binary operator");
+    check("«'text'»", "not a bool");
+    check("«value > 'text'»", "always fails");
+    check("«frobnicate»(value)", "unknown function `frobnicate`");
+    check(
+        "value > 75 && «siez» (topic) > 1",
+        "unknown function `siez`, did you mean `size`?",
+    );
+    check(
+        "'é' != topic && topic.«startWith»('a')",
+        "did you mean `startsWith`?",
+    );
+    check("«nosuch».startWith('a')", "unknown name `nosuch`");
+    check(
+        "'ü' == topic || topic.matches(«'ü('»)",
+        "is no pattern: unclosed group",
+    );
+    check("value > 75.0 && matches(topic, «r'['»)", "is no pattern: ");
+    check(
+        "«value > 75.0 && value + 1 > 80.0»",
         "Unsupported binary operator",
     );
-    check("value > 75 ? 'x' : false", "not a bool");
-    check(&"1+".repeat(1_000), "at most 1024");
+    check("«value > 75 ? 'x' : false»", "not a bool");
 }
 
 #[test]
-fn every_faulty_rule_is_named() {
+fn a_condition_that_is_too_long_is_refused() {
+    let faults = RuleSet::compile(&[rule("long", &"1+".repeat(1_000), &[])]).unwrap_err();
+    assert!(faults[0].message.contains("at most 1024"), "{faults:?}");
+}
+
+#[test]
+fn every_fault_of_every_rule_is_named() {
     let faults = RuleSet::compile(&[
         rule("a", "value >", &[]),
         rule("b", "value > 1", &[]),
         rule("c", "nothing", &[]),
+        rule("d", "volume > siez(topic) && volume < weight", &[]),
     ])
     .unwrap_err();
-    let names: Vec<_> = faults.iter().map(|fault| fault.rule.as_str()).collect();
-    assert_eq!(names, ["a", "c"]);
+    let named: Vec<_> = faults
+        .iter()
+        .map(|fault| {
+            let name = fault.message.split('`').nth(1).unwrap_or_default();
+            (fault.rule.as_deref().unwrap(), name)
+        })
+        .collect();
+    let expected = [
+        ("a", ""),
+        ("c", "nothing"),
+        ("d", "volume"),
+        ("d", "siez"),
+        ("d", "weight"),
+    ];
+    assert_eq!(named, expected);
+}
+
+#[test]
+fn who_writes_hundreds_of_faults_is_told_of_the_first() {
+    let names: Vec<String> = (0..90).map(|number| format!("n{number}")).collect();
+    let condition = names.join(" > ");
+    let rules: Vec<_> = (0..30)
+        .map(|number| rule(&format!("r{number}"), &condition, &[]))
+        .collect();
+    let faults = RuleSet::compile(&rules).unwrap_err();
+    assert_eq!(faults.len(), 30 * 10);
+    let shown = faults.iter().filter(|fault| fault.excerpt.is_some());
+    assert_eq!(shown.count(), 100);
 }
 
 #[test]

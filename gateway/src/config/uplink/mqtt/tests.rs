@@ -1,11 +1,14 @@
 use super::*;
-use crate::config::{Broker, Compression, Config, Uplink};
+use crate::config::{Broker, Compression, Config, Fault, Uplink};
 
 fn parse(keys: &str) -> Result<Uplink, String> {
     let text = format!("gateway_id = \"edge-1\"\n[cloud]\n{keys}");
     match Config::parse(&text, &"g.toml".into()) {
         Ok(config) => Ok(config.uplinks[0].clone()),
-        Err(faults) => Err(faults.to_string()),
+        Err(faults) => {
+            let headlines: Vec<_> = faults.list.iter().map(Fault::headline).collect();
+            Err(headlines.join("\n"))
+        }
     }
 }
 
@@ -127,7 +130,7 @@ fn two_uplinks_are_not_the_same_client_of_a_broker() {
     };
     let found = second("url = \"mqtts://b.example.com:8883\"");
     assert!(
-        found.starts_with("g.toml:4: uplink: ") && found.contains("\"cloud\""),
+        found.starts_with("g.toml:4:1: uplink: ") && found.contains("\"cloud\""),
         "{found}"
     );
     let other_port = second("url = \"mqtts://b.example.com:8884\"");

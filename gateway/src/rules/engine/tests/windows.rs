@@ -177,7 +177,7 @@ fn what_is_dropped_is_seen_by_no_other_rule() {
     assert_eq!(house.reads("s1", 99.0, 0).tags.len(), 2);
     assert_eq!(house.news(), ["high raised s1"]);
     let faults = RuleSet::compile(&[rule("r", "'x' in tags", &[Action::Drop])]).unwrap_err();
-    assert!(faults[0].reason.contains("no `tags` yet"), "{faults:?}");
+    assert!(faults[0].message.contains("no `tags` yet"), "{faults:?}");
 }
 
 #[test]
