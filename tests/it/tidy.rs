@@ -28,6 +28,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("cel", &["rules"]),
     ("clap", &["cli"]),
     ("postcard", &["rules"]),
+    ("regex", &["rules"]),
     ("mqtt_protocol_core", &["broker"]),
     ("tokio_tungstenite", &["broker"]),
     ("tungstenite", &["broker"]),

@@ -7,6 +7,7 @@ use cel::{Context, Env, ExecutionError, Program, Value};
 
 use super::flaw::Flaw;
 use super::names::{self, Extent};
+use super::patterns;
 use super::quick::Quick;
 use super::scope::{Matter, OF_MEMORY, OF_READING, OF_WINDOW, Previous, Scope, Tags};
 use super::window::{Aggregate, Closed};
@@ -40,12 +41,14 @@ pub(super) enum Kind {
 /// CEL with its standard functions and macros.
 pub(super) struct Interpreter {
     environment: Arc<Env>,
-    root: Context<'static, 'static>,
+    pub(super) root: Context<'static, 'static>,
 }
 
 impl Interpreter {
     pub(super) fn new() -> Self {
-        let environment = Arc::new(Env::stdlib());
+        let mut environment = Env::stdlib();
+        patterns::add_to(&mut environment);
+        let environment = Arc::new(environment);
         let root = Context::with_env(Arc::clone(&environment));
         Self { environment, root }
     }

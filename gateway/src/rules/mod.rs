@@ -10,6 +10,7 @@ mod life;
 mod memory;
 mod names;
 mod outcome;
+mod patterns;
 mod quick;
 mod rule;
 mod scope;

@@ -260,10 +260,11 @@ fn in_entry<'e>(entry: &'e EntryExpr, see: &mut impl FnMut(&'e IdedExpr)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::condition::Interpreter;
 
     #[test]
     fn every_function_that_is_suggested_exists() {
-        let root = Context::default();
+        let root = Interpreter::new().root;
         for name in FUNCTIONS {
             let calls = [format!("{name}()"), format!("''.{name}()")];
             let exists = calls.iter().any(|call| {
