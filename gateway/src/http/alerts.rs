@@ -6,7 +6,8 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
 
-use super::{Shared, done, number, problem::Problem};
+use super::parameters::number;
+use super::{Shared, done, problem::Problem};
 use crate::ingest::Submission;
 
 /// Acknowledges the alert of which `id` is any event. One that is over, or was seen before, stays as it is.

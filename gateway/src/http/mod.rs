@@ -1,6 +1,6 @@
 //! The HTTP door: devices without MQTT post here, people and programs look in.
 //!
-//! `listener` has the connections, `access` says who may, `body` takes in what a request carries, `problem` says what went wrong; each other file is
+//! `listener` has the connections, `access` says who may, `body` and `parameters` take in what a request carries, `problem` says what went wrong; each other file is
 //! one path of the contract.
 //!
 //! Absent on purpose: a 2xx for readings without their `Committed`; a disk access on an async thread; a body or an
@@ -15,6 +15,7 @@ mod health;
 mod listener;
 mod metrics;
 mod outbox;
+mod parameters;
 mod problem;
 mod process_io;
 mod readings;
@@ -122,15 +123,6 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(health::ready))
         .method_not_allowed_fallback(problem::wrong_method);
     guarded.merge(open).with_state(shared)
-}
-
-/// A whole number from 1 on; the error says what was expected.
-fn number(text: &str, most: i64) -> Result<i64, String> {
-    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|number| is_digits && (1..=most).contains(number))
-        .ok_or_else(|| format!("expected a whole number from 1 to {most}"))
 }
 
 /// The answer to what was asked for and is on disk.
