@@ -2,6 +2,8 @@
 
 use super::problem::Problem;
 use crate::domain::sensor::SensorId;
+use crate::domain::timestamp::Timestamp;
+use crate::ingest::decode::parse_timestamp;
 
 /// The parameters of a query as they came.
 pub(super) type Pairs = Vec<(String, String)>;
@@ -35,4 +37,12 @@ pub(super) fn number(text: &str, most: i64) -> Result<i64, String> {
 /// A sensor's id.
 pub(super) fn sensor(text: &str) -> Result<SensorId, String> {
     SensorId::new(text).map_err(|error| error.to_string())
+}
+
+/// A point in time.
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
+    parse_timestamp(text).ok_or_else(|| {
+        "expected milliseconds since 1970 or RFC 3339 (with `+` written as %2B), between 1970 and 2200"
+            .to_owned()
+    })
 }
