@@ -24,7 +24,7 @@ use crate::broker::{Broker, Hub};
 use crate::config::{Config, Fault, listed};
 use crate::domain::{alert::Alert, uplink::CLOUD};
 use crate::forwarder::{Progress, Pump, Surroundings};
-use crate::http::{Server, UplinkHandle};
+use crate::http::{self, Server, UplinkHandle};
 use crate::ingest::{Committer, Health, RuleBook, Settings, SubmissionQueue};
 use crate::metrics::Metrics;
 use crate::store::{Reader, StoreError, Writer, sessions::BrokerState};
@@ -166,7 +166,7 @@ impl Running {
             ("committer", flatten(joined))
         });
         let surroundings = Surroundings::new(
-            gateway_id,
+            Arc::clone(&gateway_id),
             self.reader.clone(),
             submissions.clone(),
             Arc::clone(&metrics),
@@ -190,15 +190,16 @@ impl Running {
         self.rules_wake = book.wake();
         let watched = Arc::clone(&book);
         self.add("rules", |stop| rules::watch(watched, stop));
-        let server = Server::new(
-            &config.http,
-            self.reader.clone(),
-            submissions.clone(),
+        let surroundings = http::Surroundings {
+            gateway_id,
+            reader: self.reader.clone(),
+            submissions: submissions.clone(),
             health,
             uplinks,
-            book,
-            Arc::clone(&metrics),
-        );
+            rule_book: book,
+            metrics: Arc::clone(&metrics),
+        };
+        let server = Server::new(&config.http, surroundings);
         self.add("http", |stop| server.run(listeners.http, stop));
         let broker = Broker::new(
             &config.mqtt,

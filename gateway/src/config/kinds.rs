@@ -48,7 +48,7 @@ pub(super) fn name(value: &Value) -> Result<Arc<str>, String> {
 }
 
 /// Whether `text` is 1 to 64 of the characters that a name may have.
-pub(super) fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     (1..=MAX_NAME_CHARACTERS).contains(&text.len()) && text.chars().all(is_name_character)
 }
 

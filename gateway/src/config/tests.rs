@@ -131,7 +131,7 @@ fn the_defaults_are_those_of_the_contract() {
         rules: Vec::new(),
         rule_source: RuleSource::default(),
     };
-    assert!(kinds::is_name(&expected.gateway_id));
+    assert!(is_name(&expected.gateway_id));
     let mut config = from_environment(&[]).unwrap();
     assert_eq!(Config::parse("", &"g.toml".into()).unwrap(), config);
     let rules = std::mem::take(&mut config.rules);

@@ -1,13 +1,115 @@
-//! `/api/v1/alerts`: somebody has seen one.
+//! `/api/v1/alerts`: what happened, what is open; and somebody has seen one.
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::Json;
+use axum::extract::{Path, Query, State};
 use axum::http::Uri;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 
-use super::{Shared, done, number, problem::Problem};
+use super::parameters::{Pairs, moment, number, sensor, take_each};
+use super::{Shared, done, problem::Problem};
+use crate::config::is_name;
+use crate::domain::alert::{Alert, AlertState};
 use crate::ingest::Submission;
+use crate::store::{AlertQuery, Reader};
+
+const MAX_LIMIT: i64 = 1000;
+const DEFAULT_LIMIT: usize = 100;
+
+/// A page ends early when it has so many bytes; `next` goes on from there.
+const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// A page also ends early when so many events were looked through: who asks for rare ones is not kept waiting.
+const MAX_EVENTS: usize = 200_000;
+
+/// The same of open alerts, of which each is looked up by itself.
+const MAX_OPEN: usize = 10_000;
+
+/// What was asked for.
+#[derive(Debug)]
+struct Wanted {
+    query: AlertQuery,
+    /// Only the newest event of each alert that is not over.
+    is_open: bool,
+}
+
+#[derive(Serialize)]
+struct Page {
+    items: Vec<Alert>,
+    next: Option<i64>,
+}
+
+/// A page of events, newest first.
+pub(super) async fn show(
+    State(shared): State<Arc<Shared>>,
+    Query(pairs): Query<Pairs>,
+) -> Result<Response, Problem> {
+    let Wanted { query, is_open } = parse(&pairs)?;
+    let gateway_id = Arc::clone(&shared.gateway_id);
+    let look = move |reader: &Reader| {
+        let page = if is_open {
+            reader.open_alerts(&query, &gateway_id)?
+        } else {
+            reader.alerts(&query, &gateway_id)?
+        };
+        Ok(Page {
+            items: page.alerts,
+            next: page.next,
+        })
+    };
+    Ok(Json(shared.look(look).await?).into_response())
+}
+
+fn parse(pairs: &[(String, String)]) -> Result<Wanted, Problem> {
+    let mut is_open = false;
+    let mut query = AlertQuery {
+        state: None,
+        sensor_id: None,
+        rule: None,
+        from: None,
+        to: None,
+        after: None,
+        limit: DEFAULT_LIMIT,
+        max_bytes: MAX_PAGE_BYTES,
+        max_rows: MAX_EVENTS,
+    };
+    take_each(pairs, |name, value| {
+        match name {
+            "state" if value == "open" => is_open = true,
+            "state" => query.state = Some(state(value)?),
+            "sensor" => query.sensor_id = Some(sensor(value)?),
+            "rule" => query.rule = Some(rule(value)?),
+            "from" => query.from = Some(moment(value)?),
+            "to" => query.to = Some(moment(value)?),
+            "limit" => query.limit = number(value, MAX_LIMIT)? as usize,
+            "after" => query.after = Some(number(value, i64::MAX)?),
+            _ => {
+                let known = "unknown; there are state, sensor, rule, from, to, limit and after";
+                return Err(known.to_owned());
+            }
+        }
+        Ok(())
+    })?;
+    if is_open {
+        query.max_rows = MAX_OPEN;
+    }
+    Ok(Wanted { query, is_open })
+}
+
+fn state(text: &str) -> Result<AlertState, String> {
+    AlertState::from_stored(text)
+        .ok_or_else(|| "expected open, raised, acknowledged or cleared".to_owned())
+}
+
+fn rule(text: &str) -> Result<Box<str>, String> {
+    if is_name(text) {
+        Ok(text.into())
+    } else {
+        Err("expected a rule's name".to_owned())
+    }
+}
 
 /// Acknowledges the alert of which `id` is any event. One that is over, or was seen before, stays as it is.
 pub(super) async fn acknowledge(

@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::{Shared, done, number, problem::Problem};
+use super::parameters::{Pairs, number, take_each};
+use super::{Shared, done, problem::Problem};
 use crate::ingest::OutboxRequest;
 use crate::store::{Committed, DeadLetter, Reader};
 
@@ -25,17 +26,17 @@ struct Page {
 /// A page of them, oldest first.
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
-    Query(pairs): Query<Vec<(String, String)>>,
+    Query(pairs): Query<Pairs>,
 ) -> Result<Response, Problem> {
     let (mut after, mut limit) = (0, DEFAULT_LIMIT);
-    for (name, value) in &pairs {
-        let bad = |expected: String| Problem::bad_parameter(name, &expected);
-        match name.as_str() {
-            "after" => after = number(value, i64::MAX).map_err(bad)?,
-            "limit" => limit = number(value, MAX_LIMIT).map_err(bad)?,
-            _ => return Err(bad("unknown; there are after and limit".to_owned())),
+    take_each(&pairs, |name, value| {
+        match name {
+            "after" => after = number(value, i64::MAX)?,
+            "limit" => limit = number(value, MAX_LIMIT)?,
+            _ => return Err("unknown; there are after and limit".to_owned()),
         }
-    }
+        Ok(())
+    })?;
     let look = move |reader: &Reader| {
         let (items, may_be_more) = reader.dead_letters(after, None, limit as usize)?;
         let last = items.last().map(|letter| letter.id);

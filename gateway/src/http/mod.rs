@@ -1,6 +1,6 @@
 //! The HTTP door: devices without MQTT post here, people and programs look in.
 //!
-//! `listener` has the connections, `access` says who may, `body` takes in what a request carries, `problem` says what went wrong; each other file is
+//! `listener` has the connections, `access` says who may, `body` and `parameters` take in what a request carries, `problem` says what went wrong; each other file is
 //! one path of the contract.
 //!
 //! Absent on purpose: a 2xx for readings without their `Committed`; a disk access on an async thread; a body or an
@@ -15,6 +15,7 @@ mod health;
 mod listener;
 mod metrics;
 mod outbox;
+mod parameters;
 mod problem;
 mod process_io;
 mod readings;
@@ -49,8 +50,21 @@ pub type UplinkHandle = Arc<dyn Fn() -> UplinkStatus + Send + Sync>;
 /// A store that does not answer a short question within this time is not well.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The rest of the gateway, as the server sees it.
+pub struct Surroundings {
+    pub gateway_id: Arc<str>,
+    pub reader: Reader,
+    pub submissions: SubmissionQueue,
+    pub health: Arc<Health>,
+    /// Empty when nothing is forwarded.
+    pub uplinks: Vec<(UplinkKey, UplinkHandle)>,
+    pub rule_book: Arc<RuleBook>,
+    pub metrics: Arc<Metrics>,
+}
+
 /// What all requests share.
 struct Shared {
+    gateway_id: Arc<str>,
     anonymous: Anonymous,
     own_names: OwnNames,
     reader: Reader,
@@ -69,24 +83,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// Puts the server together; `uplinks` is empty when nothing is forwarded.
-    pub fn new(
-        config: &Http,
-        reader: Reader,
-        submissions: SubmissionQueue,
-        health: Arc<Health>,
-        uplinks: Vec<(UplinkKey, UplinkHandle)>,
-        rule_book: Arc<RuleBook>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    /// Puts the server together.
+    pub fn new(config: &Http, surroundings: Surroundings) -> Self {
+        let metrics = surroundings.metrics;
         let shared = Shared {
+            gateway_id: surroundings.gateway_id,
             anonymous: config.anonymous,
             own_names: OwnNames::new(config.anonymous, config.host_name.clone()),
-            reader,
-            submissions,
-            health,
-            uplinks,
-            rule_book,
+            reader: surroundings.reader,
+            submissions: surroundings.submissions,
+            health: surroundings.health,
+            uplinks: surroundings.uplinks,
+            rule_book: surroundings.rule_book,
             received: metrics.readings_received.with_label_values(&["http"]),
             metrics,
             written: WrittenBytes::default(),
@@ -111,6 +119,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/dead-letters", get(dead_letters::show))
         .route("/api/v1/dead-letters/{id}", delete(dead_letters::drop))
         .route("/api/v1/dead-letters/{id}/retry", post(dead_letters::retry))
+        .route("/api/v1/alerts", get(alerts::show))
         .route("/api/v1/alerts/{id}/ack", post(alerts::acknowledge))
         .route("/api/v1/rules", get(rules::show).put(rules::replace))
         .route("/metrics", get(metrics::show))
@@ -122,15 +131,6 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(health::ready))
         .method_not_allowed_fallback(problem::wrong_method);
     guarded.merge(open).with_state(shared)
-}
-
-/// A whole number from 1 on; the error says what was expected.
-fn number(text: &str, most: i64) -> Result<i64, String> {
-    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|number| is_digits && (1..=most).contains(number))
-        .ok_or_else(|| format!("expected a whole number from 1 to {most}"))
 }
 
 /// The answer to what was asked for and is on disk.

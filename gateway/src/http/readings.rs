@@ -7,9 +7,9 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use url::form_urlencoded;
 
-use super::{Shared, number, problem::Problem};
+use super::parameters::{Pairs, number, sensor, take_each};
+use super::{Shared, problem::Problem};
 use crate::domain::reading::ReadingId;
-use crate::domain::sensor::SensorId;
 use crate::store::{Reader, ReadingQuery};
 
 const MAX_LIMIT: usize = 10_000;
@@ -44,7 +44,7 @@ struct Page {
 /// A page of readings.
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
-    Query(pairs): Query<Vec<(String, String)>>,
+    Query(pairs): Query<Pairs>,
 ) -> Result<Response, Problem> {
     let Wanted { query, format } = parse(&pairs)?;
     let page = shared
@@ -72,26 +72,18 @@ fn parse(pairs: &[(String, String)]) -> Result<Wanted, Problem> {
         },
         format: Format::Json,
     };
-    for (at, (name, value)) in pairs.iter().enumerate() {
-        let bad = |expected: String| Problem::bad_parameter(name, &expected);
-        if pairs[..at].iter().any(|(earlier, _)| earlier == name) {
-            return Err(bad("expected once, found twice".to_owned()));
+    let query = &mut wanted.query;
+    take_each(pairs, |name, value| {
+        match name {
+            "sensor" => query.sensor_id = Some(sensor(value)?),
+            "limit" => query.limit = number(value, MAX_LIMIT as i64)? as usize,
+            "after" => query.before = Some(ReadingId(number(value, i64::MAX)?)),
+            "format" => wanted.format = format(value)?,
+            "from" | "to" => return Err("not yet supported by this version".to_owned()),
+            _ => return Err("unknown; there are sensor, limit, after and format".to_owned()),
         }
-        match name.as_str() {
-            "sensor" => {
-                let sensor_id = SensorId::new(value).map_err(|error| bad(error.to_string()))?;
-                wanted.query.sensor_id = Some(sensor_id);
-            }
-            "limit" => wanted.query.limit = number(value, MAX_LIMIT as i64).map_err(bad)? as usize,
-            "after" => wanted.query.before = Some(ReadingId(number(value, i64::MAX).map_err(bad)?)),
-            "format" => wanted.format = format(value).map_err(bad)?,
-            "from" | "to" => return Err(bad("not yet supported by this version".to_owned())),
-            _ => {
-                let known = "unknown; there are sensor, limit, after and format";
-                return Err(bad(known.to_owned()));
-            }
-        }
-    }
+        Ok(())
+    })?;
     Ok(wanted)
 }
 

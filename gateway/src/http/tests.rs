@@ -1,5 +1,7 @@
 //! The router in-process, on a real store and a real committer.
 
+mod alerts;
+
 use std::{
     fs,
     net::SocketAddr,
@@ -73,15 +75,16 @@ impl House {
             host_name: None,
         };
         let book = RuleBook::new(Vec::new(), RuleSource::default(), SubmissionQueue::new().0);
-        let server = Server::new(
-            &config,
-            writer.reader(),
-            queue,
-            Arc::default(),
-            vec![(writer.reader().uplinks()[0], handle)],
-            Arc::new(book),
-            Arc::default(),
-        );
+        let surroundings = Surroundings {
+            gateway_id: "edge-1".into(),
+            reader: writer.reader(),
+            submissions: queue,
+            health: Arc::default(),
+            uplinks: vec![(writer.reader().uplinks()[0], handle)],
+            rule_book: Arc::new(book),
+            metrics: Arc::default(),
+        };
+        let server = Server::new(&config, surroundings);
         let house = Self {
             shared: server.shared,
             uplink,

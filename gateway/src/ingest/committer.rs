@@ -122,6 +122,7 @@ impl Committer {
         self.rules_clock = RulesClock::starting_at(memory.clock);
         let mut pending = Pending::default();
         self.restore_rules(memory, &mut pending);
+        self.writer.keep_open_alerts(self.engine.open_alerts());
         loop {
             match self.commit_all(pending) {
                 Some(()) => pending = Pending::default(),

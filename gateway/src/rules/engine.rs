@@ -276,6 +276,11 @@ impl Engine {
         effects
     }
 
+    /// The alerts that are open, by the ids of their first events.
+    pub fn open_alerts(&self) -> impl Iterator<Item = i64> {
+        self.open.keys().copied()
+    }
+
     /// Somebody has seen the alert. `None` if it is not open, or was seen before; else the rule's name.
     pub fn acknowledge(&mut self, episode: i64) -> Option<Arc<str>> {
         let subject = self.open.get(&episode)?;

@@ -13,6 +13,12 @@ use crate::domain::{
     timestamp::Timestamp,
 };
 
+/// Events, in the columns of [`read_alert`]; which of them is to follow.
+pub(super) const EVENTS: &str = "\
+    SELECT a.id, a.episode, a.rule, a.state, s.name, a.value, a.ts, a.reading, r.attributes, a.severity, a.message, \
+    a.subject_group \
+    FROM alert a CROSS JOIN sensor s ON s.key = a.sensor LEFT JOIN reading r ON r.id = a.reading";
+
 /// Writes the alerts of a group.
 pub(super) fn write(connection: &Connection, group: &Group) -> Result<(), StoreError> {
     let mut insert = connection.prepare_cached(
@@ -43,11 +49,7 @@ pub(super) fn read(
     ids: &[i64],
     gateway_id: &Arc<str>,
 ) -> Result<Vec<Alert>, StoreError> {
-    let mut select = connection.prepare(
-        "SELECT a.id, a.episode, a.rule, a.state, s.name, a.value, a.ts, a.reading, r.attributes, a.severity, a.message, \
-         a.subject_group \
-         FROM alert a CROSS JOIN sensor s ON s.key = a.sensor LEFT JOIN reading r ON r.id = a.reading WHERE a.id = ?1",
-    )?;
+    let mut select = connection.prepare(&format!("{EVENTS} WHERE a.id = ?1"))?;
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
         let read = |row: &Row<'_>| read_alert(row, gateway_id);
@@ -57,7 +59,7 @@ pub(super) fn read(
 }
 
 /// `None`: it is in a state that this version does not know.
-fn read_alert(row: &Row<'_>, gateway_id: &Arc<str>) -> rusqlite::Result<Option<Alert>> {
+pub(super) fn read_alert(row: &Row<'_>, gateway_id: &Arc<str>) -> rusqlite::Result<Option<Alert>> {
     let state: Box<str> = row.get(3)?;
     let Some(state) = AlertState::from_stored(&state) else {
         return Ok(None);

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_dead_letters.sql"),
     include_str!("migrations/0007_rules.sql"),
     include_str!("migrations/0008_rules_behind.sql"),
+    include_str!("migrations/0009_open_alerts.sql"),
 ];
 
 /// How long a statement waits for another process that holds a lock, such as an SQLite shell.
@@ -219,7 +220,7 @@ mod tests {
         let connection = open_writer(&folder.path().join("gateway.db")).unwrap();
         let indexes: i64 = connection
             .query_row(
-                "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND tbl_name IN ('reading', 'outbox_entry')",
+                "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND tbl_name IN ('reading', 'outbox_entry', 'alert')",
                 [],
                 |row| row.get(0),
             )

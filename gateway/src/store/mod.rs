@@ -6,11 +6,13 @@
 //! Invariants: ids in the file ≤ ids given ≤ the stored counters of the last commit plus the group in hand;
 //! a [`Committed`] exists only after its group's rows are on disk.
 
+mod alert_pages;
 mod alerts;
 mod connection;
 mod devices;
 mod group;
 mod history;
+mod open_alerts;
 pub mod outbox;
 mod reader;
 mod rows;
@@ -20,6 +22,7 @@ pub mod sessions;
 mod waiting;
 mod writer;
 
+pub use alert_pages::{AlertPage, AlertQuery};
 pub use group::{Group, NewReading, NewReject};
 pub use history::History;
 pub use reader::{Reader, ReadingPage, ReadingQuery, Totals};

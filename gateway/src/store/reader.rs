@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::value::RawValue;
 
 use super::{
-    Forsaken, LastReading, Sensors, StoreError, connection, outbox::UplinkKey, writer::Pending,
+    Forsaken, LastReading, Sensors, StoreError, connection, open_alerts::OpenAlerts,
+    outbox::UplinkKey, writer::Pending,
 };
 use crate::background::give_way_at;
 use crate::domain::{
@@ -39,6 +40,7 @@ struct Shared {
     path: PathBuf,
     store_id: Arc<str>,
     sensors: Sensors,
+    open_alerts: OpenAlerts,
     uplinks: Pending,
     forsaken: OnceLock<Box<[Forsaken]>>,
     idle: Mutex<Vec<Connection>>,
@@ -75,12 +77,14 @@ impl Reader {
         path: PathBuf,
         store_id: Arc<str>,
         sensors: Sensors,
+        open_alerts: OpenAlerts,
         uplinks: Pending,
     ) -> Self {
         let shared = Shared {
             path,
             store_id,
             sensors,
+            open_alerts,
             uplinks,
             forsaken: OnceLock::new(),
             idle: Mutex::default(),
@@ -111,6 +115,14 @@ impl Reader {
     /// The newest reading of each sensor. Does not touch the disk.
     pub fn last_readings(&self) -> Vec<LastReading> {
         self.shared.sensors.last_readings()
+    }
+
+    pub(super) fn sensors(&self) -> &Sensors {
+        &self.shared.sensors
+    }
+
+    pub(super) fn open_episodes(&self) -> &OpenAlerts {
+        &self.shared.open_alerts
     }
 
     /// Bytes of the database and its log on disk.
@@ -302,7 +314,10 @@ impl Room {
     }
 }
 
-fn sensor_key(connection: &Connection, sensor: &SensorId) -> Result<Option<i64>, StoreError> {
+pub(super) fn sensor_key(
+    connection: &Connection,
+    sensor: &SensorId,
+) -> Result<Option<i64>, StoreError> {
     let key = connection
         .prepare_cached("SELECT key FROM sensor WHERE name = ?1")?
         .query_row([sensor.as_str()], |row| row.get(0))

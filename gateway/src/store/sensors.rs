@@ -60,6 +60,12 @@ impl Sensors {
         row.last.map(|(id, _)| id)
     }
 
+    /// The newest alert of the sensor with this key.
+    pub(super) fn last_alert_of(&self, key: i64) -> Option<i64> {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        rows.get(usize::try_from(key - 1).ok()?)?.last_alert
+    }
+
     /// The ids of the last alerts of at most `most` sensors, newest first.
     pub(super) fn last_alerts(&self, most: usize) -> Vec<i64> {
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);

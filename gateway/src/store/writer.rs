@@ -21,6 +21,7 @@ use super::{
     Group, Reader, RuleMemory, Sensors, StoreError, alerts,
     connection::{self, StoreLock},
     devices::{self, Devices},
+    open_alerts::OpenAlerts,
     outbox::{self, Growth, UplinkKey},
     rows, rules,
     sensors::{self, Index},
@@ -32,8 +33,8 @@ use crate::domain::{
     uplink::CLOUD,
 };
 
-/// The newest reading and alert of each sensor are written down after so many readings; that many are read again at
-/// start.
+/// The newest reading and alert of each sensor, and the open alerts, are written down after so many readings; that many are
+/// read again at start.
 const SAVE_SENSORS_EVERY: usize = 50_000;
 
 /// What rules remember that follows from alerts is written down after so many of them at the latest.
@@ -67,6 +68,7 @@ pub struct Writer {
     rules_saved_upto: i64,
     index: Index,
     sensors: Sensors,
+    open_alerts: OpenAlerts,
     devices: Devices,
     /// By their places in the configuration.
     uplinks: Pending,
@@ -106,6 +108,7 @@ impl Writer {
             pending.push((key, outbox::count(&connection, key)?.into()));
         }
         Ok(Self {
+            open_alerts: OpenAlerts::load(&connection)?,
             connection,
             path: path.to_owned(),
             store_id,
@@ -128,6 +131,7 @@ impl Writer {
             self.path.clone(),
             Arc::clone(&self.store_id),
             self.sensors.clone(),
+            self.open_alerts.clone(),
             Arc::clone(&self.uplinks),
         )
     }
@@ -145,6 +149,11 @@ impl Writer {
     ) -> Result<Vec<Alert>, StoreError> {
         let ids = self.sensors.last_alerts(most);
         alerts::read(&self.connection, &ids, gateway_id)
+    }
+
+    /// Says which alerts are open, by the ids of their first events.
+    pub fn keep_open_alerts(&self, episodes: impl Iterator<Item = i64>) {
+        self.open_alerts.keep(episodes);
     }
 
     /// Gives the next alert its number.
@@ -213,6 +222,7 @@ impl Writer {
         self.given.group = number;
         self.committed = self.given;
         self.sensors.adopt(group);
+        self.open_alerts.adopt(group);
         Ok(Committed(()))
     }
 
@@ -266,6 +276,7 @@ impl Writer {
         }
         if is_saving {
             self.sensors.save(&transaction)?;
+            self.open_alerts.save(&transaction)?;
             transaction
                 .prepare_cached(
                     "UPDATE counter SET sensors_saved_upto = ?1, alerts_saved_upto = ?2",
@@ -296,6 +307,7 @@ impl Writer {
         }
         if is_saving {
             self.sensors.mark_saved();
+            self.open_alerts.mark_saved();
             self.unsaved_readings = 0;
         }
         self.unsaved_readings += group.readings.len();

@@ -1,5 +1,6 @@
 //! The API: shapes, codes and content types of the contract.
 
+mod alerts;
 mod watching;
 
 use std::collections::BTreeSet;
@@ -108,6 +109,7 @@ fn a_wrong_method_or_path_is_a_problem_document() {
             ("PUT", "/status", "GET HEAD POST"),
             ("POST", "/api/v1/readings", "GET HEAD"),
             ("POST", "/api/v1/outbox", "GET HEAD"),
+            ("POST", "/api/v1/alerts", "GET HEAD"),
             ("DELETE", "/metrics", "GET HEAD"),
             ("POST", "/healthz", "GET HEAD"),
             ("POST", "/readyz", "GET HEAD"),

@@ -12,6 +12,7 @@ use crate::domain::{
 };
 
 pub use json::{RequestFault, decode_request};
+pub use timestamp::parse_timestamp;
 
 /// Why a payload, or one element of it, is no reading. The label is for metrics, the text for people.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -5,7 +5,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::domain::timestamp::Timestamp;
 
 /// Milliseconds since 1970, or RFC 3339; between 1970 and 2200.
-pub(super) fn parse_text(text: &str) -> Option<Timestamp> {
+pub fn parse_timestamp(text: &str) -> Option<Timestamp> {
     let timestamp = match text.parse::<i64>() {
         Ok(millis) => Timestamp::from_millis(millis),
         Err(_) => {
@@ -20,7 +20,7 @@ pub(super) fn parse_text(text: &str) -> Option<Timestamp> {
 /// A JSON value: a number of milliseconds since 1970, or a text in RFC 3339; between 1970 and 2200.
 pub(super) fn parse_json(json: &str) -> Option<Timestamp> {
     if let Ok(text) = serde_json::from_str::<&str>(json) {
-        return text.contains('-').then(|| parse_text(text)).flatten();
+        return text.contains('-').then(|| parse_timestamp(text)).flatten();
     }
     let millis: f64 = json.parse().ok()?;
     // Beyond the plausible range the cast saturates and the check below refuses.

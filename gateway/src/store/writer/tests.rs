@@ -1,3 +1,4 @@
+mod alerts;
 mod uplinks;
 
 use super::*;

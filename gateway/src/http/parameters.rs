@@ -1,0 +1,48 @@
+//! The parameters of a query and of a path: what they have to be, whoever takes them.
+
+use super::problem::Problem;
+use crate::domain::sensor::SensorId;
+use crate::domain::timestamp::Timestamp;
+use crate::ingest::decode::parse_timestamp;
+
+/// The parameters of a query as they came.
+pub(super) type Pairs = Vec<(String, String)>;
+
+/// Hands over each parameter, with its name first. None may come twice; what `take` says of a bad one is what was expected.
+pub(super) fn take_each(
+    pairs: &[(String, String)],
+    mut take: impl FnMut(&str, &str) -> Result<(), String>,
+) -> Result<(), Problem> {
+    for (at, (name, value)) in pairs.iter().enumerate() {
+        let is_repeated = pairs[..at].iter().any(|(earlier, _)| earlier == name);
+        let taken = if is_repeated {
+            Err("expected once, found twice".to_owned())
+        } else {
+            take(name, value)
+        };
+        taken.map_err(|expected| Problem::bad_parameter(name, &expected))?;
+    }
+    Ok(())
+}
+
+/// A whole number from 1 on; the error says what was expected.
+pub(super) fn number(text: &str, most: i64) -> Result<i64, String> {
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|number| is_digits && (1..=most).contains(number))
+        .ok_or_else(|| format!("expected a whole number from 1 to {most}"))
+}
+
+/// A sensor's id.
+pub(super) fn sensor(text: &str) -> Result<SensorId, String> {
+    SensorId::new(text).map_err(|error| error.to_string())
+}
+
+/// A point in time.
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
+    parse_timestamp(text).ok_or_else(|| {
+        "expected milliseconds since 1970 or RFC 3339 (with `+` written as %2B), between 1970 and 2200"
+            .to_owned()
+    })
+}
