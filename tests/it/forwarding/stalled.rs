@@ -98,6 +98,9 @@ async fn readings_that_wait_for_more_are_no_stall() {
     post_readings(&gateway, "s1", 80.0, 0..15);
     receiver.next();
     stays_ready(&gateway).await;
-    assert_eq!(get_json(&gateway, "/api/v1/outbox")["pending"], 5);
+    eventually("the others are confirmed", || {
+        (get_json(&gateway, "/api/v1/outbox")["pending"] == 5).then_some(())
+    })
+    .await;
     gateway.stop();
 }

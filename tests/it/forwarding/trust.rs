@@ -64,6 +64,11 @@ fn plain_http_beyond_this_machine_is_refused_at_the_start() {
 
 /// What the gateway says of a receiver, once it says something that holds all of `parts`.
 async fn verdict_of(gateway: &Gateway<'_>, parts: &[&str]) -> String {
+    // What was delivered before is confirmed a moment later.
+    eventually("the outbox is empty", || {
+        (get_json(gateway, "/api/v1/outbox")["pending"] == 0).then_some(())
+    })
+    .await;
     post_readings(gateway, "s1", 80.0, 0..1);
     let verdict = eventually(&format!("the outbox says {parts:?}"), || {
         let outbox = get_json(gateway, "/api/v1/outbox");
