@@ -1,5 +1,4 @@
 //! The gateway as a user runs it: the real binary, a configuration file, default rules, its log.
-//! Nothing of it is linked in.
 
 use std::{
     env, fs,
@@ -63,8 +62,23 @@ pub(crate) fn start_with_http(
     cloud_url: &str,
 ) -> Result<(Server, SocketAddr, SocketAddr)> {
     let (server, found) = spawn(program, folder, cloud_url, Guests::Anybody, ANY_PORT)?;
-    let mqtt = listening::wait_for_mqtt(&server, &found).context(NAME)?;
-    let http = listening::wait_for(Transport::Http, &server, &found).context(NAME)?;
+    wait_for_both(server, &found)
+}
+
+/// The same without any rules.
+pub(crate) fn start_without_rules(
+    program: &Path,
+    folder: &Path,
+    cloud_url: &str,
+) -> Result<(Server, SocketAddr, SocketAddr)> {
+    let text = configuration(folder, cloud_url, Guests::Anybody, ANY_PORT);
+    let (server, found) = spawn_with(program, folder, &format!("rule = []\n{text}"))?;
+    wait_for_both(server, &found)
+}
+
+fn wait_for_both(server: Server, found: &Listening) -> Result<(Server, SocketAddr, SocketAddr)> {
+    let mqtt = listening::wait_for_mqtt(&server, found).context(NAME)?;
+    let http = listening::wait_for(Transport::Http, &server, found).context(NAME)?;
     Ok((server, mqtt, http))
 }
 
@@ -77,9 +91,13 @@ fn spawn(
     guests: Guests,
     mqtt: SocketAddr,
 ) -> Result<(Server, Listening)> {
+    let text = configuration(folder, cloud_url, guests, mqtt);
+    spawn_with(program, folder, &text)
+}
+
+fn spawn_with(program: &Path, folder: &Path, configuration: &str) -> Result<(Server, Listening)> {
     let config = folder.join("gateway.toml");
-    fs::write(&config, configuration(folder, cloud_url, guests, mqtt))
-        .context("cannot write gateway.toml")?;
+    fs::write(&config, configuration).context("cannot write gateway.toml")?;
     let (sender, found) = mpsc::sync_channel(8);
     let mut command = Command::new(program);
     command

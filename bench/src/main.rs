@@ -10,6 +10,7 @@ mod cloud;
 mod descriptors;
 mod document;
 mod drain;
+mod evaluations;
 mod exchange;
 mod fanout;
 mod flood;
@@ -33,6 +34,7 @@ mod process;
 mod report;
 mod returning;
 mod round;
+mod rules;
 mod server;
 mod sink;
 mod split;
@@ -64,6 +66,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    if let Some(kind) = options.memory_of {
+        println!("{}", evaluations::apart(|| evaluations::memory(kind))?);
+        return Ok(());
+    }
     let (section, report, versions, check) = if options.kill {
         let report = kill::run(options)?;
         ("kill", report.render(), report.versions()?, report.check())
@@ -87,6 +93,9 @@ fn run(options: &Options) -> Result<()> {
     } else if options.drain {
         let report = drain::run(options)?;
         ("drain", report.render(), report.versions(), report.check())
+    } else if options.rules {
+        let report = rules::run(options)?;
+        ("rules", report.render(), report.versions(), Ok(()))
     } else if options.outage {
         let report = outage::run(options)?;
         let check = report.check();

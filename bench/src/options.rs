@@ -4,6 +4,7 @@ use std::{env, path::PathBuf};
 
 use clap::{Parser, ValueEnum, value_parser};
 
+use crate::evaluations::Kind;
 use crate::load::Shape;
 
 /// Floods the gateway, the same job on a stock broker and bare Mosquitto with the same readings, in turn and each
@@ -40,6 +41,12 @@ pub(crate) struct Options {
     /// Mosquitto with a script
     #[arg(long, group = "workload")]
     pub(crate) outage: bool,
+    /// Instead of the flood: what rules cost, alone in this process, and in a gateway beside one without any
+    #[arg(long, group = "workload")]
+    pub(crate) rules: bool,
+    /// Prints the bytes that rules of one kind remember of a sensor, for --rules
+    #[arg(long, group = "workload", hide = true, value_name = "KIND")]
+    pub(crate) memory_of: Option<Kind>,
     /// With --fanout, --matching, --storms, --drain and --outage: only the cases that have this in their name
     #[arg(long, value_name = "TEXT")]
     case: Option<String>,

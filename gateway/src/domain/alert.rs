@@ -79,6 +79,18 @@ pub struct PastAlert {
 }
 
 impl Alert {
+    /// What it tells of what is open.
+    pub fn past(&self) -> PastAlert {
+        let subject = self.group.as_ref().unwrap_or(self.sensor_id.shared());
+        PastAlert {
+            episode: self.episode,
+            rule: Arc::clone(&self.rule),
+            subject: Arc::clone(subject),
+            state: self.state,
+            ts: self.ts,
+        }
+    }
+
     /// The alert as it goes to dashboards: QoS 1, retained.
     pub fn message(&self) -> Option<Message> {
         let topic = TopicName::new(&format!("alerts/{}", self.sensor_id)).ok()?;

@@ -1,6 +1,5 @@
 //! Events in the lives of alerts: what a step of a rule says to people.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::life::{Episode, Look, Step};
@@ -19,10 +18,8 @@ use crate::domain::timestamp::Timestamp;
 /// Gives the ids of alert events, each once.
 pub type Numbers<'n> = &'n mut dyn FnMut() -> i64;
 
-/// The alerts that are open, and the events that come of a step.
+/// The events that come of a step.
 pub(super) struct Alerts<'a> {
-    /// Whose they are, by the id of the first event of each.
-    pub(super) open: &'a mut HashMap<i64, Subject>,
     pub(super) numbers: Numbers<'a>,
     pub(super) effects: &'a mut Effects,
 }
@@ -68,7 +65,6 @@ impl Alerts<'_> {
             Step::Raised => {
                 let id = (self.numbers)();
                 state.life.open(id);
-                self.open.insert(id, subject.clone());
                 return self.push(rule, subject, AlertState::Raised, id, id, facts);
             }
             Step::Active { is_event: true } => match state.life.episode() {
@@ -79,10 +75,7 @@ impl Alerts<'_> {
                 Some(Episode { id, .. }) => (AlertState::Raised, id),
                 None => return,
             },
-            Step::Cleared(Some(Episode { id, .. })) => {
-                self.open.remove(&id);
-                (AlertState::Cleared, id)
-            }
+            Step::Cleared(Some(Episode { id, .. })) => (AlertState::Cleared, id),
             _ => return,
         };
         let id = (self.numbers)();

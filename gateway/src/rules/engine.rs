@@ -11,11 +11,12 @@ use super::RuleSet;
 use super::alerts::{Alerts, Facts, Numbers, Until, judge_windows};
 use super::devices::Devices;
 use super::life::Look;
-use super::memory::{Evidence, Memory, Subject};
+use super::memory::{Evidence, Memory, NEVER, Subject};
 use super::outcome::{Effects, Fate, Outcome};
 use super::rule::{LooksAt, Rule};
 use super::scope::{Matter, Previous, Scope, Tags};
 use super::work::Work;
+use crate::domain::alert::PastAlert;
 use crate::domain::reading::{Reading, ReadingId};
 use crate::domain::status::DeviceStatus;
 use crate::domain::topic::TopicName;
@@ -30,8 +31,6 @@ pub struct Engine {
     set: Arc<RuleSet>,
     memory: Memory,
     devices: Devices,
-    /// Whose the open alerts are, by the ids of their first events.
-    open: HashMap<i64, Subject>,
     /// How many groups there are, by the places of the rules.
     groups: HashMap<u32, usize>,
     seen_by: HashMap<TopicName, Arc<[u32]>>,
@@ -54,7 +53,6 @@ impl Engine {
             set,
             memory: Memory::default(),
             devices: Devices::default(),
-            open: HashMap::new(),
             groups: HashMap::new(),
             seen_by: HashMap::new(),
         }
@@ -96,7 +94,6 @@ impl Engine {
             timers,
             touched,
             alerts: Alerts {
-                open: &mut self.open,
                 numbers,
                 effects: &mut effects,
             },
@@ -200,7 +197,6 @@ impl Engine {
                 }
             } else if let Some(mut kept) = states.remove(&subject) {
                 let mut alerts = Alerts {
-                    open: &mut self.open,
                     numbers,
                     effects: &mut effects,
                 };
@@ -235,17 +231,14 @@ impl Engine {
         } = &mut self.memory;
         while let Some((due, subject)) = timers.pop(now) {
             let rule = set.rules.get(subject.rule as usize);
-            let kept = states
-                .get_mut(&subject)
-                .filter(|kept| kept.timer == Some(due));
+            let kept = states.get_mut(&subject).filter(|kept| kept.timer == due);
             let (Some(rule), Some(kept)) = (rule, kept) else {
                 continue;
             };
-            kept.timer = None;
+            kept.timer = NEVER;
             if rule.due(&kept.state).is_some_and(|real| real <= due) {
                 touched.state(rule, &subject, kept);
                 let mut alerts = Alerts {
-                    open: &mut self.open,
                     numbers,
                     effects: &mut effects,
                 };
@@ -278,19 +271,32 @@ impl Engine {
 
     /// The alerts that are open, by the ids of their first events.
     pub fn open_alerts(&self) -> impl Iterator<Item = i64> {
-        self.open.keys().copied()
+        let states = self.memory.states.values();
+        states.filter_map(|kept| Some(kept.state.life.episode()?.id))
     }
 
-    /// Somebody has seen the alert. `None` if it is not open, or was seen before; else the rule's name.
-    pub fn acknowledge(&mut self, episode: i64) -> Option<Arc<str>> {
-        let subject = self.open.get(&episode)?;
-        let rule = self.set.rules.get(subject.rule as usize)?;
-        let kept = self.memory.states.get_mut(subject)?;
-        if !kept.state.life.acknowledge() {
-            return None;
+    /// Somebody has seen the alert of which this is any event. False if it is not open, or was seen before.
+    pub fn acknowledge(&mut self, alert: &PastAlert) -> bool {
+        let mut rules = (0..).zip(&self.set.rules);
+        let Some((place, rule)) = rules.find(|(_, rule)| rule.name == alert.rule) else {
+            return false;
+        };
+        let subject = Subject {
+            rule: place,
+            name: Arc::clone(&alert.subject),
+        };
+        let Some(kept) = self.memory.states.get_mut(&subject) else {
+            return false;
+        };
+        let life = &mut kept.state.life;
+        let is_it = life
+            .episode()
+            .is_some_and(|episode| episode.id == alert.episode);
+        let is_new = is_it && life.acknowledge();
+        if is_new {
+            self.memory.touched.state(rule, &subject, kept);
         }
-        self.memory.touched.state(rule, subject, kept);
-        Some(Arc::clone(&rule.name))
+        is_new
     }
 }
 

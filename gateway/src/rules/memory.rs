@@ -42,12 +42,15 @@ pub(super) struct Evidence {
     pub(super) ts: i64,
 }
 
-/// A state in memory.
-#[derive(Debug, Default)]
+/// The time that does not come.
+pub(super) const NEVER: i64 = i64::MAX;
+
+/// A state in memory. There may be hundreds of thousands: two hundred bytes of each, with its place in the table.
+#[derive(Debug)]
 pub(super) struct Kept {
     pub(super) state: State,
-    /// For when it is in the list of timers.
-    pub(super) timer: Option<i64>,
+    /// For when it is in the list of timers; [`NEVER`] if it is not.
+    pub(super) timer: i64,
     /// It is in the list of what has to be written.
     is_touched: bool,
 }
@@ -135,11 +138,18 @@ impl Touched {
     }
 }
 
+impl Default for Kept {
+    fn default() -> Self {
+        Self::restored(State::default())
+    }
+}
+
 impl Kept {
     pub(super) fn restored(state: State) -> Self {
         Self {
             state,
-            ..Self::default()
+            timer: NEVER,
+            is_touched: false,
         }
     }
 
@@ -165,8 +175,8 @@ pub(super) struct Timers {
 impl Timers {
     /// Sees to it that there is an entry for `due`, or an earlier one.
     pub(super) fn set(&mut self, subject: &Subject, kept: &mut Kept, due: i64) {
-        if kept.timer.is_none_or(|timer| due < timer) {
-            kept.timer = Some(due);
+        if due < kept.timer {
+            kept.timer = due;
             self.heap.push(Reverse((due, subject.clone())));
         }
     }

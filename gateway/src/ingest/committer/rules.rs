@@ -122,18 +122,18 @@ impl Committer {
     pub(super) fn acknowledge(&mut self, id: i64, pending: &mut Pending) {
         let gateway_id = &self.settings.gateway_id;
         let of_group = pending.group.alerts().find(|alert| alert.alert_id == id);
-        let episode = match of_group {
-            Some(alert) => Some(alert.episode),
+        let alert = match of_group {
+            Some(alert) => Some(alert.past()),
             None => match self.writer.alert(id, gateway_id) {
-                Ok(found) => found.map(|alert| alert.episode),
+                Ok(found) => found.map(|alert| alert.past()),
                 Err(error) => return tracing::error!(%error, alert = id, "cannot look up an alert"),
             },
         };
-        let Some(episode) = episode else {
+        let Some(alert) = alert else {
             return tracing::info!(alert = id, "there is no such alert to acknowledge");
         };
-        if self.engine.acknowledge(episode).is_some() {
-            self.follow(episode, AlertState::Acknowledged, pending);
+        if self.engine.acknowledge(&alert) {
+            self.follow(alert.episode, AlertState::Acknowledged, pending);
         }
     }
 

@@ -110,7 +110,6 @@ impl Engine {
                         name: subject,
                     },
                     state,
-                    episode,
                 ),
                 None => restored.ended.extend(episode),
             }
@@ -118,13 +117,10 @@ impl Engine {
         restored
     }
 
-    fn take_up(&mut self, subject: Subject, state: State, episode: Option<i64>) {
+    fn take_up(&mut self, subject: Subject, state: State) {
         let rule = &self.set.rules[subject.rule as usize];
         if rule.group_by.is_some() {
             *self.groups.entry(subject.rule).or_default() += 1;
-        }
-        if let Some(episode) = episode {
-            self.open.insert(episode, subject.clone());
         }
         let mut kept = Box::new(Kept::restored(state));
         if let Some(due) = rule.due(&kept.state) {

@@ -95,12 +95,15 @@ impl House {
     /// Whether it made a difference.
     pub(super) fn is_acknowledged(&mut self, episode: i64, now: i64) -> bool {
         self.ticks(now);
-        let is_new = self.engine.acknowledge(episode).is_some();
+        let Some(alert) = self.raised.get(&episode) else {
+            return false;
+        };
+        let is_new = self.engine.acknowledge(alert);
         if is_new {
             self.alerts += 1;
             self.alerts_since.push(PastAlert {
                 state: AlertState::Acknowledged,
-                ..self.raised[&episode].clone()
+                ..alert.clone()
             });
         }
         is_new
