@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::life::{Episode, Look, Step};
-use super::memory::{Evidence, State, Subject};
+use super::memory::{Evidence, State};
 use super::outcome::{AggregateReading, AlertEvent, Effects};
 use super::rule::{LooksAt, Rule, RuleSet};
 use super::scope::{Matter, Scope};
@@ -53,7 +53,7 @@ impl Alerts<'_> {
     pub(super) fn tell(
         &mut self,
         rule: &Rule,
-        subject: &Subject,
+        name: &Arc<str>,
         state: &mut State,
         step: Step,
         facts: &Facts<'_>,
@@ -65,7 +65,7 @@ impl Alerts<'_> {
             Step::Raised => {
                 let id = (self.numbers)();
                 state.life.open(id);
-                return self.push(rule, subject, AlertState::Raised, id, id, facts);
+                return self.push(rule, name, AlertState::Raised, id, id, facts);
             }
             Step::Active { is_event: true } => match state.life.episode() {
                 Some(Episode {
@@ -79,27 +79,27 @@ impl Alerts<'_> {
             _ => return,
         };
         let id = (self.numbers)();
-        self.push(rule, subject, state, id, episode, facts);
+        self.push(rule, name, state, id, episode, facts);
     }
 
     fn push(
         &mut self,
         rule: &Rule,
-        subject: &Subject,
+        name: &Arc<str>,
         state: AlertState,
         id: i64,
         episode: i64,
         facts: &Facts<'_>,
     ) {
-        let group = rule.group_by.is_some().then(|| Arc::clone(&subject.name));
+        let group = rule.group_by.is_some().then(|| Arc::clone(name));
         let message = rule.message.as_ref().map(|template| {
-            template::fill(template, |name| match name {
+            template::fill(template, |key| match key {
                 "rule" => Some(rule.name.to_string()),
                 "sensor_id" => Some(facts.sensor.to_string()),
                 "group" => group.as_ref().map(ToString::to_string),
                 "value" => Some(facts.value.to_string()),
                 "state" => Some(state.as_str().to_owned()),
-                name => aggregate_named(facts.closed?, name).map(|value| value.to_string()),
+                key => aggregate_named(facts.closed?, key).map(|value| value.to_string()),
             })
         });
         self.effects.events.push(AlertEvent {
@@ -137,11 +137,11 @@ fn aggregate_named(closed: &Closed, name: &str) -> Option<f64> {
     })
 }
 
-/// Asks a rule about each of its windows that is over at `now`.
+/// Asks a rule about each of its windows that is over; `name` is that of the sensor or group.
 pub(super) fn judge_windows(
     set: &RuleSet,
     rule: &Rule,
-    subject: &Subject,
+    name: &Arc<str>,
     state: &mut State,
     until: Until,
     device_status: &str,
@@ -158,8 +158,8 @@ pub(super) fn judge_windows(
         };
         let Some(closed) = closed else { return };
         let outcome = match rule.looks_at {
-            LooksAt::Windows(_) => judge(set, rule, subject, state, &closed, device_status, alerts),
-            _ => tell_aggregate(rule, subject, &closed, alerts),
+            LooksAt::Windows(_) => judge(set, rule, name, state, &closed, device_status, alerts),
+            _ => tell_aggregate(rule, name, &closed, alerts),
         };
         if let Err(reason) = outcome {
             alerts.fail(rule, reason);
@@ -174,7 +174,7 @@ pub(super) struct Until(pub(super) Option<i64>);
 fn judge(
     set: &RuleSet,
     rule: &Rule,
-    subject: &Subject,
+    name: &Arc<str>,
     state: &mut State,
     closed: &Closed,
     device_status: &str,
@@ -183,11 +183,7 @@ fn judge(
     let Some(last) = state.last.clone() else {
         return Ok(());
     };
-    let group = if rule.group_by.is_some() {
-        &*subject.name
-    } else {
-        ""
-    };
+    let group = if rule.group_by.is_some() { &**name } else { "" };
     let matter = Matter::Window {
         closed,
         sensor_id: &last.sensor,
@@ -215,9 +211,9 @@ fn judge(
         closed: Some(closed),
         ..Facts::of(&last)
     };
-    alerts.tell(rule, subject, state, step, &facts);
+    alerts.tell(rule, name, state, step, &facts);
     if matches!(step, Step::Raised | Step::Active { .. }) {
-        tell_aggregate(rule, subject, closed, alerts)?;
+        tell_aggregate(rule, name, closed, alerts)?;
     }
     Ok(())
 }
@@ -225,13 +221,13 @@ fn judge(
 /// A window as a reading, for what the rule does with it.
 fn tell_aggregate(
     rule: &Rule,
-    subject: &Subject,
+    name: &Arc<str>,
     closed: &Closed,
     alerts: &mut Alerts<'_>,
 ) -> Result<(), String> {
-    let group = rule.group_by.is_some().then_some(&*subject.name);
+    let group = rule.group_by.is_some().then_some(&**name);
     let sensor = match group {
-        None => SensorId::from_stored(Arc::clone(&subject.name)),
+        None => SensorId::from_stored(Arc::clone(name)),
         Some(group) => {
             let id = format!("{}/{group}", rule.name);
             SensorId::new(&id).map_err(|error| format!("{id:?} is no sensor id: {error}"))?
@@ -271,7 +267,11 @@ impl Rule {
         match self.looks_at {
             LooksAt::Silence(time) | LooksAt::Offline(time) => {
                 let is_told = state.life.is_active();
-                state.heard.filter(|_| !is_told).map(|heard| heard + time)
+                state
+                    .heard
+                    .get()
+                    .filter(|_| !is_told)
+                    .map(|heard| heard + time)
             }
             LooksAt::Windows(_) | LooksAt::EachReading => state.windows.as_ref()?.due(self.span()?),
         }

@@ -11,10 +11,11 @@ use super::RuleSet;
 use super::alerts::{Alerts, Facts, Numbers, Until, judge_windows};
 use super::devices::Devices;
 use super::life::Look;
-use super::memory::{Evidence, Memory, NEVER, Subject};
+use super::memory::{Evidence, Memory};
 use super::outcome::{Effects, Fate, Outcome};
 use super::rule::{LooksAt, Rule};
 use super::scope::{Matter, Previous, Scope, Tags};
+use super::states::{NEVER, Subject, Whose};
 use super::work::Work;
 use crate::domain::alert::PastAlert;
 use crate::domain::reading::{Reading, ReadingId};
@@ -75,7 +76,7 @@ impl Engine {
             touched,
             ..
         } = &mut self.memory;
-        let slot = &mut slots[place];
+        let slot = &mut slots[place as usize];
         let seen_by = slot.seen_by.as_ref().map_or(&[][..], |(_, rules)| rules);
         let tags = Tags::default();
         let matter = Matter::Reading {
@@ -88,6 +89,7 @@ impl Engine {
         let mut work = Work {
             set: &set,
             arrival,
+            place,
             device_status,
             states,
             groups: &mut self.groups,
@@ -117,16 +119,15 @@ impl Engine {
     }
 
     /// The place of the sensor's slot, in which the rules stand that see the reading.
-    fn slot(&mut self, reading: &Reading) -> usize {
-        let known = self.memory.place(reading.sensor_id.as_str());
-        let place = known.unwrap_or_else(|| self.memory.add(reading.sensor_id.shared()));
-        let found = &self.memory.slots[place].seen_by;
+    fn slot(&mut self, reading: &Reading) -> u32 {
+        let place = self.memory.place_or_new(reading.sensor_id.shared());
+        let found = &self.memory.slots[place as usize].seen_by;
         if found
             .as_ref()
             .is_none_or(|(topic, _)| *topic != reading.topic)
         {
             let rules = self.rules_for(reading);
-            self.memory.slots[place].seen_by = Some((reading.topic.clone(), rules));
+            self.memory.slots[place as usize].seen_by = Some((reading.topic.clone(), rules));
         }
         place
     }
@@ -170,9 +171,10 @@ impl Engine {
             let LooksAt::Offline(time) = rule.looks_at else {
                 continue;
             };
+            let name: Arc<str> = device.into();
             let subject = Subject {
                 rule: place,
-                name: device.into(),
+                whose: Whose::Named(Arc::clone(&name)),
             };
             let Memory {
                 states,
@@ -181,10 +183,10 @@ impl Engine {
                 ..
             } = &mut self.memory;
             if is_offline {
-                let kept = states.entry(subject.clone()).or_default();
-                if kept.state.heard.is_none() {
-                    kept.state.heard = Some(now);
-                    let sensor = Arc::clone(&subject.name);
+                let kept = states.get_or_default(&subject);
+                if kept.state.heard.get().is_none() {
+                    kept.state.heard = Some(now).into();
+                    let sensor = Arc::clone(&name);
                     let ts = status.ts.millis();
                     kept.state.last = Some(Box::new(Evidence {
                         sensor,
@@ -202,7 +204,7 @@ impl Engine {
                 };
                 silence(
                     rule,
-                    &subject,
+                    &name,
                     &mut kept.state,
                     false,
                     status.ts.millis(),
@@ -219,9 +221,27 @@ impl Engine {
         self.memory.timers.next()
     }
 
-    /// Does what is due.
+    /// Does what is due. What is due at the same time is done in the order of rules and names, whatever order it came in.
     pub fn tick(&mut self, now: i64, numbers: Numbers<'_>) -> Effects {
         let mut effects = Effects::default();
+        while let Some((due, subjects)) = self.memory.timers.pop(now) {
+            let named = subjects.into_iter();
+            let named = named.map(|subject| (subject.rule, self.memory.name(&subject), subject));
+            let mut named: Vec<_> = named.collect();
+            named.sort_unstable();
+            for (_, name, subject) in named {
+                let mut alerts = Alerts {
+                    numbers,
+                    effects: &mut effects,
+                };
+                self.ring(due, &name, &subject, &mut alerts);
+            }
+        }
+        effects
+    }
+
+    /// The time for a subject has come, or its entry was too early.
+    fn ring(&mut self, due: i64, name: &Arc<str>, subject: &Subject, alerts: &mut Alerts<'_>) {
         let set = Arc::clone(&self.set);
         let Memory {
             states,
@@ -229,50 +249,34 @@ impl Engine {
             touched,
             ..
         } = &mut self.memory;
-        while let Some((due, subject)) = timers.pop(now) {
-            let rule = set.rules.get(subject.rule as usize);
-            let kept = states.get_mut(&subject).filter(|kept| kept.timer == due);
-            let (Some(rule), Some(kept)) = (rule, kept) else {
-                continue;
-            };
-            kept.timer = NEVER;
-            if rule.due(&kept.state).is_some_and(|real| real <= due) {
-                touched.state(rule, &subject, kept);
-                let mut alerts = Alerts {
-                    numbers,
-                    effects: &mut effects,
-                };
-                match rule.looks_at {
-                    LooksAt::Silence(time) | LooksAt::Offline(time) => {
-                        let ts = kept.state.last.as_ref().map_or(0, |last| last.ts + time);
-                        silence(rule, &subject, &mut kept.state, true, ts, &mut alerts);
-                    }
-                    LooksAt::Windows(_) | LooksAt::EachReading => {
-                        let status = self.devices.status_named(&subject.name);
-                        let over = Until(Some(due));
-                        judge_windows(
-                            &set,
-                            rule,
-                            &subject,
-                            &mut kept.state,
-                            over,
-                            status,
-                            &mut alerts,
-                        );
-                    }
+        let kept = states.get_mut(subject).filter(|kept| kept.timer == due);
+        let (Some(rule), Some(kept)) = (set.rules.get(subject.rule as usize), kept) else {
+            return;
+        };
+        kept.timer = NEVER;
+        if rule.due(&kept.state).is_some_and(|real| real <= due) {
+            touched.state(rule, subject, kept);
+            match rule.looks_at {
+                LooksAt::Silence(time) | LooksAt::Offline(time) => {
+                    let ts = kept.state.last.as_ref().map_or(0, |last| last.ts + time);
+                    silence(rule, name, &mut kept.state, true, ts, alerts);
+                }
+                LooksAt::Windows(_) | LooksAt::EachReading => {
+                    let status = self.devices.status_named(name);
+                    let over = Until(Some(due));
+                    judge_windows(&set, rule, name, &mut kept.state, over, status, alerts);
                 }
             }
-            if let Some(next) = rule.due(&kept.state) {
-                timers.set(&subject, kept, next);
-            }
         }
-        effects
+        if let Some(next) = rule.due(&kept.state) {
+            timers.set(subject, kept, next);
+        }
     }
 
     /// The alerts that are open, by the ids of their first events.
     pub fn open_alerts(&self) -> impl Iterator<Item = i64> {
-        let states = self.memory.states.values();
-        states.filter_map(|kept| Some(kept.state.life.episode()?.id))
+        let states = self.memory.states.iter();
+        states.filter_map(|(_, kept)| Some(kept.state.life.episode()?.id))
     }
 
     /// Somebody has seen the alert of which this is any event. False if it is not open, or was seen before.
@@ -281,10 +285,7 @@ impl Engine {
         let Some((place, rule)) = rules.find(|(_, rule)| rule.name == alert.rule) else {
             return false;
         };
-        let subject = Subject {
-            rule: place,
-            name: Arc::clone(&alert.subject),
-        };
+        let subject = Rule::subject(place, rule, &alert.subject, &mut self.memory);
         let Some(kept) = self.memory.states.get_mut(&subject) else {
             return false;
         };
@@ -303,7 +304,7 @@ impl Engine {
 /// A silence that has begun, or is over.
 fn silence(
     rule: &Rule,
-    subject: &Subject,
+    name: &Arc<str>,
     state: &mut super::memory::State,
     has_begun: bool,
     ts: i64,
@@ -320,7 +321,7 @@ fn silence(
     let step = state.life.look(&rule.terms, look);
     alerts.tell(
         rule,
-        subject,
+        name,
         state,
         step,
         &Facts {

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::moment::Moment;
 use crate::domain::rule::Repeat;
 
 /// What a rule asks for: times in milliseconds.
@@ -49,7 +50,7 @@ pub(super) struct Life {
     /// The time of the newest reading, where readings in between matter.
     newest: i64,
     /// When it was last over.
-    cleared_at: Option<i64>,
+    cleared_at: Moment,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -62,7 +63,7 @@ enum Phase {
         /// When the last event was told.
         told_at: i64,
         /// Since when it would be over.
-        over_since: Option<i64>,
+        over_since: Moment,
         episode: Option<Episode>,
     },
 }
@@ -101,15 +102,16 @@ impl Life {
                 episode,
             } => {
                 if look.is_over {
-                    let since = *over_since.get_or_insert(look.ts);
+                    let since = over_since.get().unwrap_or(look.ts);
+                    *over_since = Some(since).into();
                     if terms.clear_hold <= look.ts - since {
                         let episode = *episode;
                         self.phase = Phase::Quiet;
-                        self.cleared_at = (0 < terms.cooldown).then_some(look.ts);
+                        self.cleared_at = (0 < terms.cooldown).then_some(look.ts).into();
                         return Step::Cleared(episode);
                     }
                 } else {
-                    *over_since = None;
+                    *over_since = Moment::NONE;
                 }
                 let is_quiet = episode.is_some_and(|episode| episode.is_acknowledged);
                 let is_event = look.is_met
@@ -128,14 +130,17 @@ impl Life {
     }
 
     fn pend(&mut self, terms: &Terms, since: i64, ts: i64) -> Step {
-        let is_cool = self.cleared_at.is_none_or(|at| terms.cooldown <= ts - at);
+        let is_cool = self
+            .cleared_at
+            .get()
+            .is_none_or(|at| terms.cooldown <= ts - at);
         if !is_cool || ts - since < terms.hold {
             self.phase = Phase::Pending { since };
             return Step::Quiet;
         }
         self.phase = Phase::Active {
             told_at: ts,
-            over_since: None,
+            over_since: Moment::NONE,
             episode: None,
         };
         Step::Raised
@@ -156,7 +161,7 @@ impl Life {
         Self {
             phase: Phase::Active {
                 told_at: ts,
-                over_since: None,
+                over_since: Moment::NONE,
                 episode: Some(episode),
             },
             ..Self::default()
@@ -189,6 +194,6 @@ impl Life {
 
     /// Whether there is nothing to remember. What is left of a rule that takes times: how old the next reading may be.
     pub(super) fn is_blank(&self) -> bool {
-        self.phase == Phase::Quiet && self.cleared_at.is_none() && self.newest == 0
+        self.phase == Phase::Quiet && self.cleared_at == Moment::NONE && self.newest == 0
     }
 }

@@ -1,25 +1,17 @@
 //! What the rules remember: of each sensor, and of each rule with a sensor, a group or a device.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::life::Life;
+use super::moment::Moment;
 use super::rule::Rule;
 use super::scope::Previous;
+use super::states::{NEVER, States, Subject, Timers, Whose};
 use super::window::Windows;
 use crate::domain::topic::TopicName;
-
-/// Of whom a rule remembers something.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Subject {
-    /// The rule's place.
-    pub(super) rule: u32,
-    /// A sensor, a group or a device, as the rule has it.
-    pub(super) name: Arc<str>,
-}
 
 /// What one rule remembers of a subject.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,7 +21,7 @@ pub(super) struct State {
     /// The last reading that was taken, where events come at other times than readings.
     pub(super) last: Option<Box<Evidence>>,
     /// When that was, or when a device went offline, by the engine's clock.
-    pub(super) heard: Option<i64>,
+    pub(super) heard: Moment,
 }
 
 /// What an event stands on.
@@ -41,9 +33,6 @@ pub(super) struct Evidence {
     pub(super) value: f64,
     pub(super) ts: i64,
 }
-
-/// The time that does not come.
-pub(super) const NEVER: i64 = i64::MAX;
 
 /// A state in memory. There may be hundreds of thousands: two hundred bytes of each, with its place in the table.
 #[derive(Debug)]
@@ -69,25 +58,25 @@ pub(super) struct Slot {
 /// All that is remembered.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    places: HashMap<Arc<str>, usize>,
+    places: HashMap<Arc<str>, u32>,
     pub(super) slots: Vec<Slot>,
     pub(super) states: States,
     pub(super) timers: Timers,
     pub(super) touched: Touched,
 }
 
-/// By whom they are of.
-pub(super) type States = HashMap<Subject, Box<Kept>>;
-
 impl Memory {
     /// The place of a sensor's slot, if it has one.
-    pub(super) fn place(&self, sensor: &str) -> Option<usize> {
+    pub(super) fn place(&self, sensor: &str) -> Option<u32> {
         self.places.get(sensor).copied()
     }
 
-    /// Gives a sensor its slot.
-    pub(super) fn add(&mut self, sensor: &Arc<str>) -> usize {
-        let place = self.slots.len();
+    /// The place of a sensor's slot, from now on if it had none.
+    pub(super) fn place_or_new(&mut self, sensor: &Arc<str>) -> u32 {
+        if let Some(place) = self.place(sensor) {
+            return place;
+        }
+        let place = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         self.places.insert(Arc::clone(sensor), place);
         self.slots.push(Slot {
             name: Arc::clone(sensor),
@@ -96,6 +85,14 @@ impl Memory {
             is_touched: false,
         });
         place
+    }
+
+    /// What a subject is called.
+    pub(super) fn name(&self, subject: &Subject) -> Arc<str> {
+        match &subject.whose {
+            Whose::Sensor(place) => Arc::clone(&self.slots[*place as usize].name),
+            Whose::Named(name) => Arc::clone(name),
+        }
     }
 }
 
@@ -106,7 +103,7 @@ pub(super) struct Touched {
     /// Those that can be told from alerts until then: written behind.
     pub(super) behind: Vec<Subject>,
     /// Places of slots.
-    pub(super) slots: Vec<usize>,
+    pub(super) slots: Vec<u32>,
 }
 
 impl Touched {
@@ -131,7 +128,7 @@ impl Touched {
         }
     }
 
-    pub(super) fn slot(&mut self, place: usize, slot: &mut Slot) {
+    pub(super) fn slot(&mut self, place: u32, slot: &mut Slot) {
         if !std::mem::replace(&mut slot.is_touched, true) {
             self.slots.push(place);
         }
@@ -163,34 +160,5 @@ impl Slot {
     /// It is being written.
     pub(super) fn settle(&mut self) {
         self.is_touched = false;
-    }
-}
-
-/// When something has to be done without a reading: by the engine's clock, the earliest first. An entry may be too early.
-#[derive(Debug, Default)]
-pub(super) struct Timers {
-    heap: BinaryHeap<Reverse<(i64, Subject)>>,
-}
-
-impl Timers {
-    /// Sees to it that there is an entry for `due`, or an earlier one.
-    pub(super) fn set(&mut self, subject: &Subject, kept: &mut Kept, due: i64) {
-        if due < kept.timer {
-            kept.timer = due;
-            self.heap.push(Reverse((due, subject.clone())));
-        }
-    }
-
-    /// When there is something to do.
-    pub(super) fn next(&self) -> Option<i64> {
-        self.heap.peek().map(|Reverse((due, _))| *due)
-    }
-
-    /// Takes the first entry of which the time has come.
-    pub(super) fn pop(&mut self, now: i64) -> Option<(i64, Subject)> {
-        if now < self.next()? {
-            return None;
-        }
-        self.heap.pop().map(|Reverse(entry)| entry)
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::condition::{Condition, Interpreter, Kind, STACK_BYTES};
 use super::life::Terms;
+use super::memory::Memory;
+use super::states::{Subject, Whose};
 use super::topics::Topics;
 use super::window::Span;
 use crate::config::{Fault, Faults, in_order};
@@ -210,6 +212,23 @@ impl Rule {
             ));
         }
         TopicName::new(&topic).map_err(|error| format!("cannot publish to {topic:?}: {error}"))
+    }
+
+    /// Of whom it remembers something, by name: a sensor, else what it looks at.
+    pub(super) fn subject(
+        place: u32,
+        rule: &Self,
+        name: &Arc<str>,
+        memory: &mut Memory,
+    ) -> Subject {
+        let is_of_sensors =
+            rule.group_by.is_none() && !matches!(rule.looks_at, LooksAt::Offline(_));
+        let whose = if is_of_sensors {
+            Whose::Sensor(memory.place_or_new(name))
+        } else {
+            Whose::Named(Arc::clone(name))
+        };
+        Subject { rule: place, whose }
     }
 
     pub(super) fn has_alert(&self) -> bool {

@@ -73,6 +73,9 @@ pub(super) struct Windows {
     received_at: i64,
 }
 
+/// Panes for which room is made at once.
+const MOST_ROOM: usize = 16;
+
 /// Beside what a window and its lateness need, so many panes may be open: what lies far ahead is a wrong clock.
 const PANES_AHEAD: i64 = 16;
 
@@ -102,8 +105,10 @@ impl Windows {
             Some((of, pane)) if *of == start => pane.add(sample.ts, sample.value),
             _ => {
                 let pane = Aggregate::of(sample.ts, sample.value);
-                // Few are open at once, and most of the time as many as before: room for twice as many would stay empty.
-                self.panes.reserve_exact(1);
+                // As many as are open at once if nothing is wrong: room for twice as many would stay empty.
+                let usual = (span.over + span.lateness) / span.every + 1;
+                let more = usual as usize - self.panes.len().min(usual as usize - 1);
+                self.panes.reserve_exact(more.min(MOST_ROOM));
                 self.panes.insert(place, (start, pane));
             }
         }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::alerts::{Alerts, Facts, Until, judge_windows};
 use super::engine::Arrival;
 use super::life::{Look, Step};
-use super::memory::{Evidence, Kept, States, Subject, Timers, Touched};
+use super::memory::{Evidence, Kept, Touched};
 use super::outcome::{Fate, Outcome};
 use super::rule::{LooksAt, Rule, RuleSet};
 use super::scope::{Scope, Tags};
+use super::states::{States, Subject, Timers, Whose};
 use super::window::{Sample, Span, Taken};
 use crate::domain::rule::Action;
 
@@ -21,6 +22,8 @@ const MAX_GROUPS: usize = 10_000;
 pub(super) struct Work<'w> {
     pub(super) set: &'w RuleSet,
     pub(super) arrival: Arrival<'w>,
+    /// Of the sensor's slot.
+    pub(super) place: u32,
     pub(super) device_status: &'w str,
     pub(super) states: &'w mut States,
     pub(super) groups: &'w mut HashMap<u32, usize>,
@@ -103,11 +106,22 @@ impl Work<'_> {
         rule: &Rule,
         scope: &Scope<'_>,
     ) -> Result<Option<Subject>, Failure> {
-        let name = match &rule.group_by {
-            None => Some(Arc::clone(self.arrival.reading.sensor_id.shared())),
-            Some(group_by) => group_by.group_of(scope, &self.set.cel)?.map(Arc::from),
+        let whose = match &rule.group_by {
+            None => Some(Whose::Sensor(self.place)),
+            Some(group_by) => {
+                let group = group_by.group_of(scope, &self.set.cel)?;
+                group.map(|group| Whose::Named(group.into()))
+            }
         };
-        Ok(name.map(|name| Subject { rule: place, name }))
+        Ok(whose.map(|whose| Subject { rule: place, whose }))
+    }
+
+    /// What the subject of this reading is called.
+    fn name(&self, subject: &Subject) -> Arc<str> {
+        match &subject.whose {
+            Whose::Sensor(_) => Arc::clone(self.arrival.reading.sensor_id.shared()),
+            Whose::Named(name) => Arc::clone(name),
+        }
     }
 
     /// What the reading says of a rule that remembers.
@@ -121,7 +135,7 @@ impl Work<'_> {
         let Some(subject) = self.subject(place, rule, scope)? else {
             return Ok(Step::Quiet);
         };
-        if !is_met && !self.states.contains_key(&subject) {
+        if !is_met && !self.states.contains(&subject) {
             return Ok(Step::Quiet);
         }
         let is_over = match &rule.clear {
@@ -134,6 +148,7 @@ impl Work<'_> {
             is_met,
             is_over,
         };
+        let name = self.name(&subject);
         let kept = kept(self.states, self.groups, rule, &subject)?;
         let before = kept.state.life.clone();
         let step = kept.state.life.look(&rule.terms, look);
@@ -148,8 +163,7 @@ impl Work<'_> {
             attributes: Some(&reading.attributes),
             closed: None,
         };
-        self.alerts
-            .tell(rule, &subject, &mut kept.state, step, &facts);
+        self.alerts.tell(rule, &name, &mut kept.state, step, &facts);
         if kept.state.life != before {
             self.touched.state(rule, &subject, kept);
         }
@@ -194,7 +208,7 @@ impl Work<'_> {
 
     fn sample(&mut self, rule: &Rule, subject: &Subject, span: Span) -> Result<Taken, Failure> {
         let now = self.arrival.now;
-        let last = self.evidence();
+        let (last, name) = (self.evidence(), self.name(subject));
         let kept = kept(self.states, self.groups, rule, subject)?;
         self.touched.state(rule, subject, kept);
         let reading = self.arrival.reading;
@@ -205,7 +219,7 @@ impl Work<'_> {
             judge_windows(
                 self.set,
                 rule,
-                subject,
+                &name,
                 &mut kept.state,
                 all,
                 self.device_status,
@@ -233,7 +247,7 @@ impl Work<'_> {
         judge_windows(
             self.set,
             rule,
-            subject,
+            &name,
             &mut kept.state,
             over,
             self.device_status,
@@ -248,6 +262,7 @@ impl Work<'_> {
     /// A sign of life.
     fn hear(&mut self, rule: &Rule, subject: &Subject, time: i64) -> Result<(), Failure> {
         let (now, last) = (self.arrival.now, self.evidence());
+        let name = self.name(subject);
         let attributes = &self.arrival.reading.attributes;
         let kept = kept(self.states, self.groups, rule, subject)?;
         self.touched.state(rule, subject, kept);
@@ -261,10 +276,9 @@ impl Work<'_> {
             attributes: Some(attributes),
             ..Facts::of(&last)
         };
-        self.alerts
-            .tell(rule, subject, &mut kept.state, step, &facts);
+        self.alerts.tell(rule, &name, &mut kept.state, step, &facts);
         kept.state.last = Some(last);
-        kept.state.heard = Some(now);
+        kept.state.heard = Some(now).into();
         self.timers.set(subject, kept, now + time);
         Ok(())
     }
@@ -298,21 +312,14 @@ fn kept<'s>(
     rule: &Rule,
     subject: &Subject,
 ) -> Result<&'s mut Kept, Failure> {
-    if !states.contains_key(subject) {
-        if rule.group_by.is_some() {
-            let groups = groups.entry(subject.rule).or_default();
-            if MAX_GROUPS <= *groups {
-                return Err(format!(
-                    "has {MAX_GROUPS} groups already: {:?} is not looked at",
-                    subject.name
-                ));
-            }
-            *groups += 1;
+    if rule.group_by.is_some() && !states.contains(subject) {
+        let groups = groups.entry(subject.rule).or_default();
+        if MAX_GROUPS <= *groups {
+            return Err(format!(
+                "has {MAX_GROUPS} groups already: another one is not looked at"
+            ));
         }
-        states.insert(subject.clone(), Box::default());
+        *groups += 1;
     }
-    match states.get_mut(subject) {
-        Some(kept) => Ok(kept),
-        None => Err("is not remembered".to_owned()),
-    }
+    Ok(states.get_or_default(subject))
 }

@@ -9,8 +9,10 @@ use super::Engine;
 use crate::domain::alert::{AlertState, PastAlert};
 use crate::rules::RuleSet;
 use crate::rules::life::{Episode, Life};
-use crate::rules::memory::{Kept, State, Subject};
+use crate::rules::memory::{Kept, State};
+use crate::rules::rule::Rule;
 use crate::rules::scope::Previous;
+use crate::rules::states::Subject;
 
 /// The first byte of what is encoded: another one is of another version.
 const VERSION: u8 = 1;
@@ -47,7 +49,7 @@ impl Engine {
             }
         }
         for place in touched.slots {
-            self.memory.slots[place].settle();
+            self.memory.slots[place as usize].settle();
         }
     }
 
@@ -80,8 +82,8 @@ impl Engine {
             if rule.is_empty() {
                 match decode::<Previous>(&state) {
                     Some(previous) => {
-                        let place = self.memory.add(&subject);
-                        self.memory.slots[place].previous = Some(previous);
+                        let place = self.memory.place_or_new(&subject);
+                        self.memory.slots[place as usize].previous = Some(previous);
                     }
                     None => restored.unreadable += 1,
                 }
@@ -95,38 +97,37 @@ impl Engine {
         catch_up(&mut known, alerts);
         // What is stored of them is of the time before these alerts.
         for alert in alerts {
-            let place = places.get(&*alert.rule).copied();
-            let rule = place.filter(|place| self.set.rules[*place as usize].follows_from_alerts);
-            let name = Arc::clone(&alert.subject);
-            let subject = rule.map(|rule| Subject { rule, name });
-            self.memory.touched.behind.extend(subject);
+            let Some(place) = places.get(&*alert.rule).copied() else {
+                continue;
+            };
+            let rule = &set.rules[place as usize];
+            if rule.follows_from_alerts {
+                let subject = Rule::subject(place, rule, &alert.subject, &mut self.memory);
+                self.memory.touched.behind.push(subject);
+            }
         }
         for ((rule, subject), state) in known {
             let episode = state.life.episode().map(|episode| episode.id);
             match places.get(&*rule) {
-                Some(place) => self.take_up(
-                    Subject {
-                        rule: *place,
-                        name: subject,
-                    },
-                    state,
-                ),
+                Some(place) => self.take_up(*place, &subject, state),
                 None => restored.ended.extend(episode),
             }
         }
         restored
     }
 
-    fn take_up(&mut self, subject: Subject, state: State) {
-        let rule = &self.set.rules[subject.rule as usize];
+    fn take_up(&mut self, place: u32, name: &Arc<str>, state: State) {
+        let set = Arc::clone(&self.set);
+        let rule = &set.rules[place as usize];
         if rule.group_by.is_some() {
-            *self.groups.entry(subject.rule).or_default() += 1;
+            *self.groups.entry(place).or_default() += 1;
         }
-        let mut kept = Box::new(Kept::restored(state));
+        let subject = Rule::subject(place, rule, name, &mut self.memory);
+        let kept = self.memory.states.get_or_default(&subject);
+        *kept = Kept::restored(state);
         if let Some(due) = rule.due(&kept.state) {
-            self.memory.timers.set(&subject, &mut kept, due);
+            self.memory.timers.set(&subject, kept, due);
         }
-        self.memory.states.insert(subject, kept);
     }
 
     /// What devices said before.
@@ -136,15 +137,12 @@ impl Engine {
 
     /// Takes other rules. Those that stay as they are go on with what they remember.
     pub fn replace(&mut self, set: Arc<RuleSet>) -> Restored {
-        let states = self
-            .memory
-            .states
-            .iter()
-            .map(|(subject, kept)| StateChange {
-                rule: Arc::clone(&self.set.rules[subject.rule as usize].name),
-                subject: Arc::clone(&subject.name),
-                state: Some(encode(&kept.state)),
-            });
+        let states = self.memory.states.iter();
+        let states = states.map(|(subject, kept)| StateChange {
+            rule: Arc::clone(&self.set.rules[subject.rule as usize].name),
+            subject: self.memory.name(&subject),
+            state: Some(encode(&kept.state)),
+        });
         let slots = self.memory.slots.iter().filter_map(|slot| {
             Some(StateChange {
                 rule: "".into(),
@@ -177,10 +175,10 @@ impl Engine {
         changes.extend(
             states
                 .into_iter()
-                .filter_map(|subject| self.change(subject)),
+                .filter_map(|subject| self.change(&subject)),
         );
         for place in slots {
-            let slot = &mut self.memory.slots[place];
+            let slot = &mut self.memory.slots[place as usize];
             slot.settle();
             let state = slot.previous.as_ref().map(encode);
             changes.push(StateChange {
@@ -199,18 +197,20 @@ impl Engine {
         behind.sort_unstable();
         behind.dedup();
         let changes = behind.into_iter();
-        changes.filter_map(|subject| self.change(subject)).collect()
+        changes
+            .filter_map(|subject| self.change(&subject))
+            .collect()
     }
 
-    fn change(&mut self, subject: Subject) -> Option<StateChange> {
+    fn change(&mut self, subject: &Subject) -> Option<StateChange> {
         let rule = self.set.rules.get(subject.rule as usize)?;
-        let state = self.memory.states.get_mut(&subject).map(|kept| {
+        let state = self.memory.states.get_mut(subject).map(|kept| {
             kept.settle();
             encode(&kept.state)
         });
         Some(StateChange {
             rule: Arc::clone(&rule.name),
-            subject: subject.name,
+            subject: self.memory.name(subject),
             state,
         })
     }
