@@ -185,6 +185,7 @@ impl Flights {
         &mut self,
         departure: &Departure,
         retry_after: Option<Duration>,
+        is_timeout: bool,
         chance: f64,
         now: Instant,
     ) -> Instant {
@@ -206,7 +207,7 @@ impl Flights {
             Gate::Shut { until, .. } if together.is_some() => until.max(asked),
             gate => {
                 if matches!(gate, Gate::Open) {
-                    self.places.failed(sending);
+                    self.places.failed(sending, is_timeout);
                 }
                 let until = now + self.backoff.after_failure(chance, retry_after);
                 self.shut(until, tally, now);

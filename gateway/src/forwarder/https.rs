@@ -78,7 +78,7 @@ impl Https {
         let verdict = match self.request(idempotency_key, body, &sent).await {
             Ok((client, request)) => match client.execute(request).await {
                 Ok(answer) => self.judge(answer).await,
-                Err(error) => Verdict::retry(describe(&error)),
+                Err(error) => unanswered(&error, &describe(&error)),
             },
             // A file may be in the middle of being replaced.
             Err(reason) if !self.has_bad_secrets.swap(true, Ordering::Relaxed) => {
@@ -141,7 +141,8 @@ impl Https {
                 Ok(None) => break,
                 Err(error) if answer.status().is_success() => {
                     let (status, cause) = (answer.status(), describe(&error));
-                    return Verdict::retry(format!("{} cut short: {cause}", status.as_u16()));
+                    let reason = format!("{} cut short: {cause}", status.as_u16());
+                    return unanswered(&error, &reason);
                 }
                 // What other statuses mean does not depend on their words.
                 Err(_) => break,
@@ -227,6 +228,15 @@ struct Secrets {
     client: Client,
     token: Option<String>,
     headers: HeaderMap,
+}
+
+fn unanswered(error: &reqwest::Error, reason: &str) -> Verdict {
+    // A connection that does not come about in time carries nothing.
+    if error.is_timeout() && !error.is_connect() {
+        Verdict::timeout(reason)
+    } else {
+        Verdict::retry(reason)
+    }
 }
 
 /// An error and what caused it.

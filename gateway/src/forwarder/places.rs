@@ -1,17 +1,17 @@
 //! How many requests may be on their way at once, as far as the link has shown. Pure.
 //!
-//! On a slow link requests that go together run out of time together. So when one fails beside others the places are halved;
-//! deliveries bring them back one by one (additive increase, multiplicative decrease, as in RFC 5681), and as many as have
-//! failed together are tried again only after a while, which grows with each time they fail again.
+//! When one fails beside others the places are halved, and deliveries bring them back one by one (additive increase,
+//! multiplicative decrease, as in RFC 5681). On a slow link requests that go together run out of time together: as many as have
+//! are tried again only after a while, which grows with each time they do so again.
 
-/// For so many deliveries in each place no more are tried than have failed: at first, so that an outage costs little
+/// For so many deliveries in each place fewer are tried than have run out of time: at first, so that an outage costs little
 /// afterwards; and at most, so that on a slow link what fails is a small part.
 const PATIENCE: std::ops::RangeInclusive<usize> = 4..=64;
 
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     places: usize,
-    /// More than these have failed together.
+    /// More than these have run out of time together.
     ceiling: usize,
     /// Deliveries since that was found.
     deliveries: usize,
@@ -38,11 +38,14 @@ impl Places {
     }
 
     /// One failed, and it was not its own fault; `sending` were on their way with it. One alone tells nothing.
-    pub(super) fn failed(&mut self, sending: usize) {
+    pub(super) fn failed(&mut self, sending: usize, is_timeout: bool) {
         if sending < 2 {
             return;
         }
         self.places = sending / 2;
+        if !is_timeout {
+            return;
+        }
         self.ceiling = sending - 1;
         self.deliveries = 0;
         self.patience = (self.patience * 2).min(*PATIENCE.end());
@@ -72,7 +75,7 @@ mod tests {
     fn a_failure_halves_them_and_deliveries_bring_them_back_one_by_one() {
         let mut places = Places::new();
         assert_eq!(places.of(16), 16);
-        places.failed(16);
+        places.failed(16, true);
         let after: Vec<usize> = (0..9)
             .map(|_| {
                 places.delivered();
@@ -82,17 +85,21 @@ mod tests {
         assert_eq!(after, [9, 10, 11, 12, 13, 14, 15, 15, 15]);
         (0..15 * 8).for_each(|_| places.delivered());
         assert_eq!(places.of(16), 16);
-        places.failed(1);
+        places.failed(1, true);
         assert_eq!(places.of(16), 16, "one alone tells nothing");
-        places.failed(2);
+        places.failed(2, true);
         assert_eq!(places.of(16), 1);
+        let mut places = Places::new();
+        places.failed(16, false);
+        (0..8).for_each(|_| places.delivered());
+        assert_eq!(places.of(16), 16, "an answer tells nothing of the link");
     }
 
     #[test]
     fn an_outage_costs_little_afterwards() {
         for sending in 2..=16 {
             let mut places = Places::new();
-            places.failed(sending);
+            places.failed(sending, true);
             // In round trips: in each as many get through as there are places.
             let mut trips = 0;
             while places.of(16) < 16 {
@@ -111,7 +118,7 @@ mod tests {
             let sending = places.of(16);
             if capacity < sending {
                 failed += sending;
-                places.failed(sending);
+                places.failed(sending, true);
             } else {
                 places.delivered();
                 delivered += 1;

@@ -29,6 +29,8 @@ pub(super) enum Verdict {
     Retry {
         reason: String,
         retry_after: Option<Duration>,
+        /// It ran out of time on its way, or its answer did: the link may be slow.
+        is_timeout: bool,
     },
     /// It is sent again, slowly: somebody has to put something right first.
     Held {
@@ -83,6 +85,16 @@ impl Verdict {
         Self::Retry {
             reason: reason.into(),
             retry_after: None,
+            is_timeout: false,
+        }
+    }
+
+    /// The same, for what ran out of time.
+    pub(super) fn timeout(reason: impl Into<String>) -> Self {
+        Self::Retry {
+            reason: reason.into(),
+            retry_after: None,
+            is_timeout: true,
         }
     }
 
@@ -124,6 +136,7 @@ pub(super) fn judge(answer: &Answer<'_>, expect: &Expect, now: Timestamp) -> Ver
         408 | 409 | 425 | 429 | 500.. | 0..=199 => Verdict::Retry {
             reason,
             retry_after,
+            is_timeout: false,
         },
         300..=399 => Verdict::Held {
             reason: match answer.location {

@@ -171,7 +171,7 @@ async fn watch(ledger: &SharedLedger, limit: Duration) -> Verdict {
         let next = due(&lock(ledger));
         sleep_until(next.unwrap_or_else(|| Instant::now() + limit)).await;
         if due(&lock(ledger)).is_some_and(|due| due <= Instant::now()) {
-            return Verdict::retry("no PUBACK in time");
+            return Verdict::timeout("no PUBACK in time");
         }
     }
 }

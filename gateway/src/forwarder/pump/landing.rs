@@ -28,7 +28,8 @@ impl Pump {
         let departure = landing.departure.clone();
         let landed = self.judged(landing).await;
         if landed.is_err() {
-            self.flights.failed(&departure, None, 1.0, Instant::now());
+            self.flights
+                .failed(&departure, None, false, 1.0, Instant::now());
         }
         let (held, failing) = (self.flights.held_reason(), self.flights.failing_since());
         self.progress.holds(held, failing);
@@ -57,9 +58,11 @@ impl Pump {
             Verdict::Retry {
                 reason,
                 retry_after,
+                is_timeout,
             } => {
                 let chance = fastrand::f64();
-                let at = self.flights.failed(&departure, retry_after, chance, now);
+                let flights = &mut self.flights;
+                let at = flights.failed(&departure, retry_after, is_timeout, chance, now);
                 let wait_seconds = (at - now).as_secs_f64();
                 let uplink = &self.config.name;
                 tracing::warn!(%uplink, %reason, wait_seconds, "batch not delivered: it is sent again");

@@ -50,7 +50,7 @@ fn requests_per_second(seed: u64) -> Vec<usize> {
                 house.deliver(departure);
             } else {
                 let chance = random.f64();
-                house.flights.failed(departure, None, chance, now);
+                house.flights.failed(departure, None, false, chance, now);
             }
         }
         for departure in house.depart(AT_ONCE) {

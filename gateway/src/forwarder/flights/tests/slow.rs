@@ -42,7 +42,9 @@ fn on_a_link(capacity: f64, seed: u64, seconds: u64) -> Account {
                 account.delivered += 1;
             } else if departure.started + TIMEOUT <= house.now {
                 let chance = random.f64();
-                house.flights.failed(&departure, None, chance, house.now);
+                house
+                    .flights
+                    .failed(&departure, None, true, chance, house.now);
                 account.failed += 1;
             } else {
                 crossing.push((departure, across));
