@@ -115,6 +115,8 @@ fn a_condition_sees_all_of_a_reading() {
     check("attributes.list.exists(x, x == 1)", true);
     check("attributes.list.all(x, x > 1)", false);
     check("value >= 60 && value < 60.5", true);
+    // The hour of the day, without functions of time.
+    check("ts % 86400000 / 3600000 == 16", true);
 }
 
 #[test]
