@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::support::frames::{PUBACK, Publish, V5};
 use crate::support::http::{get_json, post, put};
+use crate::support::raw::Raw;
 use crate::support::{Gateway, Site, signal, wait_until};
 
 const TOML: &str = "application/toml";
@@ -160,6 +162,28 @@ fn an_alert_is_acknowledged_by_http() {
     assert_eq!(post(&gateway, "/api/v1/alerts/99/ack", "").status, 404);
     assert_eq!(post(&gateway, "/api/v1/alerts/x/ack", "").status, 404);
     assert_eq!(site.sql::<i64>("SELECT count(*) FROM alerts"), 3);
+    gateway.stop();
+}
+
+#[test]
+fn what_was_remembered_in_the_commit_in_which_rules_change_survives_a_kill() {
+    let jump = "[[rule]]\nname = \"jump\"\nwhen = \"delta > 10\"\nactions = [\"alert\"]\n";
+    // The reading and the rules come into one commit.
+    let site = site().environment("EDGE_GATEWAY_STORE__GROUP_COMMIT", "500ms");
+    std::fs::write(site.path("rules.toml"), jump).unwrap();
+    let gateway = site.start();
+    let mut sensor = Raw::connect(&gateway, V5, "sensor");
+    let id = sensor.next_packet_id();
+    let first = Publish::new("sensors/s1", "10").qos(1, id);
+    sensor.send(&first.bytes(V5));
+    let both = format!("{jump}{}", rule("other", 1000));
+    assert_eq!(put(&gateway, RULES, TOML, &both).status, 200);
+    sensor.acknowledged(PUBACK);
+    gateway.kill();
+    let gateway = site.start();
+    post(&gateway, "/data", r#"{"id":"s1","value":30}"#);
+    let rules: Vec<String> = site.sql_all("SELECT rule FROM alerts");
+    assert_eq!(rules, ["jump"], "the reading before is known");
     gateway.stop();
 }
 

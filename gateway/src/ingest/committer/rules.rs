@@ -98,7 +98,8 @@ impl Committer {
 
     /// Takes other rules: what came before in this group saw the old ones.
     pub(super) fn replace_rules(&mut self, rules: NewRules, pending: &mut Pending) {
-        // What is open now is what it is by the old ones.
+        // What is remembered now, and what is open, is what it is by the old ones.
+        self.remember_changes(pending);
         self.remember_behind(pending);
         let restored = self.engine.replace(Arc::new(rules.set));
         self.failed_rules.clear();
@@ -353,12 +354,16 @@ impl Committer {
 
     /// What the rules remember after this group goes with it.
     pub(super) fn remember(&mut self, pending: &mut Pending) {
-        let changes = self.engine.changes();
-        pending.group.remember(changes.into_iter().map(stored));
+        self.remember_changes(pending);
         if self.writer.saves_rules_behind(&pending.group) {
             self.remember_behind(pending);
         }
         pending.group.set_rules_clock(self.rules_clock.now());
+    }
+
+    fn remember_changes(&mut self, pending: &mut Pending) {
+        let changes = self.engine.changes();
+        pending.group.remember(changes.into_iter().map(stored));
     }
 
     fn remember_behind(&mut self, pending: &mut Pending) {
