@@ -20,6 +20,7 @@ mod problem;
 mod process_io;
 mod readings;
 mod rules;
+mod sensors;
 mod status;
 
 use std::{sync::Arc, time::Duration};
@@ -115,6 +116,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/data", get(data::show).post(data::take))
         .route("/status", get(status::show).post(status::take))
         .route("/api/v1/readings", get(readings::show))
+        .route("/api/v1/sensors", get(sensors::show))
         .route("/api/v1/outbox", get(outbox::show))
         .route("/api/v1/dead-letters", get(dead_letters::show))
         .route("/api/v1/dead-letters/{id}", delete(dead_letters::drop))

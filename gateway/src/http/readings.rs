@@ -1,13 +1,18 @@
-//! `GET /api/v1/readings`: stored readings, newest first, a page at a time.
+//! `GET /api/v1/readings`: stored readings, newest first; a page at a time, or all of them as a stream.
+
+mod rows;
 
 use std::sync::Arc;
 
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream;
 use url::form_urlencoded;
 
-use super::parameters::{Pairs, number, sensor, take_each};
+use self::rows::Format;
+use super::parameters::{Pairs, moment, number, sensor, take_each};
 use super::{Shared, problem::Problem};
 use crate::domain::reading::ReadingId;
 use crate::store::{Reader, ReadingQuery};
@@ -18,20 +23,23 @@ const DEFAULT_LIMIT: usize = 100;
 /// A page ends early when it has so many bytes; `next` goes on from there.
 const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
+/// A page also ends early when so many readings were looked through: who asks for rare ones is not kept waiting.
+const MAX_LOOKED_THROUGH: usize = 2_000_000;
+
 /// So many readings are taken from the store at once, each in a short transaction.
 const CHUNK: usize = 100;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Json,
-    Ndjson,
-}
+/// The same of a stream, which is as much as waits for who reads slowly.
+const STREAM_CHUNK: usize = 1000;
+const STREAM_BYTES: usize = 256 * 1024;
 
 /// What was asked for.
 #[derive(Debug)]
 struct Wanted {
     query: ReadingQuery,
     format: Format,
+    /// `None`: all of them as a stream, where the format has no end that a page would need.
+    limit: Option<usize>,
 }
 
 /// An answer's body and where the next page begins.
@@ -41,21 +49,29 @@ struct Page {
     next: Option<ReadingId>,
 }
 
-/// A page of readings.
+/// A page of readings, or a stream of all.
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Query(pairs): Query<Pairs>,
 ) -> Result<Response, Problem> {
-    let Wanted { query, format } = parse(&pairs)?;
+    let Wanted {
+        mut query,
+        format,
+        limit,
+    } = parse(&pairs)?;
+    let mut headers = HeaderMap::new();
+    let content_type = HeaderValue::from_static(format.content_type());
+    headers.insert(header::CONTENT_TYPE, content_type);
+    let limit = match limit {
+        None if format != Format::Json => {
+            return Ok((headers, stream_all(shared, query, format)).into_response());
+        }
+        limit => limit.unwrap_or(DEFAULT_LIMIT),
+    };
+    query.limit = limit;
     let page = shared
         .look(move |reader| read_page(reader, query, format))
         .await?;
-    let content_type = match format {
-        Format::Json => HeaderValue::from_static("application/json"),
-        Format::Ndjson => HeaderValue::from_static("application/x-ndjson"),
-    };
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, content_type);
     if let Some(next) = page.next {
         headers.insert(header::LINK, link_to(&pairs, next)?);
     }
@@ -65,44 +81,36 @@ pub(super) async fn show(
 fn parse(pairs: &[(String, String)]) -> Result<Wanted, Problem> {
     let mut wanted = Wanted {
         query: ReadingQuery {
-            sensor_id: None,
-            before: None,
-            limit: DEFAULT_LIMIT,
             max_bytes: MAX_PAGE_BYTES,
+            max_looked_through: MAX_LOOKED_THROUGH,
+            ..ReadingQuery::newest(DEFAULT_LIMIT)
         },
         format: Format::Json,
+        limit: None,
     };
-    let query = &mut wanted.query;
     take_each(pairs, |name, value| {
+        let query = &mut wanted.query;
         match name {
             "sensor" => query.sensor_id = Some(sensor(value)?),
-            "limit" => query.limit = number(value, MAX_LIMIT as i64)? as usize,
+            "from" => query.from = Some(moment(value)?),
+            "to" => query.to = Some(moment(value)?),
+            "limit" => wanted.limit = Some(number(value, MAX_LIMIT as i64)? as usize),
             "after" => query.before = Some(ReadingId(number(value, i64::MAX)?)),
-            "format" => wanted.format = format(value)?,
-            "from" | "to" => return Err("not yet supported by this version".to_owned()),
-            _ => return Err("unknown; there are sensor, limit, after and format".to_owned()),
+            "format" => wanted.format = Format::named(value)?,
+            _ => {
+                let known = "unknown; there are sensor, from, to, limit, after and format";
+                return Err(known.to_owned());
+            }
         }
         Ok(())
     })?;
     Ok(wanted)
 }
 
-fn format(text: &str) -> Result<Format, String> {
-    match text {
-        "json" => Ok(Format::Json),
-        "ndjson" => Ok(Format::Ndjson),
-        "csv" => Err("csv is not yet supported by this version: expected json or ndjson".into()),
-        _ => Err("expected json or ndjson".into()),
-    }
-}
-
 /// Blocks. Readings never change and newer ones are not asked for, so the chunks make one picture.
 fn read_page(reader: &Reader, mut query: ReadingQuery, format: Format) -> Result<Page, Problem> {
     let mut left = query.limit;
-    let mut body = Vec::new();
-    if format == Format::Json {
-        body.extend_from_slice(b"{\"items\":[");
-    }
+    let mut body = format.head().to_vec();
     let start = body.len();
     let next = loop {
         query.limit = left.min(CHUNK);
@@ -112,12 +120,7 @@ fn read_page(reader: &Reader, mut query: ReadingQuery, format: Format) -> Result
             if format == Format::Json && start < body.len() {
                 body.push(b',');
             }
-            let begin = body.len();
-            serde_json::to_writer(&mut body, reading)?;
-            if format == Format::Ndjson {
-                unbreak(&mut body[begin..]);
-                body.push(b'\n');
-            }
+            format.write(&mut body, reading)?;
         }
         left -= chunk.readings.len();
         let is_cut_short = chunk.readings.len() < query.limit;
@@ -134,14 +137,33 @@ fn read_page(reader: &Reader, mut query: ReadingQuery, format: Format) -> Result
     Ok(Page { body, next })
 }
 
-/// Puts a JSON text on one line. In texts line breaks are escaped: those that stand there are only white space, in
-/// attributes as they were sent.
-fn unbreak(json: &mut [u8]) {
-    for byte in json {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
+/// All that are asked for, a chunk in memory at a time. An error breaks the answer off, so that it is not taken for whole.
+fn stream_all(shared: Arc<Shared>, mut query: ReadingQuery, format: Format) -> Body {
+    query.limit = STREAM_CHUNK;
+    query.max_bytes = STREAM_BYTES;
+    let begin = Some((query, Bytes::from_static(format.head())));
+    let chunks = stream::try_unfold(begin, move |state| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let Some((mut query, head)) = state else {
+                return Ok::<_, Problem>(None);
+            };
+            let asked = query.clone();
+            let read = move |reader: &Reader| {
+                let page = reader.readings(&asked)?;
+                let mut body = head.to_vec();
+                for reading in &page.readings {
+                    format.write(&mut body, reading)?;
+                }
+                Ok((body, page.next))
+            };
+            let (body, next) = shared.look(read).await?;
+            query.before = next;
+            let rest = next.map(|_| (query, Bytes::new()));
+            Ok(Some((Bytes::from(body), rest)))
         }
-    }
+    });
+    Body::from_stream(chunks)
 }
 
 /// The next page (RFC 8288), for formats that have no place for it in the body.

@@ -27,7 +27,7 @@ pub use group::{Group, NewReading, NewReject};
 pub use history::History;
 pub use reader::{Reader, ReadingPage, ReadingQuery, Totals};
 pub use rules::{RuleMemory, RuleNames, RuleState};
-pub use sensors::{LastReading, Sensors};
+pub use sensors::{LastReading, SensorTotals, Sensors};
 pub use waiting::{DeadLetter, Forsaken, WaitingQuery};
 pub use writer::{Committed, Writer};
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::value::RawValue;
 
 use super::{
-    Forsaken, LastReading, Sensors, StoreError, connection, open_alerts::OpenAlerts,
+    Forsaken, LastReading, SensorTotals, Sensors, StoreError, connection, open_alerts::OpenAlerts,
     outbox::UplinkKey, writer::Pending,
 };
 use crate::background::give_way_at;
@@ -50,11 +50,32 @@ struct Shared {
 #[derive(Clone, Debug)]
 pub struct ReadingQuery {
     pub sensor_id: Option<SensorId>,
-    /// Only readings older than this one.
+    /// Only readings that were measured then or later.
+    pub from: Option<Timestamp>,
+    /// Only readings that were measured before.
+    pub to: Option<Timestamp>,
+    /// Only readings with a smaller id.
     pub before: Option<ReadingId>,
     pub limit: usize,
-    /// The page ends with the reading that brings it over so many bytes.
+    /// The page ends with the reading that brings it over so many bytes,
     pub max_bytes: usize,
+    /// or when about so many were looked through, however few were found.
+    pub max_looked_through: usize,
+}
+
+impl ReadingQuery {
+    /// The newest readings of all sensors, without other bounds.
+    pub fn newest(limit: usize) -> Self {
+        Self {
+            sensor_id: None,
+            from: None,
+            to: None,
+            before: None,
+            limit,
+            max_bytes: usize::MAX,
+            max_looked_through: usize::MAX,
+        }
+    }
 }
 
 /// A page of readings and where the next begins.
@@ -125,6 +146,11 @@ impl Reader {
         &self.shared.open_alerts
     }
 
+    /// At most `limit` sensors after the one with this key, in the order in which they first came. Does not touch the disk.
+    pub fn sensor_totals(&self, after: i64, limit: usize) -> Vec<SensorTotals> {
+        self.shared.sensors.page(after, limit)
+    }
+
     /// Bytes of the database and its log on disk.
     pub fn bytes_on_disk(&self) -> u64 {
         ["", "-wal", "-shm"]
@@ -138,8 +164,8 @@ impl Reader {
             .sum()
     }
 
-    /// A page of readings, newest first. For a rare sensor it looks through the table from the sensor's newest reading
-    /// on, a bounded part in each transaction; how long that takes in all depends on how rare the sensor is.
+    /// A page of readings, newest first. For a rare sensor or time it looks through the table from the sensor's newest reading
+    /// on, a bounded part in each transaction.
     pub fn readings(&self, query: &ReadingQuery) -> Result<ReadingPage, StoreError> {
         let connection = self.connection()?;
         let sensor = match &query.sensor_id {
@@ -166,21 +192,37 @@ impl Reader {
             .map_or(newest, |id| newest.min(id.0.saturating_sub(1)));
         let mut readings = Vec::new();
         let mut room = Room(query.max_bytes);
-        while oldest <= upper && readings.len() < query.limit && room.is_left() {
+        let mut looked_through = 0;
+        let [from, to] = [query.from, query.to].map(|time| time.map(Timestamp::millis));
+        let is_full = |readings: &[StoredReading], room: &Room| {
+            query.limit <= readings.len() || !room.is_left()
+        };
+        while oldest <= upper
+            && !is_full(&readings, &room)
+            && looked_through < query.max_looked_through
+        {
             let lower = upper.saturating_sub(SCAN_ROWS) + 1;
             let wanted = (query.limit - readings.len()) as i64;
             let mut select = connection.prepare_cached(
                 "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
                  FROM reading r CROSS JOIN sensor s ON s.key = r.sensor \
                  WHERE r.id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR r.sensor = ?3) \
+                 AND (?5 IS NULL OR ?5 <= r.ts) AND (?6 IS NULL OR r.ts < ?6) \
                  ORDER BY r.id DESC LIMIT ?4",
             )?;
-            let rows = select.query_map(params![lower, upper, sensor, wanted], read_reading)?;
-            room.fill(rows, &mut readings)?;
+            let values = params![lower, upper, sensor, wanted, from, to];
+            room.fill(select.query_map(values, read_reading)?, &mut readings)?;
             upper = lower - 1;
+            looked_through += SCAN_ROWS as usize;
         }
-        let is_cut = readings.len() == query.limit || !room.is_left();
-        Ok(self.end(connection, readings).with_next(is_cut))
+        // A page that was cut is followed by another one, if only by an empty one.
+        let next = if is_full(&readings, &room) {
+            readings.last().map(|reading| reading.id)
+        } else {
+            (oldest <= upper).then_some(ReadingId(upper + 1))
+        };
+        let page = self.end(connection, readings);
+        Ok(ReadingPage { next, ..page })
     }
 
     /// Readings by their ids, in the order asked for.
@@ -269,16 +311,6 @@ impl Reader {
             readings,
             next: None,
         }
-    }
-}
-
-impl ReadingPage {
-    /// A page that was cut is followed by another one, if only by an empty one.
-    fn with_next(mut self, is_cut: bool) -> Self {
-        if is_cut {
-            self.next = self.readings.last().map(|reading| reading.id);
-        }
-        self
     }
 }
 

@@ -21,6 +21,18 @@ pub struct LastReading {
     pub value: f64,
 }
 
+/// What is known of a sensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SensorTotals {
+    /// Its place among all sensors, from 1.
+    pub key: i64,
+    pub sensor_id: SensorId,
+    /// How many readings of it were stored.
+    pub readings: u64,
+    /// `None`: there are only alerts of it.
+    pub last: Option<ReadingId>,
+}
+
 /// What readers see of the sensors.
 #[derive(Clone, Debug, Default)]
 pub struct Sensors {
@@ -51,6 +63,20 @@ impl Sensors {
                 })
             })
             .collect()
+    }
+
+    /// At most `limit` sensors after the one with this key, in the order in which they first came.
+    pub(super) fn page(&self, after: i64, limit: usize) -> Vec<SensorTotals> {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let from = usize::try_from(after).unwrap_or(0).min(rows.len());
+        let some = rows[from..].iter().take(limit);
+        some.map(|row| SensorTotals {
+            key: row.key,
+            sensor_id: SensorId::from_stored(Arc::clone(&row.name)),
+            readings: row.readings.unsigned_abs(),
+            last: row.last.map(|(id, _)| ReadingId(id)),
+        })
+        .collect()
     }
 
     /// The newest reading of the sensor with this key.

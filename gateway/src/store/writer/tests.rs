@@ -95,9 +95,7 @@ fn raise(writer: &mut Writer, group: &mut Group) {
 fn page(reader: &Reader, sensor: Option<&str>) -> Vec<(i64, f64)> {
     let query = ReadingQuery {
         sensor_id: sensor.map(|sensor| SensorId::new(sensor).unwrap()),
-        before: None,
-        limit: 1000,
-        max_bytes: usize::MAX,
+        ..ReadingQuery::newest(1000)
     };
     let found = reader.readings(&query).unwrap().readings;
     found.iter().map(|r| (r.id.0, r.value)).collect()
@@ -279,9 +277,7 @@ fn pages_neither_skip_nor_repeat() {
     let reader = writer.reader();
     let mut query = ReadingQuery {
         sensor_id: Some(SensorId::new("a").unwrap()),
-        before: None,
-        limit: 4,
-        max_bytes: usize::MAX,
+        ..ReadingQuery::newest(4)
     };
     let mut seen = Vec::new();
     loop {
@@ -296,6 +292,31 @@ fn pages_neither_skip_nor_repeat() {
     expected.sort_unstable_by(|a, b| b.cmp(a));
     assert_eq!(seen, expected);
     assert_eq!(page(&reader, Some("nobody")), []);
+}
+
+#[test]
+fn a_page_ends_when_much_was_looked_through_and_the_next_one_goes_on() {
+    let place = Place::new();
+    let mut writer = place.open();
+    let first = group(&mut writer, "rare", &[1.0]);
+    writer.commit(&first).unwrap();
+    // More than one look.
+    let many = group(&mut writer, "a", &vec![1.0; 250_000]);
+    writer.commit(&many).unwrap();
+    let reader = writer.reader();
+    let mut query = ReadingQuery {
+        to: Some(Timestamp::from_millis(i64::MAX)),
+        from: Some(Timestamp::from_millis(1_764_000_000_001)),
+        max_looked_through: 200_000,
+        ..ReadingQuery::newest(10)
+    };
+    let page = reader.readings(&query).unwrap();
+    assert!(page.readings.is_empty());
+    let next = page.next.unwrap();
+    assert_eq!(next, ReadingId(50_002), "where it has come to");
+    query.before = Some(next);
+    let page = reader.readings(&query).unwrap();
+    assert_eq!((page.readings.len(), page.next), (0, None));
 }
 
 #[test]
