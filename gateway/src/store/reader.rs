@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
 };
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::value::RawValue;
 
 use super::{
@@ -24,7 +24,7 @@ use crate::domain::{
 const IDLE_CONNECTIONS: usize = 2;
 
 /// So many readings are looked through in one transaction: well under a second, also on a small board.
-const SCAN_ROWS: i64 = 200_000;
+pub(super) const SCAN_ROWS: i64 = 200_000;
 
 /// About what a reading takes beside tags and attributes.
 const BYTES_BESIDE_TEXTS: usize = 200;
@@ -44,46 +44,6 @@ struct Shared {
     uplinks: Pending,
     forsaken: OnceLock<Box<[Forsaken]>>,
     idle: Mutex<Vec<Connection>>,
-}
-
-/// Which readings a page of them shows, newest first.
-#[derive(Clone, Debug)]
-pub struct ReadingQuery {
-    pub sensor_id: Option<SensorId>,
-    /// Only readings that were measured then or later.
-    pub from: Option<Timestamp>,
-    /// Only readings that were measured before.
-    pub to: Option<Timestamp>,
-    /// Only readings with a smaller id.
-    pub before: Option<ReadingId>,
-    pub limit: usize,
-    /// The page ends with the reading that brings it over so many bytes,
-    pub max_bytes: usize,
-    /// or when about so many were looked through, however few were found.
-    pub max_looked_through: usize,
-}
-
-impl ReadingQuery {
-    /// The newest readings of all sensors, without other bounds.
-    pub fn newest(limit: usize) -> Self {
-        Self {
-            sensor_id: None,
-            from: None,
-            to: None,
-            before: None,
-            limit,
-            max_bytes: usize::MAX,
-            max_looked_through: usize::MAX,
-        }
-    }
-}
-
-/// A page of readings and where the next begins.
-#[derive(Debug)]
-pub struct ReadingPage {
-    pub readings: Vec<StoredReading>,
-    /// To be passed as `before`; `None` at the end.
-    pub next: Option<ReadingId>,
 }
 
 /// How much is stored.
@@ -164,67 +124,6 @@ impl Reader {
             .sum()
     }
 
-    /// A page of readings, newest first. For a rare sensor or time it looks through the table from the sensor's newest reading
-    /// on, a bounded part in each transaction.
-    pub fn readings(&self, query: &ReadingQuery) -> Result<ReadingPage, StoreError> {
-        let connection = self.connection()?;
-        let sensor = match &query.sensor_id {
-            None => None,
-            Some(sensor_id) => match sensor_key(&connection, sensor_id)? {
-                Some(key) => Some(key),
-                None => return Ok(self.end(connection, Vec::new())),
-            },
-        };
-        let newest = match sensor {
-            Some(key) => self.shared.sensors.last_reading_of(key),
-            None => connection.query_row("SELECT max(id) FROM reading", [], |row| {
-                row.get::<_, Option<i64>>(0)
-            })?,
-        }
-        .unwrap_or(0);
-        let oldest = connection
-            .query_row("SELECT min(id) FROM reading", [], |row| {
-                row.get::<_, Option<i64>>(0)
-            })?
-            .unwrap_or(0);
-        let mut upper = query
-            .before
-            .map_or(newest, |id| newest.min(id.0.saturating_sub(1)));
-        let mut readings = Vec::new();
-        let mut room = Room(query.max_bytes);
-        let mut looked_through = 0;
-        let [from, to] = [query.from, query.to].map(|time| time.map(Timestamp::millis));
-        let is_full = |readings: &[StoredReading], room: &Room| {
-            query.limit <= readings.len() || !room.is_left()
-        };
-        while oldest <= upper
-            && !is_full(&readings, &room)
-            && looked_through < query.max_looked_through
-        {
-            let lower = upper.saturating_sub(SCAN_ROWS) + 1;
-            let wanted = (query.limit - readings.len()) as i64;
-            let mut select = connection.prepare_cached(
-                "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
-                 FROM reading r CROSS JOIN sensor s ON s.key = r.sensor \
-                 WHERE r.id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR r.sensor = ?3) \
-                 AND (?5 IS NULL OR ?5 <= r.ts) AND (?6 IS NULL OR r.ts < ?6) \
-                 ORDER BY r.id DESC LIMIT ?4",
-            )?;
-            let values = params![lower, upper, sensor, wanted, from, to];
-            room.fill(select.query_map(values, read_reading)?, &mut readings)?;
-            upper = lower - 1;
-            looked_through += SCAN_ROWS as usize;
-        }
-        // A page that was cut is followed by another one, if only by an empty one.
-        let next = if is_full(&readings, &room) {
-            readings.last().map(|reading| reading.id)
-        } else {
-            (oldest <= upper).then_some(ReadingId(upper + 1))
-        };
-        let page = self.end(connection, readings);
-        Ok(ReadingPage { next, ..page })
-    }
-
     /// Readings by their ids, in the order asked for.
     pub fn readings_by_id(&self, ids: &[ReadingId]) -> Result<Vec<StoredReading>, StoreError> {
         let connection = self.connection()?;
@@ -303,14 +202,6 @@ impl Reader {
             .idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn end(&self, connection: Connection, readings: Vec<StoredReading>) -> ReadingPage {
-        self.give_back(connection);
-        ReadingPage {
-            readings,
-            next: None,
-        }
     }
 }
 
