@@ -7,7 +7,7 @@ use serde_json::Value;
 use simulator::cloud::{Cloud, RunningCloud};
 
 use crate::support::http::{get, get_json, post_readings, send};
-use crate::support::{Gateway, LIMIT, Site, command, eventually};
+use crate::support::{Gateway, LIMIT, Site, cloud_section, command, eventually};
 
 async fn with_dead_letters(cloud: &RunningCloud, site: &Site, gateway: &Gateway<'_>) {
     cloud.script().set_poison_sensors(["bad"]);
@@ -121,6 +121,29 @@ async fn the_command_line_does_the_same() {
         .unwrap();
     let (code, _, said) = run(&gateway, &["retry"]);
     assert_eq!(code, Some(64), "{said}");
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_of_an_uplink_that_is_gone_hold_the_others_not_up() {
+    let cloud = Cloud::default().start().await.unwrap();
+    let section = cloud_section(&cloud, "");
+    let gone = section.replacen("[cloud]", "[[uplink]]\nname = \"gone\"", 1);
+    let mut site = Site::with(&(section.clone() + &gone)).allow(&["readings refused"]);
+    let gateway = site.start();
+    with_dead_letters(&cloud, &site, &gateway).await;
+    assert_eq!(letters(&gateway, "").0.len(), 6);
+    gateway.stop();
+    site.configure(&section);
+    let gateway = site.start();
+    let (code, _, said) = run(&gateway, &["retry", "--all"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("no uplink \"gone\"") && said.contains("and 2 more"),
+        "{said}"
+    );
+    assert!(said.ends_with("3 of 6 to be sent again\n"), "{said}");
+    assert_eq!(letters(&gateway, "").0.len(), 3);
     gateway.stop();
 }
 
