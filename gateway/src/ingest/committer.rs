@@ -24,6 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::rules::RulesClock;
+use super::rule_book::NewRules;
 use super::{Health, Outlet, Refused, Routed, Submission, SubmissionReceiver, submission::Work};
 use crate::domain::{message::Message, status::DeviceStatus};
 use crate::metrics::{Limit, Metrics};
@@ -63,11 +64,14 @@ pub struct Committer {
     runtime: Handle,
     rules_clock: RulesClock,
     failed_rules: HashSet<Arc<str>>,
+    /// Rules that wait for the commit of what came before them.
+    next_rules: Option<NewRules>,
 }
 
 /// What comes first.
 enum First {
     Work(Box<Work>),
+    Rules(Box<NewRules>),
     /// The time for something that the rules have to do.
     Due,
     /// Nothing any more.
@@ -85,8 +89,6 @@ struct Pending {
     alerts: Vec<(Arc<Message>, Routed)>,
     /// For who asked for changes of the outbox.
     answers: Vec<Box<dyn FnOnce(Committed) + Send>>,
-    /// Nothing more may come into it.
-    is_closed: bool,
     /// Something came into the outbox of any uplink.
     wakes_uplinks: bool,
 }
@@ -108,6 +110,7 @@ impl Committer {
             settings,
             runtime,
             failed_rules: HashSet::new(),
+            next_rules: None,
         };
         thread::Builder::new()
             .name("committer".into())
@@ -134,18 +137,25 @@ impl Committer {
                     self.take(*work, &mut pending);
                     self.fill(&mut pending);
                 }
+                // In a commit of their own: what they end is on disk, and nothing in it is of two sets of rules.
+                First::Rules(rules) => self.replace_rules(*rules, &mut pending),
                 First::Due => self.tick(&mut pending),
-                First::Ended => return self.writer.close(),
+                First::Ended => return self.writer.close(self.rules_clock.now()),
             }
         }
     }
 
     /// Waits for work, or until the rules have something to do.
     fn first(&mut self) -> First {
+        if let Some(rules) = self.next_rules.take() {
+            return First::Rules(Box::new(rules));
+        }
         let received = match self.engine.next_due() {
             None => self.receiver.receiver.blocking_recv(),
             Some(due) => {
-                let until = self.rules_clock.instant(due);
+                let until = self
+                    .rules_clock
+                    .instant(due.min(self.rules_clock.kept_until()));
                 let receive = self.receiver.receiver.recv();
                 // The timer needs the runtime's context when it is made.
                 let receive = async { time::timeout_at(until.into(), receive).await };
@@ -155,7 +165,11 @@ impl Committer {
                 }
             }
         };
-        received.map_or(First::Ended, |work| First::Work(Box::new(work)))
+        match received {
+            None => First::Ended,
+            Some(Work::Rules(rules)) => First::Rules(Box::new(rules)),
+            Some(work) => First::Work(Box::new(work)),
+        }
     }
 
     fn commit_all(&mut self, mut pending: Pending) -> Option<()> {
@@ -168,7 +182,7 @@ impl Committer {
     /// Adds what has arrived, and what arrives within `group_commit`.
     fn fill(&mut self, pending: &mut Pending) {
         let until = Instant::now() + self.settings.group_commit;
-        while !pending.is_closed && pending.group.row_count() < MAX_GROUP_ROWS {
+        while pending.group.row_count() < MAX_GROUP_ROWS {
             let work = match self.receiver.receiver.try_recv() {
                 Ok(work) => work,
                 Err(TryRecvError::Disconnected) => return,
@@ -183,6 +197,10 @@ impl Committer {
                     }
                 }
             };
+            if let Work::Rules(rules) = work {
+                self.next_rules = Some(rules);
+                return;
+            }
             self.take(work, pending);
         }
     }
@@ -222,7 +240,7 @@ impl Committer {
                 pending.submissions.push(submission);
             }
             Work::Outbox(request) => self.take_outbox(request, pending),
-            Work::Rules(rules) => self.replace_rules(rules, pending),
+            Work::Rules(rules) => self.next_rules = Some(rules),
         }
     }
 

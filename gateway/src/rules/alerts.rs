@@ -157,6 +157,11 @@ pub(super) fn judge_windows(
             Until(None) => windows.close_next(span),
         };
         let Some(closed) = closed else { return };
+        if !closed.seen.is_finite() {
+            let reason = "has a window whose values are beyond all bounds: it is left out";
+            alerts.fail(rule, reason.to_owned());
+            continue;
+        }
         let outcome = match rule.looks_at {
             LooksAt::Windows(_) => judge(set, rule, name, state, &closed, device_status, alerts),
             _ => tell_aggregate(rule, name, &closed, alerts),

@@ -24,6 +24,9 @@ pub const STACK_BYTES: usize = 64 << 20;
 /// What an expression may cost on one reading, in steps that take some nanoseconds each.
 const MAX_STEPS: usize = 10_000_000;
 
+/// The longest name of a group; it stands in the memory and in the ids of sensors.
+const MAX_GROUP_BYTES: usize = 256;
+
 /// So many faults of one expression are told.
 const MOST_FLAWS: usize = 10;
 
@@ -157,6 +160,12 @@ impl Condition {
                 ));
             }
         };
+        if MAX_GROUP_BYTES < text.len() {
+            let found = text.len();
+            return Err(format!(
+                "gives a group of {found} bytes, at most {MAX_GROUP_BYTES} are allowed"
+            ));
+        }
         Ok(Some(text.into_boxed_str()))
     }
 

@@ -100,6 +100,8 @@ impl Engine {
                 effects: &mut effects,
             },
             tags: &tags,
+            evidenced: Vec::new(),
+            is_evidence: false,
         };
         let outcome = work.run(seen_by, &scope);
         let ts = reading.ts.millis();

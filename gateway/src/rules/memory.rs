@@ -120,7 +120,7 @@ impl Touched {
         }
     }
 
-    fn list_of(&mut self, rule: &Rule) -> &mut Vec<Subject> {
+    pub(super) fn list_of(&mut self, rule: &Rule) -> &mut Vec<Subject> {
         if rule.follows_from_alerts {
             &mut self.behind
         } else {

@@ -231,7 +231,13 @@ impl Aggregate {
 
     /// The arithmetic mean.
     pub(super) fn avg(&self) -> f64 {
-        self.sum / self.count as f64
+        let avg = self.sum / self.count as f64;
+        if avg.is_finite() { avg } else { self.mean }
+    }
+
+    /// Whether it can be told: values near the bounds of what a number can be have no mean.
+    pub(super) fn is_finite(&self) -> bool {
+        self.avg().is_finite()
     }
 
     /// The standard deviation of the whole window (not of a sample): zero for one value.

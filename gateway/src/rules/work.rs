@@ -31,6 +31,10 @@ pub(super) struct Work<'w> {
     pub(super) touched: &'w mut Touched,
     pub(super) alerts: Alerts<'w>,
     pub(super) tags: &'w Tags,
+    /// Whose last reading this one is now.
+    pub(super) evidenced: Vec<Subject>,
+    /// It raises or holds an alert.
+    pub(super) is_evidence: bool,
 }
 
 /// A rule that cannot be asked about this reading, and why.
@@ -51,10 +55,24 @@ impl Work<'_> {
         // What somebody is told of has to be there.
         let id = self.arrival.id;
         let mut events = self.alerts.effects.events.iter();
-        if !outcome.forward.is_empty() || events.any(|event| event.reading_id == id) {
+        let is_told = self.is_evidence || events.any(|event| event.reading_id == id);
+        if !outcome.forward.is_empty() || is_told {
             outcome.fate = Fate::Stored;
         }
+        if outcome.fate != Fate::Stored {
+            self.forget_id();
+        }
         outcome
+    }
+
+    /// The reading is not stored: another one will have its id.
+    fn forget_id(&mut self) {
+        for subject in &self.evidenced {
+            let kept = self.states.get_mut(subject);
+            if let Some(last) = kept.and_then(|kept| kept.state.last.as_mut()) {
+                last.reading = 0;
+            }
+        }
     }
 
     fn apply(
@@ -79,6 +97,7 @@ impl Work<'_> {
                     (false, false) => Step::Quiet,
                 };
                 if matches!(step, Step::Raised | Step::Active { .. }) {
+                    self.is_evidence |= rule.has_alert();
                     return self.act(place, rule, scope, outcome);
                 }
             }
@@ -242,6 +261,7 @@ impl Work<'_> {
         }
         if matches!(rule.looks_at, LooksAt::Windows(_)) {
             kept.state.last = Some(last);
+            self.evidenced.push(subject.clone());
         }
         let over = Until(Some(now));
         judge_windows(
@@ -278,6 +298,7 @@ impl Work<'_> {
         };
         self.alerts.tell(rule, &name, &mut kept.state, step, &facts);
         kept.state.last = Some(last);
+        self.evidenced.push(subject.clone());
         kept.state.heard = Some(now).into();
         self.timers.set(subject, kept, now + time);
         Ok(())

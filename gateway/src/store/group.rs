@@ -68,6 +68,7 @@ impl Group {
             + self.sessions.len()
             + self.rule_states.len()
             + usize::from(self.rule_names.is_some())
+            + usize::from(self.rules_clock.is_some())
     }
 
     /// Whether it writes nothing.

@@ -226,11 +226,13 @@ impl Writer {
         Ok(Committed(()))
     }
 
-    /// Writes down what is kept behind, copies the log into the database and closes the file. While somebody else
+    /// Writes down what is kept behind and what the rules' clock shows, copies the log into the database and closes the file. While somebody else
     /// reads, part of the log may have to stay: it is as durable as the database.
-    pub fn close(mut self) -> Result<(), StoreError> {
+    pub fn close(mut self, rules_clock: i64) -> Result<(), StoreError> {
         self.unsaved_readings = SAVE_SENSORS_EVERY;
-        self.commit(&Group::default())?;
+        let mut last = Group::default();
+        last.set_rules_clock(rules_clock);
+        self.commit(&last)?;
         checkpoint_if_free(&self.connection, "TRUNCATE")?;
         self.connection.close().map_err(|(_, error)| error.into())
     }

@@ -242,6 +242,8 @@ impl OfRule {
     }
 
     fn was_open(&mut self, since: i64, until: i64, question: &Question<'_>) {
+        // A reading that came late may have ended it.
+        let until = until.max(since);
         self.longest = self.longest.max(until - since);
         let columns = question.column(since)..=question.column(until);
         for (_, is_open) in &mut self.timeline[columns] {

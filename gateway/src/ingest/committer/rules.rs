@@ -27,18 +27,29 @@ pub(super) struct RulesClock {
     /// In milliseconds.
     before: i64,
     started: Instant,
+    /// As the last commit wrote it.
+    kept: i64,
 }
+
+/// While the rules wait for something the clock is written so often, in milliseconds: that much of it a kill may take.
+const KEEP_EVERY: i64 = 60_000;
 
 impl RulesClock {
     pub(super) fn starting_at(before: i64) -> Self {
         Self {
             before,
             started: Instant::now(),
+            kept: before,
         }
     }
 
     pub(super) fn now(self) -> i64 {
         self.before + i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// When it is to be written again.
+    pub(super) fn kept_until(self) -> i64 {
+        self.kept + KEEP_EVERY
     }
 
     /// When it will be `time`.
@@ -98,8 +109,7 @@ impl Committer {
 
     /// Takes other rules: what came before in this group saw the old ones.
     pub(super) fn replace_rules(&mut self, rules: NewRules, pending: &mut Pending) {
-        // What is remembered now, and what is open, is what it is by the old ones.
-        self.remember_changes(pending);
+        // What is open now is what it is by the old ones.
         self.remember_behind(pending);
         let restored = self.engine.replace(Arc::new(rules.set));
         self.failed_rules.clear();
@@ -354,16 +364,17 @@ impl Committer {
 
     /// What the rules remember after this group goes with it.
     pub(super) fn remember(&mut self, pending: &mut Pending) {
-        self.remember_changes(pending);
+        let changes = self.engine.changes();
+        pending.group.remember(changes.into_iter().map(stored));
         if self.writer.saves_rules_behind(&pending.group) {
             self.remember_behind(pending);
         }
-        pending.group.set_rules_clock(self.rules_clock.now());
-    }
-
-    fn remember_changes(&mut self, pending: &mut Pending) {
-        let changes = self.engine.changes();
-        pending.group.remember(changes.into_iter().map(stored));
+        let now = self.rules_clock.now();
+        let is_due = self.engine.next_due().is_some() && self.rules_clock.kept_until() <= now;
+        if is_due || !pending.group.is_empty() {
+            pending.group.set_rules_clock(now);
+            self.rules_clock.kept = now;
+        }
     }
 
     fn remember_behind(&mut self, pending: &mut Pending) {

@@ -81,10 +81,7 @@ impl Engine {
             let Some(state) = state else { continue };
             if rule.is_empty() {
                 match decode::<Previous>(&state) {
-                    Some(previous) => {
-                        let place = self.memory.place_or_new(&subject);
-                        self.memory.slots[place as usize].previous = Some(previous);
-                    }
+                    Some(previous) => self.take_up_previous(&subject, previous),
                     None => restored.unreadable += 1,
                 }
                 continue;
@@ -101,10 +98,8 @@ impl Engine {
                 continue;
             };
             let rule = &set.rules[place as usize];
-            if rule.follows_from_alerts {
-                let subject = Rule::subject(place, rule, &alert.subject, &mut self.memory);
-                self.memory.touched.behind.push(subject);
-            }
+            let subject = Rule::subject(place, rule, &alert.subject, &mut self.memory);
+            self.memory.touched.list_of(rule).push(subject);
         }
         for ((rule, subject), state) in known {
             let episode = state.life.episode().map(|episode| episode.id);
@@ -114,6 +109,17 @@ impl Engine {
             }
         }
         restored
+    }
+
+    /// Where no rule asks for it, it would be of long ago when one does again.
+    fn take_up_previous(&mut self, sensor: &Arc<str>, previous: Previous) {
+        let place = self.memory.place_or_new(sensor);
+        let slot = &mut self.memory.slots[place as usize];
+        if self.set.wants_previous {
+            slot.previous = Some(previous);
+        } else {
+            self.memory.touched.slot(place, slot);
+        }
     }
 
     fn take_up(&mut self, place: u32, name: &Arc<str>, state: State) {
