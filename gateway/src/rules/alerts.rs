@@ -206,6 +206,7 @@ fn judge(
         &rule.terms,
         Look {
             ts: closed.end,
+            present: i64::MAX,
             is_met,
             is_over,
         },

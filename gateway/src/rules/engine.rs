@@ -63,6 +63,12 @@ impl Engine {
     pub fn take_reading(&mut self, arrival: Arrival<'_>, numbers: Numbers<'_>) -> Outcome {
         let set = Arc::clone(&self.set);
         let reading = arrival.reading;
+        if set.drops && self.is_dropped_unseen(reading) {
+            return Outcome {
+                fate: Fate::Dropped,
+                ..Outcome::default()
+            };
+        }
         let place = self.slot(reading);
         let device_status = if set.wants_devices {
             self.devices.status_for(reading)
@@ -104,8 +110,11 @@ impl Engine {
             is_evidence: false,
         };
         let outcome = work.run(seen_by, &scope);
-        let ts = reading.ts.millis();
-        let is_newest = slot.previous.is_none_or(|previous| previous.ts <= ts);
+        // As in `Life`: neither a sensor's clock nor one that was put back makes all that follows late.
+        let present = reading.received_at.millis();
+        let ts = reading.ts.millis().min(present);
+        let previous = slot.previous;
+        let is_newest = previous.is_none_or(|previous| previous.ts <= ts || present < previous.ts);
         if set.wants_previous && is_newest && outcome.fate != Fate::Dropped {
             slot.previous = Some(Previous {
                 value: reading.value,
@@ -118,6 +127,29 @@ impl Engine {
             effects,
             ..outcome
         }
+    }
+
+    /// Whether a reading of a sensor that is not known is dropped for what it says itself: then the sensor need not be known.
+    fn is_dropped_unseen(&mut self, reading: &Reading) -> bool {
+        if self.memory.place(reading.sensor_id.as_str()).is_some() {
+            return false;
+        }
+        let (set, tags) = (Arc::clone(&self.set), Tags::default());
+        let seen_by = self.rules_for(reading);
+        let status = self.devices.status_for(reading);
+        let matter = Matter::Reading {
+            reading,
+            previous: None,
+            tags: &tags,
+        };
+        let scope = Scope::new(matter, status);
+        let rules = seen_by.iter().map(|place| &set.rules[*place as usize]);
+        // They stand first.
+        let mut drops = rules.take_while(|rule| rule.drops());
+        drops.any(|rule| {
+            let when = rule.when.as_ref().filter(|_| !rule.is_stateful);
+            when.is_some_and(|when| when.is_met(&scope, &set.cel) == Ok(true))
+        })
     }
 
     /// The place of the sensor's slot, in which the rules stand that see the reading.
@@ -317,6 +349,7 @@ fn silence(
     };
     let look = Look {
         ts,
+        present: i64::MAX,
         is_met: has_begun,
         is_over: !has_begun,
     };

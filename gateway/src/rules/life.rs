@@ -23,6 +23,8 @@ pub(super) struct Terms {
 pub(super) struct Look {
     /// Milliseconds since 1970.
     pub(super) ts: i64,
+    /// By the wall clock: what is remembered of later times was told by a clock that has been put back since.
+    pub(super) present: i64,
     pub(super) is_met: bool,
     /// Whether the rule, if it is active, is over.
     pub(super) is_over: bool,
@@ -79,6 +81,7 @@ pub(super) struct Episode {
 impl Life {
     /// Takes a reading into account.
     pub(super) fn look(&mut self, terms: &Terms, look: Look) -> Step {
+        self.forget_future(look);
         let is_timed = 0 < terms.hold || 0 < terms.clear_hold;
         if is_timed && look.ts < self.newest {
             return Step::Late;
@@ -126,6 +129,30 @@ impl Life {
                 }
                 Step::Active { is_event }
             }
+        }
+    }
+
+    fn forget_future(&mut self, look: Look) {
+        let is_future = |time: i64| look.present < time;
+        if is_future(self.newest) {
+            self.newest = look.ts;
+        }
+        if self.cleared_at.get().is_some_and(is_future) {
+            self.cleared_at = Moment::NONE;
+        }
+        match &mut self.phase {
+            Phase::Pending { since } if is_future(*since) => *since = look.ts,
+            Phase::Active {
+                told_at,
+                over_since,
+                ..
+            } => {
+                *told_at = (*told_at).min(look.present);
+                if over_since.get().is_some_and(is_future) {
+                    *over_since = Some(look.ts).into();
+                }
+            }
+            Phase::Quiet | Phase::Pending { .. } => {}
         }
     }
 

@@ -25,6 +25,8 @@ pub struct RuleSet {
     /// Whether what sensors said last has to be known.
     pub(super) wants_previous: bool,
     pub(super) wants_devices: bool,
+    /// Whether any rule drops.
+    pub(super) drops: bool,
 }
 
 pub(super) struct Rule {
@@ -88,6 +90,9 @@ impl RuleSet {
             cel: Interpreter::new(),
             wants_previous: false,
             wants_devices: false,
+            drops: definitions
+                .iter()
+                .any(|definition| definition.actions.contains(&Action::Drop)),
         };
         let mut faults = Vec::new();
         // What one of them drops no other rule sees.
@@ -229,6 +234,10 @@ impl Rule {
             Whose::Named(Arc::clone(name))
         };
         Subject { rule: place, whose }
+    }
+
+    pub(super) fn drops(&self) -> bool {
+        self.actions.contains(&Action::Drop)
     }
 
     pub(super) fn has_alert(&self) -> bool {

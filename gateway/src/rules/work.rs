@@ -162,8 +162,11 @@ impl Work<'_> {
             None => !is_met,
         };
         let (arrival, reading) = (self.arrival, self.arrival.reading);
+        // A measurement from the future does not make it the present.
+        let present = reading.received_at.millis();
         let look = Look {
-            ts: reading.ts.millis(),
+            ts: reading.ts.millis().min(present),
+            present,
             is_met,
             is_over,
         };
@@ -178,7 +181,7 @@ impl Work<'_> {
             sensor: reading.sensor_id.shared(),
             reading: arrival.id.0,
             value: reading.value,
-            ts: look.ts,
+            ts: reading.ts.millis(),
             attributes: Some(&reading.attributes),
             closed: None,
         };
@@ -288,6 +291,7 @@ impl Work<'_> {
         self.touched.state(rule, subject, kept);
         let look = Look {
             ts: last.ts,
+            present: i64::MAX,
             is_met: false,
             is_over: true,
         };

@@ -203,6 +203,9 @@ impl Committer {
         match outcome.fate {
             Fate::Stored => self.store_reading(reading, tags, outcome.forward, pending),
             Fate::Thinned => {
+                // It counts among the sensors that are known, as what comes of its window will.
+                self.writer
+                    .know_sensor(&mut pending.group, &reading.sensor_id);
                 self.settings.metrics.readings_thinned.inc();
                 self.apply(outcome.effects, Some(&reading.attributes), pending);
                 return;

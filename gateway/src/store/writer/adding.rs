@@ -67,6 +67,11 @@ impl Writer {
         Ok(id)
     }
 
+    /// Sees to it that a sensor has a key, if there is room for one.
+    pub fn know_sensor(&mut self, group: &mut Group, sensor: &SensorId) {
+        self.sensor_key(group, sensor);
+    }
+
     /// The key of a sensor; a new one goes into the group. `None`: there are too many.
     fn sensor_key(&mut self, group: &mut Group, sensor: &SensorId) -> Option<i64> {
         if let Some(key) = self.index.key(sensor) {
