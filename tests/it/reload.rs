@@ -188,6 +188,64 @@ fn what_was_remembered_in_the_commit_in_which_rules_change_survives_a_kill() {
 }
 
 #[test]
+fn alerts_that_come_while_rules_change_are_ended_once() {
+    let site = site().environment("EDGE_GATEWAY_STORE__GROUP_COMMIT", "300ms");
+    let (high, other) = (rule("high", 75), rule("other", 1000));
+    std::fs::write(site.path("rules.toml"), &high).unwrap();
+    let gateway = site.start();
+    let events = || -> Vec<String> {
+        site.sql_all("SELECT state || ' ' || sensor_id FROM alerts ORDER BY id")
+    };
+    let open = |gateway: &Gateway<'_>| {
+        let alerts = get_json(gateway, "/api/v1/alerts?state=open");
+        alerts["items"].as_array().unwrap().len()
+    };
+    // A reading raises an alert, and its rule goes, within one wait for a commit.
+    let mut sensor = Raw::connect(&gateway, V5, "sensor");
+    let mut publish = |value: &str| {
+        let id = sensor.next_packet_id();
+        let reading = Publish::new("sensors/s1", value).qos(1, id);
+        sensor.send(&reading.bytes(V5));
+    };
+    publish("80");
+    assert_eq!(put(&gateway, RULES, TOML, &other).status, 200);
+    assert_eq!(events(), ["raised s1", "cleared s1"]);
+    assert_eq!(open(&gateway), 0);
+    // It is back, and a reading comes with it.
+    let back = format!("{high}{other}");
+    std::thread::scope(|scope| {
+        let put = scope.spawn(|| put(&gateway, RULES, TOML, &back).status);
+        publish("81");
+        assert_eq!(put.join().unwrap(), 200);
+    });
+    post(&gateway, "/data", r#"{"id":"s1","value":82}"#);
+    gateway.kill();
+    let gateway = site.start();
+    assert_eq!(open(&gateway), 1);
+    post(&gateway, "/data", r#"{"id":"s1","value":10}"#);
+    assert_eq!(events().last().unwrap(), "cleared s1");
+    assert_eq!(open(&gateway), 0);
+    gateway.stop();
+}
+
+#[test]
+fn the_clock_of_the_rules_is_kept_at_a_clean_end() {
+    let site = site();
+    std::fs::write(
+        site.path("rules.toml"),
+        "[[rule]]\nname = \"silent\"\nabsent_for = \"1h\"\nactions = [\"alert\"]\n",
+    )
+    .unwrap();
+    let gateway = site.start();
+    post(&gateway, "/data", r#"{"id":"s1","value":1}"#);
+    let clock = || site.sql::<i64>("SELECT rules_clock FROM counter");
+    let (before, since) = (clock(), std::time::Instant::now());
+    wait_until("some time has passed", || since.elapsed().as_millis() > 50);
+    gateway.stop();
+    assert!(before + 50 <= clock(), "time has gone on without a commit");
+}
+
+#[test]
 fn rules_are_tried_against_the_stored_past() {
     let site = site();
     let gateway = site.start();
@@ -260,5 +318,14 @@ fn rules_are_tried_against_the_stored_past() {
     ask(&["--since", "soon"]).is_refused(64, &["expected a duration"]);
     ask(&["--diff"]).is_refused(64, &["--rules"]);
     assert_eq!(site.sql::<i64>("SELECT count(*) FROM readings"), 7);
+    // One that comes late may end an alert, before it began as it were.
+    for late in [
+        r#"{"id":"late","value":80}"#,
+        r#"{"id":"late","value":1,"ts":1000}"#,
+    ] {
+        assert_eq!(post(&gateway, "/data", late).status, 201);
+    }
+    let of_late = ask(&["--since", "1h", "--sensor", "late"]);
+    assert_eq!(of_late.code, Some(0), "{}", of_late.stderr);
     gateway.stop();
 }

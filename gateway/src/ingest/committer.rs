@@ -4,6 +4,7 @@
 //! If a commit fails, nothing is acknowledged and nothing dropped: the same group is tried again until it succeeds,
 //! and meanwhile nothing more is taken from the queue.
 
+mod clock;
 mod outbox;
 mod overflow;
 mod rules;
@@ -23,7 +24,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::rules::RulesClock;
+use self::clock::RulesClock;
 use super::rule_book::NewRules;
 use super::{Health, Outlet, Refused, Routed, Submission, SubmissionReceiver, submission::Work};
 use crate::domain::{message::Message, status::DeviceStatus};

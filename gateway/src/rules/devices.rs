@@ -25,6 +25,13 @@ impl Devices {
         }
     }
 
+    /// Those that are offline.
+    pub(super) fn offline(&self) -> impl Iterator<Item = &str> {
+        let said = self.said.iter();
+        said.filter(|(_, said)| &***said == Self::OFFLINE)
+            .map(|(device, _)| &**device)
+    }
+
     /// What the reading's device said: the one that its attribute `device_id` names, else the one that is called as the
     /// sensor or as the levels that the sensor's id begins with. Empty if none is known.
     pub(super) fn status_for(&self, reading: &Reading) -> &str {

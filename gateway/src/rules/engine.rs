@@ -2,6 +2,7 @@
 //! forward and stands still while the gateway is down.
 
 mod durable;
+mod offline;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,15 +12,14 @@ use super::RuleSet;
 use super::alerts::{Alerts, Facts, Numbers, Until, judge_windows};
 use super::devices::Devices;
 use super::life::Look;
-use super::memory::{Evidence, Memory};
+use super::memory::Memory;
 use super::outcome::{Effects, Fate, Outcome};
 use super::rule::{LooksAt, Rule};
 use super::scope::{Matter, Previous, Scope, Tags};
-use super::states::{NEVER, Subject, Whose};
-use super::work::Work;
+use super::states::{NEVER, Subject};
+use super::work::{Groups, Work};
 use crate::domain::alert::PastAlert;
 use crate::domain::reading::{Reading, ReadingId};
-use crate::domain::status::DeviceStatus;
 use crate::domain::topic::TopicName;
 
 pub use durable::{Restored, StateChange};
@@ -33,7 +33,7 @@ pub struct Engine {
     memory: Memory,
     devices: Devices,
     /// How many groups there are, by the places of the rules.
-    groups: HashMap<u32, usize>,
+    groups: HashMap<u32, Groups>,
     seen_by: HashMap<TopicName, Arc<[u32]>>,
 }
 
@@ -187,67 +187,6 @@ impl Engine {
         let found: Arc<[u32]> = self.set.topics.of(topic).into();
         self.seen_by.insert(topic.clone(), Arc::clone(&found));
         found
-    }
-
-    /// Takes what a device says.
-    pub fn take_status(
-        &mut self,
-        status: &DeviceStatus,
-        now: i64,
-        numbers: Numbers<'_>,
-    ) -> Effects {
-        let mut effects = Effects::default();
-        let set = Arc::clone(&self.set);
-        let device = status.device_id.as_str();
-        self.devices.hear(device, &status.status);
-        let is_offline = &*status.status == Devices::OFFLINE;
-        for (place, rule) in (0..).zip(&set.rules) {
-            let LooksAt::Offline(time) = rule.looks_at else {
-                continue;
-            };
-            let name: Arc<str> = device.into();
-            let subject = Subject {
-                rule: place,
-                whose: Whose::Named(Arc::clone(&name)),
-            };
-            let Memory {
-                states,
-                timers,
-                touched,
-                ..
-            } = &mut self.memory;
-            if is_offline {
-                let kept = states.get_or_default(&subject);
-                if kept.state.heard.get().is_none() {
-                    kept.state.heard = Some(now).into();
-                    let sensor = Arc::clone(&name);
-                    let ts = status.ts.millis();
-                    kept.state.last = Some(Box::new(Evidence {
-                        sensor,
-                        reading: 0,
-                        value: 0.0,
-                        ts,
-                    }));
-                    touched.state(rule, &subject, kept);
-                    timers.set(&subject, kept, now + time);
-                }
-            } else if let Some(mut kept) = states.remove(&subject) {
-                let mut alerts = Alerts {
-                    numbers,
-                    effects: &mut effects,
-                };
-                silence(
-                    rule,
-                    &name,
-                    &mut kept.state,
-                    false,
-                    status.ts.millis(),
-                    &mut alerts,
-                );
-                touched.removed(rule, subject, &kept);
-            }
-        }
-        effects
     }
 
     /// When there is something to do without a reading, by the engine's clock.

@@ -81,6 +81,16 @@ impl States {
         }
     }
 
+    /// Takes out those of one rule's groups of which nothing is open: what they remember is up to when windows are closed.
+    pub(super) fn take_idle(&mut self, rule: u32) -> Vec<(Subject, Box<Kept>)> {
+        let is_idle = |subject: &Subject, kept: &mut Box<Kept>| {
+            let windows = kept.state.windows.as_ref();
+            let is_empty = windows.is_some_and(|windows| windows.is_empty());
+            subject.rule == rule && is_empty && kept.state.life.is_blank()
+        };
+        self.others.extract_if(is_idle).collect()
+    }
+
     /// All of them, with whose they are.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Subject, &Kept)> {
         let of_sensors = (0..).zip(&self.of_sensors).flat_map(|(place, states)| {

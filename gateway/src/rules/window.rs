@@ -121,6 +121,11 @@ impl Windows {
         Taken::InTime
     }
 
+    /// Whether no window is open.
+    pub(super) fn is_empty(&self) -> bool {
+        self.panes.is_empty()
+    }
+
     /// Whether the wall clock was put back so far before this arrival that what was measured by the old one is over.
     pub(super) fn is_clock_put_back(&self, span: Span, received_at: i64) -> bool {
         let is_used = !self.panes.is_empty() || self.closed_upto.is_some();

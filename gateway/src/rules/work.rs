@@ -15,8 +15,28 @@ use super::states::{States, Subject, Timers, Whose};
 use super::window::{Sample, Span, Taken};
 use crate::domain::rule::Action;
 
-/// Of one rule; readings of further ones are not looked at by it.
+/// Of one rule; those of which only closed windows are remembered make room, then readings of further ones are not looked at by it.
 const MAX_GROUPS: usize = 10_000;
+
+/// How often room is looked for when there is none, in milliseconds.
+const LOOK_AGAIN: i64 = 1000;
+
+/// The groups of one rule.
+#[derive(Debug)]
+pub(super) struct Groups {
+    pub(super) count: usize,
+    /// When room was last looked for, by the engine's clock.
+    looked_at: i64,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            looked_at: -LOOK_AGAIN,
+        }
+    }
+}
 
 /// A reading, the rules, and what they remember.
 pub(super) struct Work<'w> {
@@ -26,7 +46,7 @@ pub(super) struct Work<'w> {
     pub(super) place: u32,
     pub(super) device_status: &'w str,
     pub(super) states: &'w mut States,
-    pub(super) groups: &'w mut HashMap<u32, usize>,
+    pub(super) groups: &'w mut HashMap<u32, Groups>,
     pub(super) timers: &'w mut Timers,
     pub(super) touched: &'w mut Touched,
     pub(super) alerts: Alerts<'w>,
@@ -171,7 +191,14 @@ impl Work<'_> {
             is_over,
         };
         let name = self.name(&subject);
-        let kept = kept(self.states, self.groups, rule, &subject)?;
+        let kept = kept(
+            self.states,
+            self.groups,
+            self.touched,
+            rule,
+            &subject,
+            self.arrival.now,
+        )?;
         let before = kept.state.life.clone();
         let step = kept.state.life.look(&rule.terms, look);
         if step == Step::Late {
@@ -231,7 +258,14 @@ impl Work<'_> {
     fn sample(&mut self, rule: &Rule, subject: &Subject, span: Span) -> Result<Taken, Failure> {
         let now = self.arrival.now;
         let (last, name) = (self.evidence(), self.name(subject));
-        let kept = kept(self.states, self.groups, rule, subject)?;
+        let kept = kept(
+            self.states,
+            self.groups,
+            self.touched,
+            rule,
+            subject,
+            self.arrival.now,
+        )?;
         self.touched.state(rule, subject, kept);
         let reading = self.arrival.reading;
         let (ts, received_at) = (reading.ts.millis(), reading.received_at.millis());
@@ -287,7 +321,14 @@ impl Work<'_> {
         let (now, last) = (self.arrival.now, self.evidence());
         let name = self.name(subject);
         let attributes = &self.arrival.reading.attributes;
-        let kept = kept(self.states, self.groups, rule, subject)?;
+        let kept = kept(
+            self.states,
+            self.groups,
+            self.touched,
+            rule,
+            subject,
+            self.arrival.now,
+        )?;
         self.touched.state(rule, subject, kept);
         let look = Look {
             ts: last.ts,
@@ -323,7 +364,7 @@ impl Work<'_> {
             if rule.group_by.is_some()
                 && let Some(groups) = self.groups.get_mut(&subject.rule)
             {
-                *groups -= 1;
+                groups.count -= 1;
             }
             self.touched.removed(rule, subject, &kept);
         }
@@ -333,18 +374,27 @@ impl Work<'_> {
 /// What is remembered of a subject, from now on if nothing was before.
 fn kept<'s>(
     states: &'s mut States,
-    groups: &mut HashMap<u32, usize>,
+    groups: &mut HashMap<u32, Groups>,
+    touched: &mut Touched,
     rule: &Rule,
     subject: &Subject,
+    now: i64,
 ) -> Result<&'s mut Kept, Failure> {
     if rule.group_by.is_some() && !states.contains(subject) {
         let groups = groups.entry(subject.rule).or_default();
-        if MAX_GROUPS <= *groups {
+        if MAX_GROUPS <= groups.count && LOOK_AGAIN <= now - groups.looked_at {
+            groups.looked_at = now;
+            for (idle, kept) in states.take_idle(subject.rule) {
+                groups.count -= 1;
+                touched.removed(rule, idle, &kept);
+            }
+        }
+        if MAX_GROUPS <= groups.count {
             return Err(format!(
                 "has {MAX_GROUPS} groups already: another one is not looked at"
             ));
         }
-        *groups += 1;
+        groups.count += 1;
     }
     Ok(states.get_or_default(subject))
 }

@@ -1,7 +1,6 @@
 //! What the rules make of what arrives, on its way into a group.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -20,44 +19,6 @@ use crate::domain::uplink::UplinkSet;
 use crate::ingest::rule_book::NewRules;
 use crate::rules::{AggregateReading, AlertEvent, Arrival, Effects, Fate, Restored, StateChange};
 use crate::store::{RuleMemory, RuleNames, RuleState};
-
-/// The rules' own clock: it goes on where it stood when the gateway went down.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RulesClock {
-    /// In milliseconds.
-    before: i64,
-    started: Instant,
-    /// As the last commit wrote it.
-    kept: i64,
-}
-
-/// While the rules wait for something the clock is written so often, in milliseconds: that much of it a kill may take.
-const KEEP_EVERY: i64 = 60_000;
-
-impl RulesClock {
-    pub(super) fn starting_at(before: i64) -> Self {
-        Self {
-            before,
-            started: Instant::now(),
-            kept: before,
-        }
-    }
-
-    pub(super) fn now(self) -> i64 {
-        self.before + i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
-    }
-
-    /// When it is to be written again.
-    pub(super) fn kept_until(self) -> i64 {
-        self.kept + KEEP_EVERY
-    }
-
-    /// When it will be `time`.
-    pub(super) fn instant(self, time: i64) -> Instant {
-        let after = u64::try_from(time - self.before).unwrap_or(0);
-        self.started + Duration::from_millis(after)
-    }
-}
 
 /// A reading as it is published by a rule: the shape of the API.
 #[derive(Serialize)]
@@ -127,6 +88,8 @@ impl Committer {
         for episode in restored.ended {
             self.follow(episode, AlertState::Cleared, pending);
         }
+        let now = self.rules_clock.now();
+        self.engine.watch_known_devices(now, clock::now());
     }
 
     /// Somebody has seen an alert: `id` is that of any of its events.
@@ -376,7 +339,7 @@ impl Committer {
         let is_due = self.engine.next_due().is_some() && self.rules_clock.kept_until() <= now;
         if is_due || !pending.group.is_empty() {
             pending.group.set_rules_clock(now);
-            self.rules_clock.kept = now;
+            self.rules_clock.keeps(now);
         }
     }
 

@@ -126,7 +126,7 @@ impl Engine {
         let set = Arc::clone(&self.set);
         let rule = &set.rules[place as usize];
         if rule.group_by.is_some() {
-            *self.groups.entry(place).or_default() += 1;
+            self.groups.entry(place).or_default().count += 1;
         }
         let subject = Rule::subject(place, rule, name, &mut self.memory);
         let kept = self.memory.states.get_or_default(&subject);

@@ -10,6 +10,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::uplink::UplinkSet;
 use crate::rules::STACK_BYTES;
 
+mod hostile;
 mod house;
 mod kills;
 mod times;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::alert::{AlertState, PastAlert};
-use crate::domain::status::DeviceId;
+use crate::domain::status::{DeviceId, DeviceStatus};
 use crate::rules::StateChange;
 
 /// An engine with what it tells and what is stored of it.
