@@ -1,5 +1,8 @@
 //! Rules that are replaced while the gateway runs: by HTTP, by their file, on SIGHUP.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
 
 use crate::support::frames::{PUBACK, Publish, V5};
@@ -70,6 +73,24 @@ fn rules_are_replaced_by_http_and_stay_so() {
     let ended: Vec<String> =
         site.sql_all("SELECT rule FROM alerts WHERE state = 'cleared' ORDER BY rule");
     assert_eq!(ended, ["high", "higher"]);
+    gateway.stop();
+}
+
+#[test]
+fn who_may_read_the_rules_file_and_a_link_to_it_stay_as_they_are() {
+    let site = site();
+    std::fs::create_dir(site.path("elsewhere")).unwrap();
+    let real = site.path("elsewhere/rules.toml");
+    std::fs::write(&real, rule("a", 1)).unwrap();
+    std::fs::set_permissions(&real, Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink(&real, site.path("rules.toml")).unwrap();
+    let gateway = site.start();
+    let text = rule("b", 2);
+    assert_eq!(put(&gateway, RULES, TOML, &text).status, 200);
+    assert_eq!(std::fs::read_to_string(&real).unwrap(), text);
+    let mode = std::fs::metadata(&real).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+    assert!(site.path("rules.toml").is_symlink());
     gateway.stop();
 }
 

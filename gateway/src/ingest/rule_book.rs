@@ -135,8 +135,10 @@ async fn blocking<T: Send + 'static>(
     done.unwrap_or(Err(NotReplaced::Stopped))
 }
 
-/// Whoever reads the file sees the old text or the new one, also after a power cut.
+/// Whoever reads the file sees the old text or the new one, also after a power cut. Who may read it stays as it was, and a link
+/// to it stays a link.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
@@ -144,6 +146,9 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
+    if let Ok(there) = std::fs::metadata(path) {
+        file.as_file().set_permissions(there.permissions())?;
+    }
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     std::fs::File::open(folder)?.sync_all()
