@@ -79,7 +79,7 @@ impl Excerpt {
             number,
             text: columns.text,
             indent,
-            width: width.clamp(1, (WIDTH - indent).max(1)),
+            width: width.max(1),
         }
     }
 }

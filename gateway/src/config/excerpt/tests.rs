@@ -72,6 +72,19 @@ fn a_long_line_is_cut_around_the_mark() {
 }
 
 #[test]
+fn what_tabs_push_beyond_the_width_is_marked_at_its_end() {
+    let check = |before: String, columns: usize, cut: &str| {
+        let shown = shown(&(before.clone() + "«x» y"));
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(lines[1].starts_with(&format!("1 | {cut}")), "{shown}");
+        assert_eq!(lines[2], format!("  | {}^", " ".repeat(columns)), "{shown}");
+    };
+    check("\t".repeat(25), 100, "    ");
+    check("a".to_owned() + &"\t".repeat(30), 101, "a    ");
+    check("a".repeat(100) + &"\t".repeat(40), 101, "…    ");
+}
+
+#[test]
 fn nothing_moves_the_cursor_or_turns_the_line() {
     let shown = shown("a\u{1b}[2J\u{202e} «b» \r c");
     assert_eq!(
