@@ -166,11 +166,7 @@ impl Committer {
                 }
             }
         };
-        match received {
-            None => First::Ended,
-            Some(Work::Rules(rules)) => First::Rules(Box::new(rules)),
-            Some(work) => First::Work(Box::new(work)),
-        }
+        received.map_or(First::Ended, |work| First::Work(Box::new(work)))
     }
 
     fn commit_all(&mut self, mut pending: Pending) -> Option<()> {
@@ -183,7 +179,7 @@ impl Committer {
     /// Adds what has arrived, and what arrives within `group_commit`.
     fn fill(&mut self, pending: &mut Pending) {
         let until = Instant::now() + self.settings.group_commit;
-        while pending.group.row_count() < MAX_GROUP_ROWS {
+        while self.next_rules.is_none() && pending.group.row_count() < MAX_GROUP_ROWS {
             let work = match self.receiver.receiver.try_recv() {
                 Ok(work) => work,
                 Err(TryRecvError::Disconnected) => return,
@@ -198,10 +194,6 @@ impl Committer {
                     }
                 }
             };
-            if let Work::Rules(rules) = work {
-                self.next_rules = Some(rules);
-                return;
-            }
             self.take(work, pending);
         }
     }

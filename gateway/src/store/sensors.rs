@@ -156,17 +156,18 @@ impl Index {
     }
 
     /// Whether all these sensors have a key or can be given one.
-    pub(super) fn has_room_for<'s>(&self, sensors: impl Iterator<Item = &'s SensorId>) -> bool {
+    pub(super) fn has_room_for<'s>(
+        &self,
+        sensors: impl ExactSizeIterator<Item = &'s SensorId>,
+    ) -> bool {
+        if self.keys.len() + sensors.len() <= MAX_SENSORS {
+            return true;
+        }
         let unknown: HashSet<&str> = sensors
             .map(SensorId::as_str)
             .filter(|name| !self.keys.contains_key(*name))
             .collect();
         self.keys.len() + unknown.len() <= MAX_SENSORS
-    }
-
-    /// Whether this sensor has a key or can be given one.
-    pub(super) fn has_room_for_one(&self, sensor: &SensorId) -> bool {
-        self.keys.len() < MAX_SENSORS || self.keys.contains_key(sensor.as_str())
     }
 
     /// Gives a new sensor its key; `None` when there are [`MAX_SENSORS`].

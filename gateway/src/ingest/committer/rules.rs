@@ -144,7 +144,7 @@ impl Committer {
     /// Puts a reading, with what follows from it, into the group; `now` is the time of the rules' clock.
     pub(super) fn rule(&mut self, reading: Reading, now: i64, pending: &mut Pending) {
         // Nothing remembers a sensor that cannot be stored.
-        if !self.writer.has_room_for_one(&reading.sensor_id) {
+        if !self.writer.has_room_for(std::slice::from_ref(&reading)) {
             let reject = overflow::too_many_sensors(reading);
             return self.reject("sensors", reject, &mut pending.group);
         }

@@ -20,11 +20,6 @@ impl Writer {
         self.index.has_room_for(ids)
     }
 
-    /// Whether the sensor of one reading can be held.
-    pub fn has_room_for_one(&self, sensor: &SensorId) -> bool {
-        self.index.has_room_for_one(sensor)
-    }
-
     /// Whether a status of each of these devices can be stored, if there are to be at most `most`.
     pub fn has_room_for_devices(&self, statuses: &[DeviceStatus], most: usize) -> bool {
         self.devices.have_room_for(statuses, most)
