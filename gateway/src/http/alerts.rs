@@ -6,17 +6,13 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 
-use super::parameters::{Pairs, moment, number, sensor, take_each};
-use super::{Shared, done, problem::Problem};
+use super::parameters::{DEFAULT_LIMIT, MAX_LIMIT, Pairs, moment, number, sensor, take_each};
+use super::{Page, Shared, done, problem::Problem};
 use crate::config::is_name;
-use crate::domain::alert::{Alert, AlertState};
+use crate::domain::alert::AlertState;
 use crate::ingest::Submission;
 use crate::store::{AlertQuery, Reader};
-
-const MAX_LIMIT: i64 = 1000;
-const DEFAULT_LIMIT: usize = 100;
 
 /// A page ends early when it has so many bytes; `next` goes on from there.
 const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
@@ -33,12 +29,6 @@ struct Wanted {
     query: AlertQuery,
     /// Only the newest event of each alert that is not over.
     is_open: bool,
-}
-
-#[derive(Serialize)]
-struct Page {
-    items: Vec<Alert>,
-    next: Option<i64>,
 }
 
 /// A page of events, newest first.
@@ -65,15 +55,9 @@ pub(super) async fn show(
 fn parse(pairs: &[(String, String)]) -> Result<Wanted, Problem> {
     let mut is_open = false;
     let mut query = AlertQuery {
-        state: None,
-        sensor_id: None,
-        rule: None,
-        from: None,
-        to: None,
-        after: None,
-        limit: DEFAULT_LIMIT,
         max_bytes: MAX_PAGE_BYTES,
-        max_rows: MAX_EVENTS,
+        max_looked_through: MAX_EVENTS,
+        ..AlertQuery::newest(DEFAULT_LIMIT)
     };
     take_each(pairs, |name, value| {
         match name {
@@ -93,7 +77,7 @@ fn parse(pairs: &[(String, String)]) -> Result<Wanted, Problem> {
         Ok(())
     })?;
     if is_open {
-        query.max_rows = MAX_OPEN;
+        query.max_looked_through = MAX_OPEN;
     }
     Ok(Wanted { query, is_open })
 }

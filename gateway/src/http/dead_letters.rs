@@ -6,39 +6,21 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::parameters::{Pairs, number, take_each};
-use super::{Shared, done, problem::Problem};
+use super::parameters::{Pairs, after_and_limit, number};
+use super::{Page, Shared, done, problem::Problem};
 use crate::ingest::OutboxRequest;
 use crate::store::{Committed, DeadLetter, Reader};
-
-const MAX_LIMIT: i64 = 1000;
-const DEFAULT_LIMIT: i64 = 100;
-
-#[derive(Serialize)]
-struct Page {
-    items: Vec<DeadLetter>,
-    next: Option<i64>,
-}
 
 /// A page of them, oldest first.
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Query(pairs): Query<Pairs>,
 ) -> Result<Response, Problem> {
-    let (mut after, mut limit) = (0, DEFAULT_LIMIT);
-    take_each(&pairs, |name, value| {
-        match name {
-            "after" => after = number(value, i64::MAX)?,
-            "limit" => limit = number(value, MAX_LIMIT)?,
-            _ => return Err("unknown; there are after and limit".to_owned()),
-        }
-        Ok(())
-    })?;
+    let (after, limit) = after_and_limit(&pairs)?;
     let look = move |reader: &Reader| {
-        let (items, may_be_more) = reader.dead_letters(after, None, limit as usize)?;
+        let (items, may_be_more) = reader.dead_letters(after, None, limit)?;
         let last = items.last().map(|letter| letter.id);
         Ok(Page {
             next: last.filter(|_| may_be_more),

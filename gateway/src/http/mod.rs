@@ -1,7 +1,7 @@
 //! The HTTP door: devices without MQTT post here, people and programs look in.
 //!
-//! `listener` has the connections, `access` says who may, `body` and `parameters` take in what a request carries, `problem` says what went wrong; each other file is
-//! one path of the contract.
+//! `listener` has the connections, `access` says who may, `body` and `parameters` take in what a request carries, `problem` says
+//! what went wrong; each other file is one path of the contract.
 //!
 //! Absent on purpose: a 2xx for readings without their `Committed`; a disk access on an async thread; a body or an
 //! answer without a bound.
@@ -133,6 +133,13 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(health::ready))
         .method_not_allowed_fallback(problem::wrong_method);
     guarded.merge(open).with_state(shared)
+}
+
+/// Part of a list, and what `after` takes for the next one; `None` at the end.
+#[derive(Serialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next: Option<i64>,
 }
 
 /// The answer to what was asked for and is on disk.

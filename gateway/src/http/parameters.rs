@@ -8,6 +8,10 @@ use crate::ingest::decode::parse_timestamp;
 /// The parameters of a query as they came.
 pub(super) type Pairs = Vec<(String, String)>;
 
+/// The most items of a page, where they are small; and how many it has if nobody says.
+pub(super) const MAX_LIMIT: i64 = 1000;
+pub(super) const DEFAULT_LIMIT: usize = 100;
+
 /// Hands over each parameter, with its name first. None may come twice; what `take` says of a bad one is what was expected.
 pub(super) fn take_each(
     pairs: &[(String, String)],
@@ -23,6 +27,20 @@ pub(super) fn take_each(
         taken.map_err(|expected| Problem::bad_parameter(name, &expected))?;
     }
     Ok(())
+}
+
+/// `after` and `limit`, for what knows no other parameters.
+pub(super) fn after_and_limit(pairs: &[(String, String)]) -> Result<(i64, usize), Problem> {
+    let (mut after, mut limit) = (0, DEFAULT_LIMIT);
+    take_each(pairs, |name, value| {
+        match name {
+            "after" => after = number(value, i64::MAX)?,
+            "limit" => limit = number(value, MAX_LIMIT)? as usize,
+            _ => return Err("unknown; there are after and limit".to_owned()),
+        }
+        Ok(())
+    })?;
+    Ok((after, limit))
 }
 
 /// A whole number from 1 on; the error says what was expected.

@@ -12,13 +12,12 @@ use futures_util::stream;
 use url::form_urlencoded;
 
 use self::rows::Format;
-use super::parameters::{Pairs, moment, number, sensor, take_each};
+use super::parameters::{DEFAULT_LIMIT, Pairs, moment, number, sensor, take_each};
 use super::{Shared, problem::Problem};
 use crate::domain::reading::ReadingId;
 use crate::store::{Reader, ReadingQuery};
 
 const MAX_LIMIT: usize = 10_000;
-const DEFAULT_LIMIT: usize = 100;
 
 /// A page ends early when it has so many bytes; `next` goes on from there.
 const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;

@@ -7,20 +7,11 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::parameters::{Pairs, number, take_each};
-use super::{Shared, problem::Problem};
+use super::parameters::{Pairs, after_and_limit};
+use super::{Page, Shared, problem::Problem};
 use crate::domain::reading::{ReadingId, StoredReading};
 use crate::domain::sensor::SensorId;
 use crate::store::Reader;
-
-const MAX_LIMIT: i64 = 1000;
-const DEFAULT_LIMIT: usize = 100;
-
-#[derive(Serialize)]
-struct Page {
-    items: Vec<Sensor>,
-    next: Option<i64>,
-}
 
 #[derive(Serialize)]
 struct Sensor {
@@ -35,22 +26,14 @@ pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Query(pairs): Query<Pairs>,
 ) -> Result<Response, Problem> {
-    let (mut after, mut limit) = (0, DEFAULT_LIMIT);
-    take_each(&pairs, |name, value| {
-        match name {
-            "after" => after = number(value, i64::MAX)?,
-            "limit" => limit = number(value, MAX_LIMIT)? as usize,
-            _ => return Err("unknown; there are after and limit".to_owned()),
-        }
-        Ok(())
-    })?;
+    let (after, limit) = after_and_limit(&pairs)?;
     let page = shared
         .look(move |reader| read(reader, after, limit))
         .await?;
     Ok(Json(page).into_response())
 }
 
-fn read(reader: &Reader, after: i64, limit: usize) -> Result<Page, Problem> {
+fn read(reader: &Reader, after: i64, limit: usize) -> Result<Page<Sensor>, Problem> {
     let totals = reader.sensor_totals(after, limit);
     let next = totals.last().map(|last| last.key);
     let next = next.filter(|key| !reader.sensor_totals(*key, 1).is_empty());

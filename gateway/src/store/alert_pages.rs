@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::alerts::{EVENTS, read_alert};
-use super::reader::{Reader, sensor_key};
+use super::bounds::{Bounds, end};
+use super::reader::Reader;
 use super::{StoreError, open_alerts::OpenAlerts};
 use crate::background::give_way_at;
 use crate::domain::{
@@ -40,7 +41,24 @@ pub struct AlertQuery {
     /// The page ends with the event that brings it over so many bytes.
     pub max_bytes: usize,
     /// It also ends when so many events were looked through.
-    pub max_rows: usize,
+    pub max_looked_through: usize,
+}
+
+impl AlertQuery {
+    /// The newest events of all, without other bounds.
+    pub fn newest(limit: usize) -> Self {
+        Self {
+            state: None,
+            sensor_id: None,
+            rule: None,
+            from: None,
+            to: None,
+            after: None,
+            limit,
+            max_bytes: usize::MAX,
+            max_looked_through: usize::MAX,
+        }
+    }
 }
 
 /// A page of events and where the next begins.
@@ -62,15 +80,16 @@ impl Reader {
             let Some(mut search) = Search::new(connection, query, gateway_id)? else {
                 return Ok(AlertPage::default());
             };
-            let (oldest, newest) = ends(connection)?;
-            let newest = match search.sensor {
-                Some(key) => self.sensors().last_alert_of(key).unwrap_or(0),
-                None => newest,
+            let newest = match search.bounds.sensor {
+                Some(key) => self.sensors().last_alert_of(key),
+                None => end(connection, "SELECT max(id) FROM alert")?,
             };
+            let newest = newest.unwrap_or(0);
+            let oldest = end(connection, "SELECT min(id) FROM alert")?.unwrap_or(1);
             let mut upper = query
                 .after
                 .map_or(newest, |after| newest.min(after.saturating_sub(1)));
-            let mut left = query.max_rows;
+            let mut left = query.max_looked_through;
             while oldest <= upper && 0 < left && search.has_room() {
                 let step = left.min(SCAN_ROWS);
                 let lower = upper.saturating_sub(step as i64 - 1);
@@ -96,7 +115,7 @@ impl Reader {
                 return Ok(AlertPage::default());
             };
             let mut after = query.after.unwrap_or(i64::MAX);
-            let mut left = query.max_rows;
+            let mut left = query.max_looked_through;
             while 0 < left && search.has_room() {
                 let episodes = open.page(after, left.min(CHUNK));
                 let Some((oldest, _)) = episodes.last() else {
@@ -110,14 +129,6 @@ impl Reader {
     }
 }
 
-/// The oldest and the newest event.
-fn ends(connection: &Connection) -> Result<(i64, i64), StoreError> {
-    let end = |select: &str| connection.query_row(select, [], |row| row.get::<_, Option<i64>>(0));
-    let oldest = end("SELECT min(id) FROM alert")?.unwrap_or(1);
-    let newest = end("SELECT max(id) FROM alert")?.unwrap_or(0);
-    Ok((oldest, newest))
-}
-
 fn next_of(open: &OpenAlerts, after: i64) -> Option<i64> {
     let is_last = open.page(after, 1).is_empty();
     (!is_last).then_some(after)
@@ -127,8 +138,7 @@ fn next_of(open: &OpenAlerts, after: i64) -> Option<i64> {
 struct Search<'s> {
     select: CachedStatement<'s>,
     query: &'s AlertQuery,
-    /// The key of the sensor that is asked for.
-    sensor: Option<i64>,
+    bounds: Bounds,
     gateway_id: &'s Arc<str>,
     alerts: Vec<Alert>,
     bytes: usize,
@@ -141,20 +151,10 @@ impl<'s> Search<'s> {
         query: &'s AlertQuery,
         gateway_id: &'s Arc<str>,
     ) -> Result<Option<Self>, StoreError> {
-        let sensor = match &query.sensor_id {
-            None => None,
-            Some(sensor_id) => match sensor_key(connection, sensor_id)? {
-                Some(key) => Some(key),
-                None => return Ok(None),
-            },
-        };
-        if query
-            .from
-            .zip(query.to)
-            .is_some_and(|(from, to)| to <= from)
-        {
+        let (sensor, times) = (query.sensor_id.as_ref(), [query.from, query.to]);
+        let Some(bounds) = Bounds::find(connection, sensor, times)? else {
             return Ok(None);
-        }
+        };
         let select = format!(
             "{EVENTS} WHERE a.id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR a.state = ?3) AND (?4 IS NULL OR a.sensor = ?4) \
              AND (?5 IS NULL OR a.rule = ?5) AND (?6 IS NULL OR ?6 <= a.ts) AND (?7 IS NULL OR a.ts < ?7) ORDER BY a.id DESC"
@@ -162,7 +162,7 @@ impl<'s> Search<'s> {
         Ok(Some(Self {
             select: connection.prepare_cached(&select)?,
             query,
-            sensor,
+            bounds,
             gateway_id,
             alerts: Vec::new(),
             bytes: 0,
@@ -175,15 +175,15 @@ impl<'s> Search<'s> {
 
     /// Takes events of these ids, from the upper end on, as long as there is room.
     fn look_through(&mut self, lower: i64, upper: i64) -> Result<(), StoreError> {
-        let query = self.query;
+        let (query, bounds) = (self.query, &self.bounds);
         let mut rows = self.select.query(params![
             lower,
             upper,
             query.state.map(AlertState::as_str),
-            self.sensor,
+            bounds.sensor,
             query.rule,
-            query.from.map(Timestamp::millis),
-            query.to.map(Timestamp::millis),
+            bounds.from,
+            bounds.to,
         ])?;
         let mut number = 0;
         while let Some(row) = rows.next()? {

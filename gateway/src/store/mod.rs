@@ -8,6 +8,7 @@
 
 mod alert_pages;
 mod alerts;
+mod bounds;
 mod connection;
 mod devices;
 mod group;

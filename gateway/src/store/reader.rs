@@ -23,9 +23,6 @@ use crate::domain::{
 /// Connections kept open between calls; more are opened while more calls run at once.
 const IDLE_CONNECTIONS: usize = 2;
 
-/// So many readings are looked through in one transaction: well under a second, also on a small board.
-pub(super) const SCAN_ROWS: i64 = 200_000;
-
 /// About what a reading takes beside tags and attributes.
 const BYTES_BESIDE_TEXTS: usize = 200;
 
@@ -235,17 +232,6 @@ impl Room {
         let texts = reading.tags.get().len() + reading.attributes.get().len();
         self.0 = self.0.saturating_sub(texts + BYTES_BESIDE_TEXTS);
     }
-}
-
-pub(super) fn sensor_key(
-    connection: &Connection,
-    sensor: &SensorId,
-) -> Result<Option<i64>, StoreError> {
-    let key = connection
-        .prepare_cached("SELECT key FROM sensor WHERE name = ?1")?
-        .query_row([sensor.as_str()], |row| row.get(0))
-        .optional()?;
-    Ok(key)
 }
 
 pub(super) fn read_reading(row: &Row<'_>) -> rusqlite::Result<StoredReading> {

@@ -4,10 +4,14 @@
 use rusqlite::{Connection, params};
 
 use super::StoreError;
-use super::reader::{Reader, Room, SCAN_ROWS, read_reading, sensor_key};
+use super::bounds::{Bounds, end};
+use super::reader::{Reader, Room, read_reading};
 use crate::domain::reading::{ReadingId, StoredReading};
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
+
+/// So many readings are looked through in one transaction: well under a second, also on a small board.
+const SCAN_ROWS: i64 = 200_000;
 
 /// Which readings a page of them shows, newest first.
 #[derive(Clone, Debug)]
@@ -54,14 +58,11 @@ impl Reader {
     /// on, a bounded part in each transaction.
     pub fn readings(&self, query: &ReadingQuery) -> Result<ReadingPage, StoreError> {
         self.with_connection(|connection| {
-            let sensor = match &query.sensor_id {
-                None => None,
-                Some(sensor_id) => match sensor_key(connection, sensor_id)? {
-                    Some(key) => Some(key),
-                    None => return Ok(ReadingPage::default()),
-                },
+            let (sensor, times) = (query.sensor_id.as_ref(), [query.from, query.to]);
+            let Some(bounds) = Bounds::find(connection, sensor, times)? else {
+                return Ok(ReadingPage::default());
             };
-            let newest = match sensor {
+            let newest = match bounds.sensor {
                 Some(key) => self.sensors().last_reading_of(key),
                 None => end(connection, "SELECT max(id) FROM reading")?,
             };
@@ -69,7 +70,7 @@ impl Reader {
             let oldest = end(connection, "SELECT min(id) FROM reading")?.unwrap_or(0);
             let before = query.before;
             let upper = before.map_or(newest, |id| newest.min(id.0.saturating_sub(1)));
-            look_through(connection, query, sensor, (oldest, upper))
+            look_through(connection, query, &bounds, (oldest, upper))
         })
     }
 }
@@ -77,12 +78,12 @@ impl Reader {
 fn look_through(
     connection: &Connection,
     query: &ReadingQuery,
-    sensor: Option<i64>,
+    bounds: &Bounds,
     (oldest, mut upper): (i64, i64),
 ) -> Result<ReadingPage, StoreError> {
     let (mut readings, mut room) = (Vec::new(), Room(query.max_bytes));
     let mut looked_through = 0;
-    let [from, to] = [query.from, query.to].map(|time| time.map(Timestamp::millis));
+    let Bounds { sensor, from, to } = bounds;
     let mut select = connection.prepare_cached(
         "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
          FROM reading r CROSS JOIN sensor s ON s.key = r.sensor \
@@ -105,8 +106,4 @@ fn look_through(
     }
     let next = (oldest <= upper).then_some(ReadingId(upper + 1));
     Ok(ReadingPage { readings, next })
-}
-
-fn end(connection: &Connection, select: &str) -> Result<Option<i64>, StoreError> {
-    Ok(connection.query_row(select, [], |row| row.get(0))?)
 }

@@ -226,8 +226,8 @@ impl Writer {
         Ok(Committed(()))
     }
 
-    /// Writes down what is kept behind and what the rules' clock shows, copies the log into the database and closes the file. While somebody else
-    /// reads, part of the log may have to stay: it is as durable as the database.
+    /// Writes down what is kept behind and what the rules' clock shows, copies the log into the database and closes the
+    /// file. While somebody else reads, part of the log may have to stay: it is as durable as the database.
     pub fn close(mut self, rules_clock: i64) -> Result<(), StoreError> {
         self.unsaved_readings = SAVE_SENSORS_EVERY;
         let mut last = Group::default();

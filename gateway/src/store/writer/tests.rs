@@ -320,6 +320,27 @@ fn a_page_ends_when_much_was_looked_through_and_the_next_one_goes_on() {
 }
 
 #[test]
+fn times_that_hold_nothing_are_not_looked_for() {
+    let place = Place::new();
+    let mut writer = place.open();
+    let some = group(&mut writer, "a", &[1.0]);
+    writer.commit(&some).unwrap();
+    let at = |millis| Some(Timestamp::from_millis(millis));
+    let page = |from, to| {
+        let query = ReadingQuery {
+            from,
+            to,
+            max_looked_through: 0,
+            ..ReadingQuery::newest(10)
+        };
+        writer.reader().readings(&query).unwrap().next
+    };
+    assert_eq!(page(at(5), at(5)), None);
+    assert_eq!(page(at(6), at(5)), None);
+    assert!(page(at(5), at(6)).is_some(), "it may be further on");
+}
+
+#[test]
 fn a_session_may_begin_before_the_end_of_the_former_was_written() {
     let place = Place::new();
     let mut writer = place.open();

@@ -48,17 +48,7 @@ fn raise_some(writer: &mut Writer, sensors: &[&str]) {
 }
 
 fn all() -> AlertQuery {
-    AlertQuery {
-        state: None,
-        sensor_id: None,
-        rule: None,
-        from: None,
-        to: None,
-        after: None,
-        limit: 1000,
-        max_bytes: usize::MAX,
-        max_rows: 1_000_000,
-    }
+    AlertQuery::newest(1000)
 }
 
 fn of_sensor(sensor: &str) -> AlertQuery {
@@ -107,29 +97,30 @@ fn pages_of_events_neither_skip_nor_repeat_while_new_ones_come_in() {
     let place = Place::new();
     let mut writer = place.open();
     raise_some(&mut writer, &["a", "b", "a", "c", "a", "b", "a", "b"]);
-    let mut check = |query: AlertQuery, limit: usize, max_rows: usize, expected: &[i64]| {
-        let query = AlertQuery {
-            limit,
-            max_rows,
-            ..query
+    let mut check =
+        |query: AlertQuery, limit: usize, max_looked_through: usize, expected: &[i64]| {
+            let query = AlertQuery {
+                limit,
+                max_looked_through,
+                ..query
+            };
+            let mut new = [["d"; 2]; 3].iter();
+            let (seen, _) = follow(&mut writer, query.clone(), history, |writer| {
+                raise_some(writer, new.next().map_or(&[], |new| new));
+            });
+            assert_eq!(seen, expected, "{query:?}");
         };
-        let mut new = [["d"; 2]; 3].iter();
-        let (seen, _) = follow(&mut writer, query.clone(), history, |writer| {
-            raise_some(writer, new.next().map_or(&[], |new| new));
-        });
-        assert_eq!(seen, expected, "{query:?}");
-    };
     let until_now = AlertQuery {
         to: Some(Timestamp::from_millis(9000)),
         ..all()
     };
     let down: Vec<i64> = (1..=8).rev().collect();
     for limit in [1, 3, 8] {
-        for max_rows in [1, 5, 1000] {
-            check(until_now.clone(), limit, max_rows, &down);
-            check(of_sensor("a"), limit, max_rows, &[7, 5, 3, 1]);
-            check(of_sensor("c"), limit, max_rows, &[4]);
-            check(of_sensor("nobody"), limit, max_rows, &[]);
+        for max_looked_through in [1, 5, 1000] {
+            check(until_now.clone(), limit, max_looked_through, &down);
+            check(of_sensor("a"), limit, max_looked_through, &[7, 5, 3, 1]);
+            check(of_sensor("c"), limit, max_looked_through, &[4]);
+            check(of_sensor("nobody"), limit, max_looked_through, &[]);
         }
     }
 }
@@ -194,7 +185,7 @@ fn a_page_of_events_is_bounded_in_rows_and_bytes() {
     tell(&mut writer, &mut last, "rare", Some(1), AlertState::Cleared);
     writer.commit(&last).unwrap();
     let query = AlertQuery {
-        max_rows: 10,
+        max_looked_through: 10,
         ..of_sensor("rare")
     };
     let first = history(&writer, &query);
@@ -214,10 +205,10 @@ fn an_alert_that_goes_on_is_neither_left_out_nor_repeated() {
     let place = Place::new();
     let mut writer = place.open();
     raise_some(&mut writer, &["a", "b", "c", "d", "e"]);
-    for (limit, max_rows) in [(1, 1000), (2, 1000), (9, 1), (9, 2)] {
+    for (limit, max_looked_through) in [(1, 1000), (2, 1000), (9, 1), (9, 2)] {
         let query = AlertQuery {
             limit,
-            max_rows,
+            max_looked_through,
             ..all()
         };
         let mut newest = Vec::new();
@@ -236,7 +227,7 @@ fn an_alert_that_goes_on_is_neither_left_out_nor_repeated() {
             }
             writer.commit(&group).unwrap();
         });
-        assert_eq!(seen, [5, 4, 3, 2, 1], "{limit} {max_rows}");
+        assert_eq!(seen, [5, 4, 3, 2, 1], "{limit} {max_looked_through}");
         assert!(2 < pages, "{pages}");
         let newest_of_five = newest[newest.len() - 1];
         assert_eq!(open(&writer, &all()).alerts[0].alert_id, newest_of_five);
