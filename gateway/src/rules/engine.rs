@@ -258,7 +258,7 @@ impl Engine {
         let Some((place, rule)) = rules.find(|(_, rule)| rule.name == alert.rule) else {
             return false;
         };
-        let subject = Rule::subject(place, rule, &alert.subject, &mut self.memory);
+        let subject = rule.subject(place, &alert.subject, &mut self.memory);
         let Some(kept) = self.memory.states.get_mut(&subject) else {
             return false;
         };

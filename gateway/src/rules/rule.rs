@@ -219,15 +219,10 @@ impl Rule {
         TopicName::new(&topic).map_err(|error| format!("cannot publish to {topic:?}: {error}"))
     }
 
-    /// Of whom it remembers something, by name: a sensor, else what it looks at.
-    pub(super) fn subject(
-        place: u32,
-        rule: &Self,
-        name: &Arc<str>,
-        memory: &mut Memory,
-    ) -> Subject {
+    /// Of whom it remembers something, by name: a sensor, else what it looks at. `place` is its own.
+    pub(super) fn subject(&self, place: u32, name: &Arc<str>, memory: &mut Memory) -> Subject {
         let is_of_sensors =
-            rule.group_by.is_none() && !matches!(rule.looks_at, LooksAt::Offline(_));
+            self.group_by.is_none() && !matches!(self.looks_at, LooksAt::Offline(_));
         let whose = if is_of_sensors {
             Whose::Sensor(memory.place_or_new(name))
         } else {

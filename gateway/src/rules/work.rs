@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::alerts::{Alerts, Facts, Until, judge_windows};
 use super::engine::Arrival;
 use super::life::{Look, Step};
-use super::memory::{Evidence, Kept, Touched};
+use super::memory::{Evidence, State, Touched};
 use super::outcome::{Fate, Outcome};
 use super::rule::{LooksAt, Rule, RuleSet};
 use super::scope::{Scope, Tags};
@@ -191,14 +191,8 @@ impl Work<'_> {
             is_over,
         };
         let name = self.name(&subject);
-        let kept = kept(
-            self.states,
-            self.groups,
-            self.touched,
-            rule,
-            &subject,
-            self.arrival.now,
-        )?;
+        self.make_room(rule, &subject)?;
+        let kept = self.states.get_or_default(&subject);
         let before = kept.state.life.clone();
         let step = kept.state.life.look(&rule.terms, look);
         if step == Step::Late {
@@ -258,29 +252,18 @@ impl Work<'_> {
     fn sample(&mut self, rule: &Rule, subject: &Subject, span: Span) -> Result<Taken, Failure> {
         let now = self.arrival.now;
         let (last, name) = (self.evidence(), self.name(subject));
-        let kept = kept(
-            self.states,
-            self.groups,
-            self.touched,
-            rule,
-            subject,
-            self.arrival.now,
-        )?;
+        let (set, device_status) = (self.set, self.device_status);
+        let judge = |state: &mut State, until, alerts: &mut Alerts<'_>| {
+            judge_windows(set, rule, &name, state, until, device_status, alerts);
+        };
+        self.make_room(rule, subject)?;
+        let kept = self.states.get_or_default(subject);
         self.touched.state(rule, subject, kept);
         let reading = self.arrival.reading;
         let (ts, received_at) = (reading.ts.millis(), reading.received_at.millis());
         let windows = kept.state.windows.get_or_insert_default();
         if windows.is_clock_put_back(span, received_at) {
-            let all = Until(None);
-            judge_windows(
-                self.set,
-                rule,
-                &name,
-                &mut kept.state,
-                all,
-                self.device_status,
-                &mut self.alerts,
-            );
+            judge(&mut kept.state, Until(None), &mut self.alerts);
             kept.state.windows = None;
         }
         let windows = kept.state.windows.get_or_insert_default();
@@ -300,16 +283,7 @@ impl Work<'_> {
             kept.state.last = Some(last);
             self.evidenced.push(subject.clone());
         }
-        let over = Until(Some(now));
-        judge_windows(
-            self.set,
-            rule,
-            &name,
-            &mut kept.state,
-            over,
-            self.device_status,
-            &mut self.alerts,
-        );
+        judge(&mut kept.state, Until(Some(now)), &mut self.alerts);
         if let Some(due) = rule.due(&kept.state) {
             self.timers.set(subject, kept, due);
         }
@@ -321,14 +295,8 @@ impl Work<'_> {
         let (now, last) = (self.arrival.now, self.evidence());
         let name = self.name(subject);
         let attributes = &self.arrival.reading.attributes;
-        let kept = kept(
-            self.states,
-            self.groups,
-            self.touched,
-            rule,
-            subject,
-            self.arrival.now,
-        )?;
+        self.make_room(rule, subject)?;
+        let kept = self.states.get_or_default(subject);
         self.touched.state(rule, subject, kept);
         let look = Look {
             ts: last.ts,
@@ -369,24 +337,19 @@ impl Work<'_> {
             self.touched.removed(rule, subject, &kept);
         }
     }
-}
 
-/// What is remembered of a subject, from now on if nothing was before.
-fn kept<'s>(
-    states: &'s mut States,
-    groups: &mut HashMap<u32, Groups>,
-    touched: &mut Touched,
-    rule: &Rule,
-    subject: &Subject,
-    now: i64,
-) -> Result<&'s mut Kept, Failure> {
-    if rule.group_by.is_some() && !states.contains(subject) {
-        let groups = groups.entry(subject.rule).or_default();
+    /// A subject that is new may be remembered, if it is not a group too many.
+    fn make_room(&mut self, rule: &Rule, subject: &Subject) -> Result<(), Failure> {
+        if rule.group_by.is_none() || self.states.contains(subject) {
+            return Ok(());
+        }
+        let now = self.arrival.now;
+        let groups = self.groups.entry(subject.rule).or_default();
         if MAX_GROUPS <= groups.count && LOOK_AGAIN <= now - groups.looked_at {
             groups.looked_at = now;
-            for (idle, kept) in states.take_idle(subject.rule) {
+            for (idle, kept) in self.states.take_idle(subject.rule) {
                 groups.count -= 1;
-                touched.removed(rule, idle, &kept);
+                self.touched.removed(rule, idle, &kept);
             }
         }
         if MAX_GROUPS <= groups.count {
@@ -395,6 +358,6 @@ fn kept<'s>(
             ));
         }
         groups.count += 1;
+        Ok(())
     }
-    Ok(states.get_or_default(subject))
 }

@@ -10,7 +10,6 @@ use crate::domain::alert::{AlertState, PastAlert};
 use crate::rules::RuleSet;
 use crate::rules::life::{Episode, Life};
 use crate::rules::memory::{Kept, State};
-use crate::rules::rule::Rule;
 use crate::rules::scope::Previous;
 use crate::rules::states::Subject;
 
@@ -98,7 +97,7 @@ impl Engine {
                 continue;
             };
             let rule = &set.rules[place as usize];
-            let subject = Rule::subject(place, rule, &alert.subject, &mut self.memory);
+            let subject = rule.subject(place, &alert.subject, &mut self.memory);
             self.memory.touched.list_of(rule).push(subject);
         }
         for ((rule, subject), state) in known {
@@ -128,7 +127,7 @@ impl Engine {
         if rule.group_by.is_some() {
             self.groups.entry(place).or_default().count += 1;
         }
-        let subject = Rule::subject(place, rule, name, &mut self.memory);
+        let subject = rule.subject(place, name, &mut self.memory);
         let kept = self.memory.states.get_or_default(&subject);
         *kept = Kept::restored(state);
         if let Some(due) = rule.due(&kept.state) {
