@@ -6,7 +6,7 @@ use crate::{
     flood::in_turn,
     options::Options,
     subject::{self, Subject},
-    table::{median, quotients, row_of},
+    table::{median, missed, quotients, row_of},
 };
 
 /// One figure of a case.
@@ -174,11 +174,7 @@ fn ratio_cell(ours: &[f64], theirs: &[f64], compare: Compare) -> String {
     let Some(middle) = median(ratios).filter(|middle| middle.is_finite()) else {
         return "–".to_owned();
     };
-    let missed = if compare.is_met(middle) {
-        ""
-    } else {
-        ", goal missed"
-    };
+    let missed = missed(compare.is_met(middle));
     format!("{middle:.2} ({each}){missed}")
 }
 

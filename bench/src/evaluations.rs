@@ -221,7 +221,7 @@ pub(crate) fn among(rules: usize) -> Result<f64> {
         format!("sensors/line{}/s{number}", number % rules)
     })?;
     plant.sweep(INTERVAL);
-    let sweeps = SWEEPS * 20;
+    let sweeps = SWEEPS * 100;
     let took = time(|| (0..sweeps).for_each(|_| plant.sweep(INTERVAL)))?;
     Ok(took.as_secs_f64() * 1e6 / (SENSORS * sweeps) as f64)
 }

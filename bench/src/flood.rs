@@ -43,21 +43,32 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     })
 }
 
-/// Lets each of `servers` have its turn in each round, and turns their order around in every second one.
+/// Lets each of `servers` have its [turn](by_turns); what fails says whose it was.
 pub(crate) fn in_turn<T>(
     servers: &mut [(Subject, T)],
     rounds: u32,
     mut measure: impl FnMut(u32, &mut (Subject, T)) -> Result<()>,
 ) -> Result<()> {
+    by_turns(servers, rounds, |number, server| {
+        let name = server.0.name();
+        measure(number, server).with_context(|| format!("round {number}, {name}"))
+    })
+}
+
+/// Lets each of `all` have its turn in each round, and turns their order around in every second one.
+pub(crate) fn by_turns<T>(
+    all: &mut [T],
+    rounds: u32,
+    mut measure: impl FnMut(u32, &mut T) -> Result<()>,
+) -> Result<()> {
     for number in 1..=rounds {
-        for server in servers.iter_mut() {
-            let name = server.0.name();
-            measure(number, server).with_context(|| format!("round {number}, {name}"))?;
+        for one in all.iter_mut() {
+            measure(number, one)?;
         }
-        servers.reverse();
+        all.reverse();
     }
     if rounds % 2 == 1 {
-        servers.reverse();
+        all.reverse();
     }
     Ok(())
 }

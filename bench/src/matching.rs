@@ -6,7 +6,7 @@ use crate::{
     cases::{Cases, rounds_of},
     fanout,
     options::Options,
-    table::{median, quotients, whole},
+    table::{median, missed, quotients, whole},
     traffic::Plan,
 };
 
@@ -71,7 +71,7 @@ impl Report {
             if let [few, many] = all {
                 let (ratios, each) = quotients(&rounds_of(few, RATE), &rounds_of(many, RATE));
                 let middle = median(ratios).unwrap_or(f64::NAN);
-                let missed = if middle <= GOAL { "" } else { ", goal missed" };
+                let missed = missed(middle <= GOAL);
                 text += &format!(
                     "\n**Rate beside 10 / rate beside 10,000, {}: {middle:.2}** (median of {each}{missed}).\n",
                     subject.name()

@@ -1,8 +1,9 @@
-//! What Linux tells about a process under `/proc`.
+//! What Linux tells about a process, under `/proc` and by its clocks.
 
 use std::{fs, time::Duration};
 
 use anyhow::{Context, Result};
+use rustix::time::{ClockId, clock_gettime};
 
 /// `/proc` counts in ticks of USER_HZ, which Linux keeps at 100 for programs whatever the kernel's own rate is.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -24,16 +25,14 @@ pub(crate) fn written_bytes(pid: u32) -> Result<u64> {
 
 /// CPU time of the whole process, in user and system mode.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
-    cpu_time_in(&format!("/proc/{pid}/stat"))
+    let path = format!("/proc/{pid}/stat");
+    parse_cpu_time(&read(&path)?).with_context(|| format!("no CPU times in {path}"))
 }
 
-/// CPU time of the calling thread alone.
+/// CPU time of the calling thread alone, in nanoseconds: ticks are too coarse for what takes less than a second.
 pub(crate) fn own_thread_cpu_time() -> Result<Duration> {
-    cpu_time_in("/proc/thread-self/stat")
-}
-
-fn cpu_time_in(path: &str) -> Result<Duration> {
-    parse_cpu_time(&read(path)?).with_context(|| format!("no CPU times in {path}"))
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).context("the clock is negative")
 }
 
 fn keyed_number(path: &str, key: &str) -> Result<u64> {

@@ -8,12 +8,13 @@ use tempfile::TempDir;
 
 use crate::{
     evaluations::{self, Kind, RULES, SENSORS, apart},
+    flood::by_turns,
     gateway,
     http::get,
     options::{Only, Options},
     sink::Sink,
     steady::Steady,
-    table::{decimals, median, quotients, row_of, whole},
+    table::{decimals, median, missed, quotients, row_of, whole},
 };
 
 const ROUNDS: u32 = 5;
@@ -72,8 +73,9 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     let mut commits = Vec::new();
     for rate in RATES {
         let mut both = [(false, Vec::new()), (true, Vec::new())];
-        in_turn_both(&mut both, rounds, |has_rules| {
-            measure(&program, &options.folder, rate, has_rules)
+        by_turns(&mut both, rounds, |_, (has_rules, all)| {
+            all.push(measure(&program, &options.folder, rate, *has_rules)?);
+            Ok(())
         })?;
         let [(_, without), (_, with)] = both;
         commits.push((rate, [without, with]));
@@ -99,20 +101,6 @@ fn memory(kind: Kind) -> Result<f64> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
-}
-
-fn in_turn_both(
-    both: &mut [(bool, Vec<Commits>); 2],
-    rounds: u32,
-    measure: impl Fn(bool) -> Result<Commits>,
-) -> Result<()> {
-    for round in 0..rounds {
-        for place in 0..2 {
-            let (has_rules, all) = &mut both[(round as usize + place) % 2];
-            all.push(measure(*has_rules)?);
-        }
-    }
-    Ok(())
 }
 
 fn measure(program: &Path, parent: &Path, rate: u64, has_rules: bool) -> Result<Commits> {
@@ -166,10 +154,6 @@ fn middle(values: &[f64]) -> f64 {
     median(values.to_vec()).unwrap_or(f64::NAN)
 }
 
-fn verdict(is_met: bool) -> &'static str {
-    if is_met { "" } else { ", goal missed" }
-}
-
 impl Report {
     pub(crate) fn render(&self) -> String {
         let mixed = middle(&self.mixed);
@@ -181,7 +165,7 @@ impl Report {
              | rule | evaluations/s | bytes for each rule and sensor |\n|---|---:|---:|\n",
             whole(mixed),
             whole(GOAL_EVALUATIONS),
-            verdict(GOAL_EVALUATIONS <= mixed),
+            missed(GOAL_EVALUATIONS <= mixed),
         );
         for (kind, each, bytes) in &self.kinds {
             text += &row_of([kind.example(), &whole(middle(each)), &whole(*bytes)]);
@@ -213,7 +197,7 @@ impl Report {
             text += &format!(
                 "\n**Commit with rules / without, {}/s: {ratio:.2}** (median of {each}; goal at most {GOAL_COMMIT}{}).\n",
                 whole(*rate as f64),
-                verdict(ratio <= GOAL_COMMIT)
+                missed(ratio <= GOAL_COMMIT)
             );
         }
         text

@@ -210,6 +210,11 @@ pub(crate) fn whole(value: f64) -> String {
     grouped
 }
 
+/// What stands behind a figure that has a goal.
+pub(crate) fn missed(is_met: bool) -> &'static str {
+    if is_met { "" } else { ", goal missed" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
