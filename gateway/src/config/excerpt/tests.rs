@@ -74,7 +74,7 @@ fn a_long_line_is_cut_around_the_mark() {
 #[test]
 fn what_tabs_push_beyond_the_width_is_marked_at_its_end() {
     let check = |before: String, columns: usize, cut: &str| {
-        let shown = shown(&(before.clone() + "«x» y"));
+        let shown = shown(&(before + "«x» y"));
         let lines: Vec<&str> = shown.lines().collect();
         assert!(lines[1].starts_with(&format!("1 | {cut}")), "{shown}");
         assert_eq!(lines[2], format!("  | {}^", " ".repeat(columns)), "{shown}");
