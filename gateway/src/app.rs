@@ -25,7 +25,7 @@ use crate::config::{Config, Fault, listed};
 use crate::domain::{alert::Alert, uplink::CLOUD};
 use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{self, Server, UplinkHandle};
-use crate::ingest::{Committer, Health, RuleBook, Settings, SubmissionQueue};
+use crate::ingest::{Committer, Health, RuleBook, Settings, SubmissionQueue, Topics};
 use crate::metrics::Metrics;
 use crate::store::{Reader, StoreError, Writer, sessions::BrokerState};
 use crate::tls;
@@ -197,6 +197,7 @@ impl Running {
             health,
             uplinks,
             rule_book: book,
+            topics: Topics::new(&config.ingest),
             metrics: Arc::clone(&metrics),
         };
         let server = Server::new(&config.http, surroundings);

@@ -8,7 +8,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
 
-use super::{Shared, body, problem::Problem};
+use super::body::{self, Shape};
+use super::{Shared, problem::Problem};
 use crate::clock;
 use crate::ingest::{Submission, decode};
 use crate::store::{Committed, LastReading};
@@ -18,9 +19,13 @@ pub(super) async fn take(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let body = body::read_json(request).await?;
+    let (body, shape) = body::read_readings(request).await?;
     let mut submission = Submission::default();
-    submission.readings = decode::decode_request(&body, clock::now())?;
+    submission.readings = match shape {
+        Shape::Json => decode::decode_request(&body, clock::now()),
+        Shape::Lines => decode::decode_lines(&body, clock::now()),
+    }?;
+    shared.received.inc_by(submission.readings.len() as u64);
     let committed = shared.commit(submission).await?;
     Ok(received(committed))
 }

@@ -19,6 +19,7 @@ mod parameters;
 mod problem;
 mod process_io;
 mod readings;
+mod rejects;
 mod rules;
 mod sensors;
 mod status;
@@ -38,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::OwnNames;
 use crate::config::{Anonymous, Http};
 use crate::domain::uplink::UplinkStatus;
-use crate::ingest::{Health, RuleBook, Submission, SubmissionQueue};
+use crate::ingest::{Health, RuleBook, Submission, SubmissionQueue, Topics};
 use crate::metrics::Metrics;
 use crate::store::{Committed, Reader, outbox::UplinkKey};
 
@@ -60,6 +61,7 @@ pub struct Surroundings {
     /// Empty when nothing is forwarded.
     pub uplinks: Vec<(UplinkKey, UplinkHandle)>,
     pub rule_book: Arc<RuleBook>,
+    pub topics: Topics,
     pub metrics: Arc<Metrics>,
 }
 
@@ -73,6 +75,7 @@ struct Shared {
     health: Arc<Health>,
     uplinks: Vec<(UplinkKey, UplinkHandle)>,
     rule_book: Arc<RuleBook>,
+    topics: Topics,
     metrics: Arc<Metrics>,
     received: IntCounter,
     written: WrittenBytes,
@@ -96,6 +99,7 @@ impl Server {
             health: surroundings.health,
             uplinks: surroundings.uplinks,
             rule_book: surroundings.rule_book,
+            topics: surroundings.topics,
             received: metrics.readings_received.with_label_values(&["http"]),
             metrics,
             written: WrittenBytes::default(),
@@ -121,6 +125,9 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/dead-letters", get(dead_letters::show))
         .route("/api/v1/dead-letters/{id}", delete(dead_letters::drop))
         .route("/api/v1/dead-letters/{id}/retry", post(dead_letters::retry))
+        .route("/api/v1/rejects", get(rejects::show))
+        .route("/api/v1/rejects/{id}", delete(rejects::drop))
+        .route("/api/v1/rejects/{id}/retry", post(rejects::retry))
         .route("/api/v1/alerts", get(alerts::show))
         .route("/api/v1/alerts/{id}/ack", post(alerts::acknowledge))
         .route("/api/v1/rules", get(rules::show).put(rules::replace))
@@ -165,7 +172,6 @@ impl Shared {
             .reserve(submission.weight())
             .await
             .map_err(|_| Problem::Stopping)?;
-        self.received.inc_by(submission.readings.len() as u64);
         place.submit(submission);
         Ok(receipt.committed().await?)
     }

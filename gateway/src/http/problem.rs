@@ -38,18 +38,22 @@ pub(super) enum Problem {
     ForeignHost,
     #[error("there is nothing at {0}")]
     NoSuchPath(String),
+    #[error("somebody else was quicker: it is there no more")]
+    Gone,
     #[error("the path does not know this method; `Allow` has those it knows")]
     WrongMethod,
     #[error("the body did not come in time")]
     TooSlow,
     #[error("the body is larger than {} bytes", body::MAX_BYTES)]
     TooLarge,
-    #[error("expected `application/json`, found {0:?}")]
+    #[error("expected `application/json` (or, for readings, `application/x-ndjson`), found {0:?}")]
     WrongType(String),
     #[error("reading {index}: {fault}")]
     BadReading { index: usize, fault: Fault },
     #[error("{0}")]
     BadStatus(String),
+    #[error("it still cannot be read: {0}")]
+    StillUnreadable(String),
     #[error("{0}")]
     NoRules(String),
     #[error("{}", listed(.0))]
@@ -98,14 +102,16 @@ impl Problem {
             }
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::ForeignPage | Self::ForeignHost => StatusCode::FORBIDDEN,
-            Self::NoSuchPath(_) => StatusCode::NOT_FOUND,
+            Self::NoSuchPath(_) | Self::Gone => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::WrongType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::BadReading { .. } | Self::BadStatus(_) | Self::NoRules(_) | Self::BadRules(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::BadReading { .. }
+            | Self::BadStatus(_)
+            | Self::StillUnreadable(_)
+            | Self::NoRules(_)
+            | Self::BadRules(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoRulesFile | Self::NoUplink(_) => StatusCode::CONFLICT,
             Self::Stopping | Self::Unwell(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoRoom(_) => StatusCode::INSUFFICIENT_STORAGE,
@@ -118,6 +124,7 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Stopped => Self::Stopping,
+            Refused::NoReject => Self::Gone,
             Refused::TooManySensors | Refused::TooManyDevices => Self::NoRoom(refused),
         }
     }

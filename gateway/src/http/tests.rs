@@ -1,6 +1,7 @@
 //! The router in-process, on a real store and a real committer.
 
 mod alerts;
+mod rejects;
 
 use std::{
     fs,
@@ -82,6 +83,7 @@ impl House {
             health: Arc::default(),
             uplinks: vec![(writer.reader().uplinks()[0], handle)],
             rule_book: Arc::new(book),
+            topics: Topics::new(&Config::load(None, std::iter::empty()).unwrap().ingest),
             metrics: Arc::default(),
         };
         let server = Server::new(&config, surroundings);
@@ -940,4 +942,36 @@ async fn a_page_ends_with_the_reading_that_fills_it() {
     let rest = house.get(&rest).await.json();
     assert_eq!(first + rest["items"].as_array().unwrap().len(), 12);
     assert_eq!(rest["next"], Value::Null);
+}
+
+#[tokio::test]
+async fn readings_may_come_on_lines() {
+    let house = House::open();
+    let lines = "{\"id\":\"s1\",\"value\":1}\n\r\n{\"id\":\"s2\",\"t\":2,\"h\":3}\r\n";
+    for kind in ["application/x-ndjson", "application/jsonl; charset=utf-8"] {
+        house.post_as(kind, "/data", lines).await.is(201);
+    }
+    let expected = json!({"s1": 1.0, "s2/t": 2.0, "s2/h": 3.0});
+    assert_eq!(house.get("/data").await.json(), expected);
+    let check = async |lines: &str, status: u16, expected: &str| {
+        let answer = house.post_as("application/x-ndjson", "/data", lines).await;
+        let problem = answer.is_problem(status);
+        let said = problem.to_string();
+        assert!(said.contains(expected), "{said}");
+    };
+    check(
+        "{\"id\":\"s3\",\"value\":1}\n{\"id\":",
+        400,
+        "at line 2 column 6",
+    )
+    .await;
+    check(
+        "{\"id\":\"s3\",\"value\":1}\n\n{\"id\":\"s4\"}",
+        422,
+        "\"index\":2",
+    )
+    .await;
+    check("\n \n", 422, "empty").await;
+    check("[{\"id\":\"s3\",\"value\":1}]", 422, "\"index\":0").await;
+    assert_eq!(house.get("/data").await.json(), expected, "all or nothing");
 }

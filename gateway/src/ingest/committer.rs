@@ -210,6 +210,11 @@ impl Committer {
                     self.settings.metrics.limited(Limit::Devices);
                     return submission.complete(Err(Refused::TooManyDevices));
                 }
+                if let Some(id) = submission.settled_reject
+                    && !self.writer.settle_reject(&mut pending.group, id)
+                {
+                    return submission.complete(Err(Refused::NoReject));
+                }
                 let now = self.rules_clock.now();
                 for reading in submission.readings.drain(..) {
                     self.rule(reading, now, pending);

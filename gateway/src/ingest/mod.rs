@@ -9,6 +9,7 @@ mod outbox;
 mod outlet;
 mod rule_book;
 mod submission;
+mod topics;
 
 pub use committer::{Committer, Settings};
 pub use health::Health;
@@ -18,3 +19,4 @@ pub use rule_book::{NotReplaced, RuleBook};
 pub use submission::{
     Place, Receipt, Refused, RequestPlace, Stopped, Submission, SubmissionQueue, SubmissionReceiver,
 };
+pub use topics::{Kind, Topics};

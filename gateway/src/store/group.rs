@@ -18,6 +18,8 @@ pub struct Group {
     pub(super) sensors: Vec<NewSensor>,
     pub(super) alerts: Vec<(i64, Alert)>,
     pub(super) rejects: Vec<(i64, NewReject)>,
+    /// Rejects that need not be kept any more.
+    pub(super) settled_rejects: Vec<i64>,
     pub(super) statuses: Vec<DeviceStatus>,
     pub(super) outbox: Vec<outbox::Change>,
     pub(super) sessions: Vec<sessions::Change>,
@@ -63,6 +65,7 @@ impl Group {
         self.readings.len()
             + self.alerts.len()
             + self.rejects.len()
+            + self.settled_rejects.len()
             + self.statuses.len()
             + self.outbox.len()
             + self.sessions.len()

@@ -24,7 +24,7 @@ use crate::domain::{
 const IDLE_CONNECTIONS: usize = 2;
 
 /// About what a reading takes beside tags and attributes.
-const BYTES_BESIDE_TEXTS: usize = 200;
+pub(super) const BYTES_BESIDE_TEXTS: usize = 200;
 
 /// A shared way to look at the store.
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ use super::{
     devices::{self, Devices},
     open_alerts::OpenAlerts,
     outbox::{self, Growth, UplinkKey},
-    rows, rules,
+    rejects, rows, rules,
     sensors::{self, Index},
     sessions::{self, BrokerState},
 };
@@ -259,7 +259,7 @@ impl Writer {
         let mut growths: Vec<Growth> = Vec::new();
         rows::write_readings(&transaction, group, &self.uplinks, &mut growths)?;
         alerts::write(&transaction, group)?;
-        rows::write_rejects(&transaction, group)?;
+        rejects::write(&transaction, group)?;
         devices::write(&transaction, &group.statuses)?;
         for change in &group.outbox {
             growths.extend(outbox::write(&transaction, change)?);

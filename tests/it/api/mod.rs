@@ -1,6 +1,7 @@
 //! The API: shapes, codes and content types of the contract.
 
 mod alerts;
+mod rejects;
 mod watching;
 
 use std::collections::BTreeSet;
