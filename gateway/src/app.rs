@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,9 @@ pub use self::listeners::Addresses;
 
 /// The part of the grace after which a commit that keeps failing is given up.
 const ORDERLY_SHARE: f64 = 0.9;
+
+/// MQTT clients that have come by HTTP and are not with the broker yet.
+const MAX_ARRIVING: usize = 64;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +75,7 @@ pub struct Running {
     addresses: Addresses,
     reader: Reader,
     access: Arc<Access>,
-    tls: Option<Arc<tls::Server>>,
+    tls: Vec<Arc<tls::Server>>,
     uplinks: Vec<Progress>,
     rules_wake: Arc<Notify>,
     grace: Duration,
@@ -118,7 +121,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         addresses,
         reader: writer.reader(),
         access: Arc::clone(&checked.access),
-        tls: checked.tls.clone(),
+        tls: [&checked.tls, &checked.http_tls]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect(),
         uplinks: Vec::new(),
         rules_wake: Arc::default(),
         grace: config.shutdown_grace,
@@ -190,6 +197,7 @@ impl Running {
         self.rules_wake = book.wake();
         let watched = Arc::clone(&book);
         self.add("rules", |stop| rules::watch(watched, stop));
+        let (guests, arriving) = mpsc::channel(MAX_ARRIVING);
         let surroundings = http::Surroundings {
             gateway_id,
             reader: self.reader.clone(),
@@ -198,10 +206,13 @@ impl Running {
             uplinks,
             rule_book: book,
             topics: Topics::new(&config.ingest),
+            access: Arc::clone(&self.access),
+            guests,
             metrics: Arc::clone(&metrics),
         };
         let server = Server::new(&config.http, surroundings);
-        self.add("http", |stop| server.run(listeners.http, stop));
+        let https = listeners.https.zip(checked.http_tls);
+        self.add("http", |stop| server.run(listeners.http, https, stop));
         let broker = Broker::new(
             &config.mqtt,
             &config.ingest,
@@ -211,7 +222,11 @@ impl Running {
             metrics,
         );
         let mqtts = listeners.mqtts.zip(checked.tls);
-        self.add("broker", |stop| broker.run(listeners.mqtt, mqtts, stop));
+        let servers = self.tls.clone();
+        self.add("certificates", |stop| tls::renew(servers, stop));
+        self.add("broker", |stop| {
+            broker.run(listeners.mqtt, mqtts, arriving, stop)
+        });
         Ok(())
     }
 
@@ -243,9 +258,9 @@ impl Running {
         &self.access
     }
 
-    /// The certificates of the TLS listener, if there is one; to be reloaded.
-    pub fn tls(&self) -> Option<&Arc<tls::Server>> {
-        self.tls.as_ref()
+    /// The certificates of each TLS listener; to be reloaded.
+    pub fn tls(&self) -> &[Arc<tls::Server>] {
+        &self.tls
     }
 
     /// Notified when the rules are to be read again.

@@ -5,8 +5,10 @@ mod check;
 mod demo;
 mod health;
 mod put_aside;
+mod refusal;
 mod rules;
 mod run;
+mod token;
 mod user;
 
 use std::path::{Path, PathBuf};
@@ -55,6 +57,8 @@ enum Command {
     Health,
     /// Add, remove and list the users of the users file
     User(user::Options),
+    /// Add, remove and list the tokens of the API
+    Token(token::Options),
     /// List readings that a receiver refused for good, have them sent again or give them up
     DeadLetters(put_aside::Options),
     /// List what could not be read, have it read once more or throw it away
@@ -105,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Check => check::main(config()),
         Command::Health => health::main(config()),
         Command::User(options) => user::main(&options, config),
+        Command::Token(options) => token::main(&options, config),
         Command::DeadLetters(options) => {
             put_aside::main(put_aside::Kind::DeadLetters, &options, config)
         }

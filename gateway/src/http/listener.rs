@@ -13,7 +13,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -26,6 +25,9 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
+use super::access::Peer;
+use crate::tls::Server;
+
 /// Connections at the same time; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 1000;
 
@@ -36,8 +38,29 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, then finishes what is in flight.
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+pub(super) async fn serve(
+    plain: TcpListener,
+    tls: Option<(TcpListener, Arc<Server>)>,
+    router: Router,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let plain = run(plain, None, router.clone(), Arc::clone(&places), &stop);
+    match tls {
+        None => plain.await,
+        Some((listener, server)) => {
+            tokio::join!(plain, run(listener, Some(server), router, places, &stop));
+        }
+    }
+}
+
+async fn run(
+    listener: TcpListener,
+    tls: Option<Arc<Server>>,
+    router: Router,
+    places: Arc<Semaphore>,
+    stop: &CancellationToken,
+) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -49,10 +72,10 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((socket, peer, place)) => {
-                let (router, stop) = (router.clone(), stop.clone());
+            Ok((socket, address, place)) => {
+                let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
                 connections.spawn(async move {
-                    attend(socket, peer, router, stop).await;
+                    welcome(socket, address, tls, router, stop).await;
                     drop(place);
                 });
             }
@@ -87,11 +110,43 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-/// Serves one connection.
-async fn attend(socket: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+/// Serves one connection, from the TLS handshake on if there is one.
+async fn welcome(
+    socket: TcpStream,
+    address: SocketAddr,
+    tls: Option<Arc<Server>>,
+    router: Router,
+    stop: CancellationToken,
+) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "a socket keeps its delay");
     }
+    let mut peer = Peer {
+        address,
+        is_tls: tls.is_some(),
+        is_certified: false,
+    };
+    let Some(server) = tls else {
+        return attend(socket, peer, router, stop).await;
+    };
+    let shaken = tokio::select! {
+        shaken = time::timeout(HEAD_PATIENCE, server.accept(socket)) => shaken,
+        () = stop.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok((stream, name))) => {
+            peer.is_certified = name.is_some();
+            attend(Box::new(stream), peer, router, stop).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%address, %error, "no TLS connection was made"),
+        Err(_) => tracing::debug!(%address, "no TLS handshake in time"),
+    }
+}
+
+async fn attend<S>(socket: S, peer: Peer, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let flight = Arc::<Flight>::default();
     let line = Line {
         socket,
@@ -99,7 +154,7 @@ async fn attend(socket: TcpStream, peer: SocketAddr, router: Router, stop: Cance
     };
     let (router, counted) = (TowerToHyperService::new(router), Arc::clone(&flight));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(peer);
         let answering = Answering::begin(&counted);
         let answer = router.call(request);
         async move {
@@ -113,6 +168,7 @@ async fn attend(socket: TcpStream, peer: SocketAddr, router: Router, stop: Cance
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_PATIENCE)
             .serve_connection(TokioIo::new(line), service)
+            .with_upgrades()
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -127,7 +183,7 @@ async fn attend(socket: TcpStream, peer: SocketAddr, router: Router, stop: Cance
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "an HTTP connection broke");
+        tracing::debug!(peer = %peer.address, %error, "an HTTP connection broke");
     }
 }
 
@@ -168,12 +224,12 @@ impl Drop for Answering {
 }
 
 /// A socket that tells whether a write is held up.
-struct Line {
-    socket: TcpStream,
+struct Line<S> {
+    socket: S,
     flight: Arc<Flight>,
 }
 
-impl AsyncRead for Line {
+impl<S: AsyncRead + Unpin> AsyncRead for Line<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -183,7 +239,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Line<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

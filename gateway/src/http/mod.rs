@@ -14,6 +14,7 @@ mod dead_letters;
 mod health;
 mod listener;
 mod metrics;
+mod mqtt;
 mod outbox;
 mod parameters;
 mod problem;
@@ -22,6 +23,7 @@ mod readings;
 mod rejects;
 mod rules;
 mod sensors;
+mod session;
 mod status;
 
 use std::{sync::Arc, time::Duration};
@@ -33,16 +35,18 @@ use axum::{Json, Router};
 
 use prometheus::IntCounter;
 use serde::Serialize;
-use tokio::{net::TcpListener, task, time};
+use tokio::{net::TcpListener, sync::mpsc, task, time};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::OwnNames;
+use crate::access::{Access, Guest, OwnNames};
 use crate::config::{Anonymous, Http};
 use crate::domain::uplink::UplinkStatus;
 use crate::ingest::{Health, RuleBook, Submission, SubmissionQueue, Topics};
 use crate::metrics::Metrics;
 use crate::store::{Committed, Reader, outbox::UplinkKey};
+use crate::tls;
 
+use access::Pages;
 use problem::Problem;
 use process_io::WrittenBytes;
 
@@ -62,14 +66,20 @@ pub struct Surroundings {
     pub uplinks: Vec<(UplinkKey, UplinkHandle)>,
     pub rule_book: Arc<RuleBook>,
     pub topics: Topics,
+    pub access: Arc<Access>,
+    /// The way to the broker for who comes by HTTP.
+    pub guests: mpsc::Sender<Guest>,
     pub metrics: Arc<Metrics>,
 }
 
 /// What all requests share.
 struct Shared {
     gateway_id: Arc<str>,
+    access: Arc<Access>,
     anonymous: Anonymous,
-    own_names: OwnNames,
+    has_tokens: bool,
+    pages: Pages,
+    guests: mpsc::Sender<Guest>,
     reader: Reader,
     submissions: SubmissionQueue,
     health: Arc<Health>,
@@ -92,8 +102,14 @@ impl Server {
         let metrics = surroundings.metrics;
         let shared = Shared {
             gateway_id: surroundings.gateway_id,
+            access: surroundings.access,
             anonymous: config.anonymous,
-            own_names: OwnNames::new(config.anonymous, config.host_name.clone()),
+            has_tokens: config.token_file.is_some(),
+            pages: Pages {
+                own_names: OwnNames::new(config.anonymous, config.host_name.clone()),
+                allowed: config.allowed_origins.clone(),
+            },
+            guests: surroundings.guests,
             reader: surroundings.reader,
             submissions: surroundings.submissions,
             health: surroundings.health,
@@ -110,8 +126,13 @@ impl Server {
     }
 
     /// Serves until `stop`, then finishes the requests in flight. Until it returns the committer has a sender.
-    pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
-        listener::serve(listener, router(self.shared), stop).await;
+    pub async fn run(
+        self,
+        plain: TcpListener,
+        tls: Option<(TcpListener, Arc<tls::Server>)>,
+        stop: CancellationToken,
+    ) {
+        listener::serve(plain, tls, router(self.shared), stop).await;
     }
 }
 
@@ -132,14 +153,19 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/alerts/{id}/ack", post(alerts::acknowledge))
         .route("/api/v1/rules", get(rules::show).put(rules::replace))
         .route("/metrics", get(metrics::show))
+        .route("/mqtt", get(mqtt::enter))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(from_fn_with_state(Arc::clone(&shared), access::admit));
+    let door = get(session::show).post(session::begin).delete(session::end);
+    let pages = guarded
+        .merge(Router::new().route("/api/v1/session", door))
+        .layer(from_fn_with_state(Arc::clone(&shared), access::admit_page));
     let open = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .method_not_allowed_fallback(problem::wrong_method);
-    guarded.merge(open).with_state(shared)
+    pages.merge(open).with_state(shared)
 }
 
 /// Part of a list, and what `after` takes for the next one; `None` at the end.

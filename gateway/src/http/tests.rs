@@ -2,6 +2,7 @@
 
 mod alerts;
 mod rejects;
+mod visitors;
 
 use std::{
     fs,
@@ -11,7 +12,6 @@ use std::{
 };
 
 use axum::body::{Body, to_bytes};
-use axum::extract::ConnectInfo;
 use axum::http::{Method, Request, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -25,8 +25,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::access::Peer;
 use super::*;
-use crate::config::{Config, RuleSource};
+use crate::config::{AccessFiles, Config, RuleSource};
 use crate::domain::message::Message;
 use crate::ingest::{Committer, Outlet, Routed, RuleBook, Settings, SubmissionReceiver};
 use crate::rules::RuleSet;
@@ -39,6 +40,7 @@ struct House {
     shared: Arc<Shared>,
     uplink: Arc<Mutex<UplinkStatus>>,
     folder: TempDir,
+    arriving: mpsc::Receiver<Guest>,
 }
 
 /// What is needed to start the committer later.
@@ -58,6 +60,11 @@ impl House {
     /// The committer does not run yet.
     fn idle(anonymous: Anonymous) -> (Self, Works) {
         let folder = tempfile::tempdir().unwrap();
+        Self::idle_in(folder, |http| http.anonymous = anonymous)
+    }
+
+    /// Its files may be in the folder already.
+    fn idle_in(folder: TempDir, configure: impl FnOnce(&mut Http)) -> (Self, Works) {
         let writer = Writer::open(&folder.path().join("gateway.db")).unwrap();
         let (queue, receiver) = SubmissionQueue::new();
         let uplink = Arc::new(Mutex::new(UplinkStatus {
@@ -70,11 +77,21 @@ impl House {
         }));
         let asked = Arc::clone(&uplink);
         let handle: UplinkHandle = Arc::new(move || asked.lock().unwrap().clone());
-        let config = Http {
+        let mut config = Http {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            anonymous,
+            anonymous: Anonymous::Loopback,
+            token_file: None,
+            allowed_origins: Vec::new(),
             host_name: None,
+            tls: None,
         };
+        configure(&mut config);
+        let files = AccessFiles {
+            tokens: config.token_file.clone(),
+            ..AccessFiles::default()
+        };
+        let access = Access::open(files, Anonymous::Never).unwrap();
+        let (guests, arriving) = mpsc::channel(1);
         let book = RuleBook::new(Vec::new(), RuleSource::default(), SubmissionQueue::new().0);
         let surroundings = Surroundings {
             gateway_id: "edge-1".into(),
@@ -84,6 +101,8 @@ impl House {
             uplinks: vec![(writer.reader().uplinks()[0], handle)],
             rule_book: Arc::new(book),
             topics: Topics::new(&Config::load(None, std::iter::empty()).unwrap().ingest),
+            access: Arc::new(access),
+            guests,
             metrics: Arc::default(),
         };
         let server = Server::new(&config, surroundings);
@@ -91,6 +110,7 @@ impl House {
             shared: server.shared,
             uplink,
             folder,
+            arriving,
         };
         (house, Works { writer, receiver })
     }
@@ -107,7 +127,11 @@ impl House {
 
     async fn send_from(&self, peer: &str, mut request: Request<Body>) -> Answer {
         let peer: SocketAddr = peer.parse().unwrap();
-        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(Peer {
+            address: peer,
+            is_tls: false,
+            is_certified: false,
+        });
         let router = router(Arc::clone(&self.shared));
         Answer::of(router.oneshot(request).await.unwrap()).await
     }
@@ -809,7 +833,7 @@ impl Line {
             .unwrap();
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(house.server().run(listener, stop.clone()));
+        tasks.spawn(house.server().run(listener, None, stop.clone()));
         Self {
             socket,
             stop,

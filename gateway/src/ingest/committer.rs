@@ -126,12 +126,13 @@ impl Committer {
         self.rules_clock = RulesClock::starting_at(memory.clock);
         let mut pending = Pending::default();
         self.restore_rules(memory, &mut pending);
+        if self.commit_all(pending).is_none() {
+            return Ok(());
+        }
+        // Not before: what the rules have ended is open until that is on disk.
         self.writer.keep_open_alerts(self.engine.open_alerts());
         loop {
-            match self.commit_all(pending) {
-                Some(()) => pending = Pending::default(),
-                None => return Ok(()),
-            }
+            let mut pending = Pending::default();
             match self.first() {
                 First::Work(work) => {
                     self.tick(&mut pending);
@@ -142,6 +143,9 @@ impl Committer {
                 First::Rules(rules) => self.replace_rules(*rules, &mut pending),
                 First::Due => self.tick(&mut pending),
                 First::Ended => return self.writer.close(self.rules_clock.now()),
+            }
+            if self.commit_all(pending).is_none() {
+                return Ok(());
             }
         }
     }

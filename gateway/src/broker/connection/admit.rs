@@ -154,7 +154,9 @@ async fn judge(
         return Err(Refusal::TooManyConnections);
     }
     let client_id = connect.client_id(shared.limits.client_id_bytes)?;
-    let identity = match caller.certified {
+    let says_who = connect.user_name.is_some() || connect.password.is_some();
+    let known = caller.certified.or(caller.guest.filter(|_| !says_who));
+    let identity = match known {
         Some(identity) => identity,
         None => log_in(&connect, caller.address, &shared.access).await?,
     };

@@ -43,6 +43,8 @@ pub(super) struct Caller {
     pub(super) address: IpAddr,
     /// Whom its certificate names. It needs no password then, and whatever name it gives means nothing.
     pub(super) certified: Option<Identity>,
+    /// Who it is unless it says who it is.
+    pub(super) guest: Option<Identity>,
     /// Its address has as many connections as it may.
     pub(super) is_one_too_many: bool,
 }
