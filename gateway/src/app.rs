@@ -207,6 +207,7 @@ impl Running {
             rule_book: book,
             topics: Topics::new(&config.ingest),
             access: Arc::clone(&self.access),
+            mqtt: self.addresses.mqtt,
             guests,
             metrics: Arc::clone(&metrics),
         };

@@ -36,6 +36,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["tls"]),
     ("webpki", &["tls"]),
     ("argon2", &["access"]),
+    ("rustix", &["store"]),
     ("anyhow", &["app", "cli", "main"]),
 ];
 const MAX_LINES: usize = 400;

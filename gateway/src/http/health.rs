@@ -29,10 +29,7 @@ pub(super) async fn live(State(shared): State<Arc<Shared>>) -> Result<Response, 
 
 /// Every check by name.
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<Readiness>) {
-    let mut checks = vec![committer(&shared), store(&shared).await];
-    for (_, uplink) in shared.uplink_statuses() {
-        checks.push(Check::new(format!("uplink:{}", uplink.name), uplink.held));
-    }
+    let checks = checks(&shared).await;
     let (code, status) = if checks.iter().all(|check| check.ok) {
         (StatusCode::OK, "ready")
     } else {
@@ -41,14 +38,24 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, Jso
     (code, Json(Readiness { status, checks }))
 }
 
+/// All of them.
+pub(super) async fn checks(shared: &Shared) -> Vec<Check> {
+    let mut checks = vec![committer(shared), store(shared).await];
+    for (_, uplink) in shared.uplink_statuses() {
+        checks.push(Check::new(format!("uplink:{}", uplink.name), uplink.held));
+    }
+    checks
+}
+
 #[derive(Serialize)]
 pub(super) struct Readiness {
     status: &'static str,
     checks: Vec<Check>,
 }
 
+/// Something that has to work.
 #[derive(Serialize)]
-struct Check {
+pub(super) struct Check {
     name: String,
     ok: bool,
     /// What is wrong.

@@ -11,6 +11,7 @@ mod alerts;
 mod body;
 mod data;
 mod dead_letters;
+mod gateway;
 mod health;
 mod listener;
 mod metrics;
@@ -26,7 +27,9 @@ mod sensors;
 mod session;
 mod status;
 
-use std::{sync::Arc, time::Duration};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -35,7 +38,9 @@ use axum::{Json, Router};
 
 use prometheus::IntCounter;
 use serde::Serialize;
-use tokio::{net::TcpListener, sync::mpsc, task, time};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::{task, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Guest, OwnNames};
@@ -67,6 +72,8 @@ pub struct Surroundings {
     pub rule_book: Arc<RuleBook>,
     pub topics: Topics,
     pub access: Arc<Access>,
+    /// Where sensors publish.
+    pub mqtt: SocketAddr,
     /// The way to the broker for who comes by HTTP.
     pub guests: mpsc::Sender<Guest>,
     pub metrics: Arc<Metrics>,
@@ -79,6 +86,10 @@ struct Shared {
     anonymous: Anonymous,
     has_tokens: bool,
     pages: Pages,
+    /// Who tries rules against the past.
+    replays: Arc<Semaphore>,
+    started: Instant,
+    mqtt: SocketAddr,
     guests: mpsc::Sender<Guest>,
     reader: Reader,
     submissions: SubmissionQueue,
@@ -109,6 +120,9 @@ impl Server {
                 own_names: OwnNames::new(config.anonymous, config.host_name.clone()),
                 allowed: config.allowed_origins.clone(),
             },
+            replays: Arc::new(Semaphore::new(1)),
+            started: Instant::now(),
+            mqtt: surroundings.mqtt,
             guests: surroundings.guests,
             reader: surroundings.reader,
             submissions: surroundings.submissions,
@@ -152,6 +166,9 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/alerts", get(alerts::show))
         .route("/api/v1/alerts/{id}/ack", post(alerts::acknowledge))
         .route("/api/v1/rules", get(rules::show).put(rules::replace))
+        .route("/api/v1/rules/check", post(rules::check))
+        .route("/api/v1/rules/test", post(rules::test))
+        .route("/api/v1/gateway", get(gateway::show))
         .route("/metrics", get(metrics::show))
         .route("/mqtt", get(mqtt::enter))
         .fallback(problem::no_such_path)

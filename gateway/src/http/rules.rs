@@ -1,15 +1,31 @@
-//! `/api/v1/rules`: the rules as they are; replaced after they are checked.
+//! `/api/v1/rules`: the rules as they are; replaced after they are checked; checked, and tried against the stored past, without
+//! being replaced.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::body;
+use super::parameters::{Pairs, sensor, take_each};
 use super::{Shared, problem::Problem};
+use crate::clock;
+use crate::config::parse_duration;
+use crate::domain::sensor::SensorId;
+use crate::domain::timestamp::Timestamp;
+use crate::ingest::replay::{Question, ReplayError, RuleAnswer, replay};
+use crate::store::Reader;
+
+/// How far back a test looks if nobody says.
+const DEFAULT_SINCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A test that takes so long is given up: its answer says how far it came.
+const TEST_PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Serialize)]
 struct Page<'r> {
@@ -35,4 +51,86 @@ pub(super) async fn replace(
     }
     shared.rule_book.replace(sent).await?;
     Ok(show(State(shared)).await)
+}
+
+/// Says what is wrong with rules.
+pub(super) async fn check(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Fine {
+        status: &'static str,
+    }
+    let sent = body::read_rules(request).await?;
+    shared.rule_book.check(sent).await?;
+    Ok(Json(Fine { status: "success" }).into_response())
+}
+
+/// What rules would have made of the stored past.
+#[derive(Serialize)]
+struct Tested {
+    from: Timestamp,
+    /// Up to where it was looked.
+    to: Timestamp,
+    readings: u64,
+    /// False if there was no time for all of it.
+    complete: bool,
+    rules: Vec<RuleAnswer>,
+}
+
+/// Tries rules against the stored past; one at a time, since that takes a core.
+pub(super) async fn test(
+    State(shared): State<Arc<Shared>>,
+    Query(pairs): Query<Pairs>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (mut since, mut wanted) = (DEFAULT_SINCE, None::<SensorId>);
+    take_each(&pairs, |name, value| {
+        match name {
+            "since" => {
+                let time = parse_duration(value).filter(|time| !time.is_zero());
+                since = time.ok_or("expected a duration, such as 1h or 7d")?;
+            }
+            "sensor" => wanted = Some(sensor(value)?),
+            _ => return Err("unknown; there are since and sensor".to_owned()),
+        }
+        Ok(())
+    })?;
+    let sent = body::read_rules(request).await?;
+    let set = shared.rule_book.check(sent).await?;
+    let alone = Arc::clone(&shared.replays).try_acquire_owned();
+    let alone = alone.map_err(|_| Problem::Busy)?;
+    let look = move |reader: &Reader| {
+        let _alone = alone;
+        let now = clock::now();
+        let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        let question = Question {
+            since: Timestamp::from_millis(now.millis() - millis.min(now.millis())),
+            now,
+            sensor: wanted.as_ref(),
+        };
+        let until = Instant::now() + TEST_PATIENCE;
+        let replayed = replay(reader.history()?, vec![set], &question, &mut |_, _| {
+            if until < Instant::now() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        Ok(Tested {
+            from: question.since,
+            to: replayed.to,
+            readings: replayed.readings,
+            complete: replayed.is_complete,
+            rules: replayed.answers(&question).pop().unwrap_or_default(),
+        })
+    };
+    Ok(Json(shared.look(look).await?).into_response())
+}
+
+impl From<ReplayError> for Problem {
+    fn from(error: ReplayError) -> Self {
+        Self::internal(error)
+    }
 }

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod rejects;
+mod rules;
 mod visitors;
 
 use std::{
@@ -102,6 +103,7 @@ impl House {
             rule_book: Arc::new(book),
             topics: Topics::new(&Config::load(None, std::iter::empty()).unwrap().ingest),
             access: Arc::new(access),
+            mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
             guests,
             metrics: Arc::default(),
         };

@@ -7,6 +7,7 @@ pub mod decode;
 mod health;
 mod outbox;
 mod outlet;
+pub mod replay;
 mod rule_book;
 mod submission;
 mod topics;
