@@ -6,10 +6,9 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
@@ -26,6 +25,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Peer;
+use super::line::{Answering, Flight, Line};
 use crate::tls::Server;
 
 /// Connections at the same time; further ones wait to be accepted.
@@ -148,10 +148,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let flight = Arc::<Flight>::default();
-    let line = Line {
-        socket,
-        flight: Arc::clone(&flight),
-    };
+    let line = Line::new(socket, Arc::clone(&flight));
     let (router, counted) = (TowerToHyperService::new(router), Arc::clone(&flight));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
@@ -182,91 +179,9 @@ where
             .await
         }
     };
+    // What has become of it, a WebSocket say, has a patience of its own.
+    flight.end();
     if let Err(error) = ended {
         tracing::debug!(peer = %peer.address, %error, "an HTTP connection broke");
-    }
-}
-
-/// What is under way on one connection.
-#[derive(Debug, Default)]
-struct Flight {
-    /// Requests that have no answer yet. An answer is whole when it is there: none is streamed.
-    unanswered: AtomicUsize,
-    /// The socket did not take all that was to be written.
-    is_writing: AtomicBool,
-}
-
-impl Flight {
-    fn is_over(&self) -> bool {
-        self.unanswered.load(Ordering::Relaxed) == 0 && !self.is_writing.load(Ordering::Relaxed)
-    }
-
-    fn written<T>(&self, turn: Poll<T>) -> Poll<T> {
-        self.is_writing.store(turn.is_pending(), Ordering::Relaxed);
-        turn
-    }
-}
-
-/// Counts a request for as long as it has no answer.
-struct Answering(Arc<Flight>);
-
-impl Answering {
-    fn begin(flight: &Arc<Flight>) -> Self {
-        flight.unanswered.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(flight))
-    }
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        self.0.unanswered.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A socket that tells whether a write is held up.
-struct Line<S> {
-    socket: S,
-    flight: Arc<Flight>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Line<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(context, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Line<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let turn = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.flight.written(turn)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let turn = Pin::new(&mut self.socket).poll_write_vectored(context, parts);
-        self.flight.written(turn)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }

@@ -9,10 +9,13 @@
 mod access;
 mod alerts;
 mod body;
+mod dashboard;
 mod data;
 mod dead_letters;
+mod fresh;
 mod gateway;
 mod health;
+mod line;
 mod listener;
 mod metrics;
 mod mqtt;
@@ -23,6 +26,7 @@ mod process_io;
 mod readings;
 mod rejects;
 mod rules;
+mod security;
 mod sensors;
 mod session;
 mod status;
@@ -31,7 +35,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -42,6 +46,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::{task, time};
 use tokio_util::sync::CancellationToken;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 
 use crate::access::{Access, Guest, OwnNames};
 use crate::config::{Anonymous, Http};
@@ -60,6 +67,9 @@ pub type UplinkHandle = Arc<dyn Fn() -> UplinkStatus + Send + Sync>;
 
 /// A store that does not answer a short question within this time is not well.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What fits into one packet is not compressed.
+const MIN_PACKED_BYTES: u16 = 1024;
 
 /// The rest of the gateway, as the server sees it.
 pub struct Surroundings {
@@ -177,12 +187,25 @@ fn router(shared: Arc<Shared>) -> Router {
     let door = get(session::show).post(session::begin).delete(session::end);
     let pages = guarded
         .merge(Router::new().route("/api/v1/session", door))
+        .route("/", get(dashboard::page))
+        .route("/dashboard/{*path}", get(dashboard::part))
         .layer(from_fn_with_state(Arc::clone(&shared), access::admit_page));
     let open = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .method_not_allowed_fallback(problem::wrong_method);
-    pages.merge(open).with_state(shared)
+    let mut all = pages.merge(open).layer(from_fn(fresh::tag)).layer(packed());
+    if !shared.pages.allowed.is_empty() {
+        all = all.layer(security::allow(&shared.pages.allowed));
+    }
+    all.layer(from_fn(security::protect)).with_state(shared)
+}
+
+/// Compresses what is long enough to gain by it. A board has better to do than to look for the last percent.
+fn packed() -> CompressionLayer<impl Predicate> {
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(DefaultPredicate::new().and(SizeAbove::new(MIN_PACKED_BYTES)))
 }
 
 /// Part of a list, and what `after` takes for the next one; `None` at the end.

@@ -1,6 +1,7 @@
 //! The router in-process, on a real store and a real committer.
 
 mod alerts;
+mod answers;
 mod rejects;
 mod rules;
 mod visitors;
@@ -763,7 +764,7 @@ async fn gauges_are_as_new_as_the_scrape() {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_problems() {
     let house = House::open();
-    for path in ["/", "/nothing", "/data/", "/api/v1"] {
+    for path in ["/nothing", "/data/", "/api/v1", "/dashboard/nothing"] {
         house.get(path).await.is_problem(404);
     }
     let check = async |method: Method, path: &str, allowed: &[&str]| {
@@ -921,6 +922,27 @@ async fn a_head_that_does_not_come_is_not_waited_for() {
     let mut rest = String::new();
     line.socket.read_to_string(&mut rest).await.unwrap();
     assert!(!rest.contains("200 OK"), "{rest}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_take_its_answer_is_not_waited_for() {
+    let house = House::open();
+    let readings = (0..1000).map(|n| format!(r#"{{"id":"s","value":{n},"x":"{:500}"}}"#, ""));
+    // More than the buffers of a socket hold.
+    for _ in 0..40 {
+        let body = format!("[{}]", readings.clone().collect::<Vec<_>>().join(","));
+        house.post("/data", body).await.is(201);
+    }
+    let mut line = Line::to(&house).await;
+    line.write("GET /api/v1/readings?format=ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    time::sleep(Duration::from_secs(3600)).await;
+    let mut taken = Vec::new();
+    let ended = line.socket.read_to_end(&mut taken).await;
+    assert!(
+        ended.is_err() || !taken.ends_with(b"0\r\n\r\n"),
+        "it was broken off"
+    );
 }
 
 #[tokio::test]
