@@ -25,7 +25,7 @@ use crate::config::{Config, Fault, listed};
 use crate::domain::{alert::Alert, uplink::CLOUD};
 use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{self, Server, UplinkHandle};
-use crate::ingest::{Committer, Health, RuleBook, Settings, SubmissionQueue, Topics};
+use crate::ingest::{Committer, Health, RuleBook, Settings, SubmissionQueue, Topics, Traces};
 use crate::metrics::Metrics;
 use crate::store::{Reader, StoreError, Writer, sessions::BrokerState};
 use crate::tls;
@@ -150,6 +150,7 @@ impl Running {
         let gateway_id = Arc::clone(&config.gateway_id);
         let metrics = Arc::<Metrics>::default();
         let health = Arc::<Health>::default();
+        let traces = Arc::<Traces>::default();
         let outbox_wakes: Vec<Arc<Notify>> =
             config.uplinks.iter().map(|_| Arc::default()).collect();
         let hub = Arc::new(Hub::new(&config.mqtt.limits, Arc::clone(&metrics)));
@@ -162,6 +163,7 @@ impl Running {
             outlet: Box::new(Arc::clone(&hub)),
             outbox_wakes: outbox_wakes.clone(),
             metrics: Arc::clone(&metrics),
+            traces: Arc::clone(&traces),
             health: Arc::clone(&health),
             give_up: self.give_up.clone(),
         };
@@ -177,6 +179,7 @@ impl Running {
             self.reader.clone(),
             submissions.clone(),
             Arc::clone(&metrics),
+            Arc::clone(&traces),
         );
         let mut uplinks = Vec::new();
         let pumps = config.uplinks.into_iter().zip(checked.uplinks);
@@ -205,6 +208,7 @@ impl Running {
             health,
             uplinks,
             rule_book: book,
+            traces,
             topics: Topics::new(&config.ingest),
             access: Arc::clone(&self.access),
             mqtt: self.addresses.mqtt,

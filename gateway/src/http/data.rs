@@ -3,20 +3,24 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
 
+use super::access::Peer;
 use super::body::{self, Shape};
 use super::{Shared, problem::Problem};
+use crate::access::Visitor;
 use crate::clock;
-use crate::ingest::{Submission, decode};
+use crate::ingest::{Source, Submission, decode};
 use crate::store::{Committed, LastReading};
 
 /// Takes the readings of one request; answers when they are on disk.
 pub(super) async fn take(
     State(shared): State<Arc<Shared>>,
+    Extension(visitor): Extension<Visitor>,
+    Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Result<Response, Problem> {
     let (body, shape) = body::read_readings(request).await?;
@@ -25,6 +29,11 @@ pub(super) async fn take(
         Shape::Json => decode::decode_request(&body, clock::now()),
         Shape::Lines => decode::decode_lines(&body, clock::now()),
     }?;
+    submission.source = Some(Source {
+        transport: "http",
+        client: visitor.name().map(Into::into),
+        address: peer.address.ip(),
+    });
     shared.received.inc_by(submission.readings.len() as u64);
     let committed = shared.commit(submission).await?;
     Ok(received(committed))

@@ -15,6 +15,7 @@ mod dead_letters;
 mod fresh;
 mod gateway;
 mod health;
+mod life;
 mod line;
 mod listener;
 mod metrics;
@@ -53,7 +54,7 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove}
 use crate::access::{Access, Guest, OwnNames};
 use crate::config::{Anonymous, Http};
 use crate::domain::uplink::UplinkStatus;
-use crate::ingest::{Health, RuleBook, Submission, SubmissionQueue, Topics};
+use crate::ingest::{Health, RuleBook, Submission, SubmissionQueue, Topics, Traces};
 use crate::metrics::Metrics;
 use crate::store::{Committed, Reader, outbox::UplinkKey};
 use crate::tls;
@@ -80,6 +81,7 @@ pub struct Surroundings {
     /// Empty when nothing is forwarded.
     pub uplinks: Vec<(UplinkKey, UplinkHandle)>,
     pub rule_book: Arc<RuleBook>,
+    pub traces: Arc<Traces>,
     pub topics: Topics,
     pub access: Arc<Access>,
     /// Where sensors publish.
@@ -106,6 +108,7 @@ struct Shared {
     health: Arc<Health>,
     uplinks: Vec<(UplinkKey, UplinkHandle)>,
     rule_book: Arc<RuleBook>,
+    traces: Arc<Traces>,
     topics: Topics,
     metrics: Arc<Metrics>,
     received: IntCounter,
@@ -139,6 +142,7 @@ impl Server {
             health: surroundings.health,
             uplinks: surroundings.uplinks,
             rule_book: surroundings.rule_book,
+            traces: surroundings.traces,
             topics: surroundings.topics,
             received: metrics.readings_received.with_label_values(&["http"]),
             metrics,
@@ -165,6 +169,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/data", get(data::show).post(data::take))
         .route("/status", get(status::show).post(status::take))
         .route("/api/v1/readings", get(readings::show))
+        .route("/api/v1/readings/{id}", get(life::show))
         .route("/api/v1/sensors", get(sensors::show))
         .route("/api/v1/outbox", get(outbox::show))
         .route("/api/v1/dead-letters", get(dead_letters::show))

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod answers;
+mod life;
 mod rejects;
 mod rules;
 mod visitors;
@@ -102,6 +103,7 @@ impl House {
             health: Arc::default(),
             uplinks: vec![(writer.reader().uplinks()[0], handle)],
             rule_book: Arc::new(book),
+            traces: Arc::default(),
             topics: Topics::new(&Config::load(None, std::iter::empty()).unwrap().ingest),
             access: Arc::new(access),
             mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
@@ -178,6 +180,7 @@ impl Works {
             outlet: Box::new(Nobody),
             outbox_wakes: Vec::new(),
             metrics: Arc::clone(&house.shared.metrics),
+            traces: Arc::clone(&house.shared.traces),
             health: Arc::clone(&house.shared.health),
             give_up: CancellationToken::new(),
         };

@@ -11,6 +11,7 @@ pub mod replay;
 mod rule_book;
 mod submission;
 mod topics;
+mod traces;
 
 pub use committer::{Committer, Settings};
 pub use health::Health;
@@ -21,3 +22,4 @@ pub use submission::{
     Place, Receipt, Refused, RequestPlace, Stopped, Submission, SubmissionQueue, SubmissionReceiver,
 };
 pub use topics::{Kind, Topics};
+pub use traces::{Source, Traces};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::OutboxRequest;
 use super::rule_book::NewRules;
+use super::{OutboxRequest, Source};
 use crate::domain::{message::Message, reading::Reading, status::DeviceStatus};
 use crate::metrics::Metrics;
 use crate::store::{Committed, NewReject, sessions::Change};
@@ -21,6 +21,8 @@ const ROOM_KIB: u32 = 16 << 10;
 #[derive(Debug, Default)]
 pub struct Submission {
     pub readings: Vec<Reading>,
+    /// Who brought the readings, if anybody is to know.
+    pub source: Option<Source>,
     pub statuses: Vec<DeviceStatus>,
     /// Ids of alerts that somebody has seen.
     pub acknowledged: Vec<i64>,

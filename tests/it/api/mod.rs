@@ -1,6 +1,7 @@
 //! The API: shapes, codes and content types of the contract.
 
 mod alerts;
+mod life;
 mod rejects;
 mod watching;
 

@@ -42,8 +42,14 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                 let is_told = !wire.protocol.out.is_empty();
                 let will = admitted.will.filter(|_| is_told);
                 let client_id = Arc::clone(&arrival.member.client_id);
-                let connection =
-                    Connection::new(wire, shared, arrival.member, rights, will, keep_alive);
+                let connection = Connection::new(
+                    wire,
+                    shared,
+                    (arrival.member, peer),
+                    rights,
+                    will,
+                    keep_alive,
+                );
                 if !is_told {
                     tracing::info!(%peer, "client refused: its Maximum Packet Size leaves no room for CONNACK");
                     Box::new(connection).close(End::Lost).await;

@@ -124,6 +124,7 @@ struct Connection<R, W> {
     wire: Wire<R, W>,
     shared: Arc<Shared>,
     member: Member,
+    address: IpAddr,
     rights: Rights,
     will: Option<Box<Will>>,
     /// What is to be stored of the session and nobody waits for.
@@ -165,7 +166,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     fn new(
         wire: Wire<R, W>,
         shared: Arc<Shared>,
-        member: Member,
+        (member, address): (Member, IpAddr),
         rights: Rights,
         will: Option<Will>,
         keep_alive: u16,
@@ -174,6 +175,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         Self {
             _counted: Counted::new(&shared),
             member,
+            address,
             rights,
             will: will.map(Box::new),
             wire,
