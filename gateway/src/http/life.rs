@@ -7,7 +7,9 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi::shapes;
 use super::parameters::number;
 use super::{Shared, problem::Problem};
 use crate::domain::alert::Alert;
@@ -17,21 +19,26 @@ use crate::ingest::Source;
 use crate::store::outbox::UplinkKey;
 use crate::store::{OutboxPlace, Reader, ReadingLife};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Life {
     /// Its tags are the rules with an alert or a tag that it met.
+    #[schema(value_type = shapes::Reading)]
     reading: StoredReading,
     /// Who brought it, null if that is not remembered: the newest are.
+    #[schema(value_type = Option<shapes::Source>)]
     source: Option<Source>,
+    #[schema(value_type = Option<i64>)]
     committed_at: Option<Timestamp>,
     /// The events that it set off.
+    #[schema(value_type = Vec<shapes::Alert>)]
     alerts: Vec<Alert>,
     uplinks: Vec<OnUplink>,
 }
 
 /// How it stands with one uplink.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct OnUplink {
+    #[schema(value_type = String)]
     name: Arc<str>,
     state: Standing,
     batch: Option<i64>,
@@ -44,7 +51,7 @@ struct OnUplink {
     verdicts: Vec<Verdict>,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Standing {
     Waiting,
@@ -55,14 +62,20 @@ enum Standing {
     None,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Verdict {
     batch: i64,
     verdict: &'static str,
+    #[schema(value_type = i64)]
     at: Timestamp,
 }
 
 /// Tells it.
+#[utoipa::path(
+    get, path = "/api/v1/readings/{id}", tag = "readings",
+    params(("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "Its whole way", body = Life), (status = 404, description = "There is none")),
+)]
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,

@@ -20,6 +20,7 @@ mod line;
 mod listener;
 mod metrics;
 mod mqtt;
+mod openapi;
 mod outbox;
 mod parameters;
 mod problem;
@@ -58,6 +59,8 @@ use crate::ingest::{Health, RuleBook, Submission, SubmissionQueue, Topics, Trace
 use crate::metrics::Metrics;
 use crate::store::{Committed, Reader, outbox::UplinkKey};
 use crate::tls;
+
+use utoipa::ToSchema;
 
 use access::Pages;
 use problem::Problem;
@@ -184,6 +187,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/rules/check", post(rules::check))
         .route("/api/v1/rules/test", post(rules::test))
         .route("/api/v1/gateway", get(gateway::show))
+        .route("/openapi.json", get(openapi::show))
         .route("/metrics", get(metrics::show))
         .route("/mqtt", get(mqtt::enter))
         .fallback(problem::no_such_path)
@@ -194,6 +198,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .merge(Router::new().route("/api/v1/session", door))
         .route("/", get(dashboard::page))
         .route("/dashboard/{*path}", get(dashboard::part))
+        .method_not_allowed_fallback(problem::wrong_method)
         .layer(from_fn_with_state(Arc::clone(&shared), access::admit_page));
     let open = Router::new()
         .route("/healthz", get(health::live))
@@ -214,7 +219,7 @@ fn packed() -> CompressionLayer<impl Predicate> {
 }
 
 /// Part of a list, and what `after` takes for the next one; `None` at the end.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Page<T> {
     items: Vec<T>,
     next: Option<i64>,

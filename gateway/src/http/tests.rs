@@ -3,6 +3,7 @@
 mod alerts;
 mod answers;
 mod life;
+mod openapi;
 mod rejects;
 mod rules;
 mod visitors;
