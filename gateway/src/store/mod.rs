@@ -8,6 +8,7 @@
 
 mod alert_pages;
 mod alerts;
+mod blocks;
 mod bounds;
 mod connection;
 mod devices;
@@ -20,6 +21,8 @@ mod reading_pages;
 mod rows;
 mod rules;
 mod sensors;
+mod series;
+
 pub mod sessions;
 mod waiting;
 mod writer;
@@ -31,6 +34,7 @@ pub use reader::{Reader, Totals};
 pub use reading_pages::{ReadingPage, ReadingQuery};
 pub use rules::{RuleMemory, RuleNames, RuleState};
 pub use sensors::{LastReading, SensorTotals, Sensors};
+pub use series::{Bucket, SeriesQuery};
 pub use waiting::{DeadLetter, Forsaken, WaitingQuery};
 pub use writer::{Committed, Writer};
 
