@@ -21,6 +21,7 @@ mod process_io;
 mod readings;
 mod rules;
 mod sensors;
+mod series;
 mod status;
 
 use std::{sync::Arc, time::Duration};
@@ -117,6 +118,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/status", get(status::show).post(status::take))
         .route("/api/v1/readings", get(readings::show))
         .route("/api/v1/sensors", get(sensors::show))
+        .route("/api/v1/series", get(series::show))
         .route("/api/v1/outbox", get(outbox::show))
         .route("/api/v1/dead-letters", get(dead_letters::show))
         .route("/api/v1/dead-letters/{id}", delete(dead_letters::drop))

@@ -152,15 +152,16 @@ impl<'q> PageInHand<'q> {
         bounds: &Bounds,
         ids: &[i64],
     ) -> Result<(), StoreError> {
-        let Bounds { from, to, .. } = bounds;
+        let Bounds { sensor, from, to } = bounds;
         let mut select = connection.prepare_cached(
             "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
              FROM reading r CROSS JOIN sensor s ON s.key = r.sensor \
-             WHERE r.id = ?1 AND (?2 IS NULL OR ?2 <= r.ts) AND (?3 IS NULL OR r.ts < ?3)",
+             WHERE r.id = ?1 AND r.sensor = ?2 \
+             AND (?3 IS NULL OR ?3 <= r.ts) AND (?4 IS NULL OR r.ts < ?4)",
         )?;
         in_steps(connection, ids, |id| {
             let found = select
-                .query_row(params![id, from, to], read_reading)
+                .query_row(params![id, sensor, from, to], read_reading)
                 .optional()?;
             self.looked_through += 1;
             if let Some(reading) = found {

@@ -57,7 +57,7 @@ impl Reader {
                     Stretch::Between { lower, upper } => {
                         look_through(connection, key, (lower, upper), &mut buckets)?;
                     }
-                    Stretch::These(ids) => look_up(connection, &ids, &mut buckets)?,
+                    Stretch::These(ids) => look_up(connection, key, &ids, &mut buckets)?,
                 }
             }
             Ok(buckets.into_rows())
@@ -84,11 +84,17 @@ fn look_through(
     Ok(())
 }
 
-fn look_up(connection: &Connection, ids: &[i64], buckets: &mut Buckets) -> Result<(), StoreError> {
-    let mut select = connection.prepare_cached("SELECT ts, value FROM reading WHERE id = ?1")?;
+fn look_up(
+    connection: &Connection,
+    sensor: i64,
+    ids: &[i64],
+    buckets: &mut Buckets,
+) -> Result<(), StoreError> {
+    let mut select =
+        connection.prepare_cached("SELECT ts, value FROM reading WHERE id = ?1 AND sensor = ?2")?;
     in_steps(connection, ids, |id| {
         let found = select
-            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row([id, sensor], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         if let Some((ts, value)) = found {
             buckets.add(ts, value);

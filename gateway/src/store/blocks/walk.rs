@@ -14,6 +14,9 @@ use crate::store::bounds::Bounds;
 /// So many rows of blocks are read at once.
 const BLOCKS_AT_ONCE: i64 = 256;
 
+/// Rows that are looked up in one transaction: well under a second, also on a small board.
+const ROWS_AT_ONCE: usize = 1000;
+
 /// To look up a row takes as long as to look through so many that lie together.
 const WORTH_LOOKING_UP: i64 = 8;
 
@@ -37,9 +40,6 @@ impl Stretch {
         }
     }
 }
-
-/// Rows that are looked up in one transaction: well under a second, also on a small board.
-const ROWS_AT_ONCE: usize = 1000;
 
 /// Looks up row after row, some in each transaction, until `look_up` has found enough.
 pub(in crate::store) fn in_steps(
