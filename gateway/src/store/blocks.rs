@@ -73,14 +73,13 @@ pub(super) struct FullBlock {
 
 impl FullBlock {
     /// `None`: there is nothing to index.
-    fn of(block: Block, mut entries: Vec<Entry>) -> Option<Self> {
+    fn of(block: Block, entries: &[Entry]) -> Option<Self> {
         let times = entries.iter().map(|entry| entry.ts);
         let times = [times.clone().min()?, times.max()?];
-        entries.sort_unstable_by_key(|entry| (entry.sensor, entry.place));
         (block <= LAST_INDEXED).then(|| Self {
             block,
             times,
-            packs: pack(block, &entries),
+            packs: pack(block, entries),
         })
     }
 
@@ -119,8 +118,10 @@ impl Filling {
 
     /// Takes in the next reading. With the last id of the block it is full, and the next one begins.
     pub(super) fn add(&mut self, id: i64, sensor: i64, ts: i64, value: f64) -> Option<FullBlock> {
-        if self.entries.capacity() == 0 {
-            self.entries.reserve_exact(1 + usize::from(LAST_PLACE));
+        if self.entries.len() == self.entries.capacity() {
+            // Memory that is not touched costs nothing, and this is touched as it fills.
+            self.entries
+                .reserve_exact(1 + usize::from(LAST_PLACE) - self.entries.len());
         }
         self.entries.push(Entry {
             sensor: sensor as u32,
@@ -131,15 +132,10 @@ impl Filling {
         if id < self.block.last() {
             return None;
         }
-        let full = std::mem::replace(self, Self::empty(Block::of(id + 1)));
-        FullBlock::of(full.block, full.entries)
-    }
-
-    fn empty(block: Block) -> Self {
-        Self {
-            block,
-            entries: Vec::new(),
-        }
+        let full = FullBlock::of(self.block, &self.entries);
+        self.block = Block::of(id + 1);
+        self.entries.clear();
+        full
     }
 
     /// Below it no readings are added any more.
@@ -193,7 +189,7 @@ fn make_up(connection: &Connection, mut below: Block) -> Result<Option<Block>, S
         };
         below = Block::of(newest);
         if !is_indexed.exists([below.0])? {
-            if let Some(full) = FullBlock::of(below, entries_of(connection, below)?) {
+            if let Some(full) = FullBlock::of(below, &entries_of(connection, below)?) {
                 full.write(connection)?;
             }
             break;

@@ -51,16 +51,17 @@ pub(in crate::store) struct Known {
 impl Known {
     fn of(entries: &[Entry]) -> Option<Self> {
         let times = entries.iter().map(|entry| entry.ts);
-        let values = entries.iter().map(|entry| Summary::of(entry.value));
+        let values = entries.iter().map(|entry| entry.value);
         Some(Self {
             times: [times.clone().min()?, times.max()?],
-            values: values.reduce(Summary::and)?,
+            values: Summary::of_all(values)?,
         })
     }
 }
 
-/// Packs entries, which are in the order of sensors and places.
+/// Packs entries, which are in the order of places.
 pub(super) fn pack(block: Block, entries: &[Entry]) -> Vec<(i64, Vec<u8>)> {
+    let entries = by_sensor(entries);
     let mut packs: Vec<(i64, Vec<u8>)> = Vec::new();
     let mut before = Before::default();
     let mut bytes = Vec::new();
@@ -84,6 +85,15 @@ pub(super) fn pack(block: Block, entries: &[Entry]) -> Vec<(i64, Vec<u8>)> {
         }
     }
     packs
+}
+
+/// The same in the order of sensors and places. What is sorted is small: a sensor and where its entry stands.
+fn by_sensor(entries: &[Entry]) -> Vec<Entry> {
+    let at = |(at, entry): (usize, &Entry)| (entry.sensor << PLACE_BITS) | at as u32;
+    let mut order: Vec<u32> = entries.iter().enumerate().map(at).collect();
+    order.sort_unstable();
+    let entry = |at: u32| entries[at as usize & usize::from(LAST_PLACE)];
+    order.into_iter().map(entry).collect()
 }
 
 /// The pieces of one sensor in a pack, oldest first. `None` if the bytes make no sense.

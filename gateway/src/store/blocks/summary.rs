@@ -19,6 +19,29 @@ impl Summary {
         }
     }
 
+    /// Of these; `None` if there are none.
+    pub(in crate::store) fn of_all(values: impl Iterator<Item = f64> + Clone) -> Option<Self> {
+        let (mut count, mut sum) = (0, 0.0);
+        let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+        for value in values.clone() {
+            count += 1;
+            sum += value;
+            min = min.min(value);
+            max = max.max(value);
+        }
+        let mean = sum / count as f64;
+        if !mean.is_finite() {
+            // Too large for a sum, or none at all.
+            return values.map(Self::of).reduce(Self::and);
+        }
+        Some(Self {
+            count,
+            min,
+            max,
+            mean: mean.clamp(min, max),
+        })
+    }
+
     /// Of all values of both. No sum is made, which the largest values would not fit into.
     pub(in crate::store) fn and(self, other: Self) -> Self {
         let (large, small) = if self.count < other.count {
@@ -45,8 +68,18 @@ mod tests {
     use super::*;
 
     fn of_all(values: &[f64]) -> Summary {
-        let all = values.iter().copied().map(Summary::of);
-        all.reduce(Summary::and).unwrap()
+        let one_by_one = values.iter().copied().map(Summary::of);
+        let one_by_one = one_by_one.reduce(Summary::and).unwrap();
+        let at_once = Summary::of_all(values.iter().copied()).unwrap();
+        assert!((at_once.mean - one_by_one.mean).abs() <= at_once.max.abs() * 1e-12);
+        let mean = one_by_one.mean;
+        assert_eq!(Summary { mean, ..at_once }, one_by_one);
+        one_by_one
+    }
+
+    #[test]
+    fn of_nothing_there_is_no_summary() {
+        assert_eq!(Summary::of_all(std::iter::empty()), None);
     }
 
     #[test]

@@ -2,12 +2,13 @@ use super::*;
 
 /// Packs them and reads each sensor's pieces again.
 fn check(entries: &[Entry]) -> usize {
+    let sorted = by_sensor(entries);
     let block = Block::of(1 << 20);
     let packs = pack(block, entries);
     let mut ids: Vec<i64> = packs.iter().map(|(id, _)| *id).collect();
     ids.dedup();
     assert!(ids.is_sorted() && ids.len() == packs.len(), "{ids:?}");
-    let of_sensors: Vec<&[Entry]> = entries.chunk_by(|a, b| a.sensor == b.sensor).collect();
+    let of_sensors: Vec<&[Entry]> = sorted.chunk_by(|a, b| a.sensor == b.sensor).collect();
     for of_sensor in of_sensors.iter().step_by(1 + of_sensors.len() / 50) {
         let sensor = of_sensor[0].sensor;
         let found: Vec<Piece> = packs
@@ -35,16 +36,14 @@ fn check(entries: &[Entry]) -> usize {
 /// A whole block with readings of so many sensors, in an order drawn from a seed.
 fn entries(sensors: u32) -> Vec<Entry> {
     let mut rng = fastrand::Rng::with_seed(u64::from(sensors));
-    let mut entries: Vec<Entry> = (0..=LAST_PLACE)
+    (0..=LAST_PLACE)
         .map(|place| Entry {
             sensor: rng.u32(1..=sensors),
             place,
             ts: 1_764_000_000_000 + i64::from(place) + rng.i64(-500..500),
             value: rng.f64() * 100.0,
         })
-        .collect();
-    entries.sort_by_key(|entry| (entry.sensor, entry.place));
-    entries
+        .collect()
 }
 
 #[test]
