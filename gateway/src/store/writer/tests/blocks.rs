@@ -352,7 +352,7 @@ fn of_a_block_only_what_may_be_asked_for_is_read() {
 }
 
 #[test]
-fn the_mean_of_the_largest_values_is_one_of_them() {
+fn the_mean_of_the_largest_values_lies_between_them() {
     let mut story = Story::new(5);
     let mut group = Group::default();
     for number in 0..70_000_i64 {
