@@ -30,6 +30,7 @@ mod rejects;
 mod rules;
 mod security;
 mod sensors;
+mod series;
 mod session;
 mod status;
 
@@ -174,6 +175,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/readings", get(readings::show))
         .route("/api/v1/readings/{id}", get(life::show))
         .route("/api/v1/sensors", get(sensors::show))
+        .route("/api/v1/series", get(series::show))
         .route("/api/v1/outbox", get(outbox::show))
         .route("/api/v1/dead-letters", get(dead_letters::show))
         .route("/api/v1/dead-letters/{id}", delete(dead_letters::drop))

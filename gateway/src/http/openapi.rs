@@ -13,7 +13,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::{
     alerts, data, dead_letters, gateway, health, life, metrics, mqtt, outbox, readings, rejects,
-    rules, sensors, session, status,
+    rules, sensors, series, session, status,
 };
 
 #[derive(OpenApi)]
@@ -27,7 +27,7 @@ use super::{
     ),
     paths(
         data::take, data::show, status::take, status::show,
-        readings::show, life::show, sensors::show,
+        readings::show, life::show, series::show, sensors::show,
         alerts::show, alerts::acknowledge,
         rules::show, rules::replace, rules::check, rules::test,
         outbox::show, rejects::show, rejects::retry, rejects::drop,

@@ -556,6 +556,68 @@ async fn sensors_are_listed_with_their_last_reading() {
 }
 
 #[tokio::test]
+async fn a_series_has_the_shape_of_the_contract() {
+    let house = House::open();
+    let at = |second: u32| format!(r#"{{"id":"s1","value":{second},"ts":{second}000}}"#);
+    // One comes late, and one is of another sensor.
+    let body = [1, 2, 4, 3, 9].map(at).join(",");
+    let body = format!(r#"[{body},{{"id":"s2","value":7}}]"#);
+    house.post("/data", body).await.is(201);
+    let series = async |query: &str| -> Value {
+        let answer = house.get(&format!("/api/v1/series?sensor={query}")).await;
+        answer.is(200).json()
+    };
+    assert_eq!(
+        series("s1&from=1000&to=9000&points=4").await,
+        json!({"items": [
+            {"ts": 1000, "min": 1.0, "avg": 1.5, "max": 2.0, "count": 2},
+            {"ts": 3000, "min": 3.0, "avg": 3.5, "max": 4.0, "count": 2},
+        ], "next": null})
+    );
+    let whole = series("s1&from=0&to=2199-12-31T00:00:00Z&points=1").await;
+    assert_eq!(whole["items"].as_array().unwrap().len(), 1);
+    assert_eq!(whole["items"][0]["count"], 5);
+    // Buckets are no shorter than a millisecond.
+    let short = series("s1&from=1000&to=1003&points=10000").await;
+    assert_eq!(short["items"][0]["ts"], 1000);
+    let nothing = json!({"items": [], "next": null});
+    for empty in ["nobody", "s1&from=9&to=9", "s1&from=9000&to=8000", "s1"] {
+        assert_eq!(series(empty).await, nothing, "{empty}");
+    }
+    // The last day, if nobody says otherwise; and the day before `to`.
+    assert_eq!(series("s2").await["items"][0]["count"], 1);
+    assert_eq!(
+        series("s1&to=9000").await["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        4
+    );
+}
+
+#[tokio::test]
+async fn a_bad_parameter_of_a_series_is_named() {
+    let house = House::open();
+    for (query, name) in [
+        ("", "sensor"),
+        ("points=3", "sensor"),
+        ("sensor=", "sensor"),
+        ("sensor=s1&sensor=s2", "sensor"),
+        ("sensor=s1&points=0", "points"),
+        ("sensor=s1&points=10001", "points"),
+        ("sensor=s1&points=x", "points"),
+        ("sensor=s1&from=x", "from"),
+        ("sensor=s1&to=-1", "to"),
+        ("sensor=s1&limit=1", "limit"),
+    ] {
+        let answer = house.get(&format!("/api/v1/series?{query}")).await;
+        let problem = answer.is_problem(400);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("`{name}`")), "{query}: {detail}");
+    }
+}
+
+#[tokio::test]
 async fn a_large_page_ends_early() {
     let house = House::open();
     let note = "x".repeat(100_000);
