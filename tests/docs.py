@@ -85,7 +85,7 @@ def prepare(folder: Path, binary: Path):
     (folder / "broker-config").mkdir()
     for name in ["rules.toml", "new.toml"]:
         (folder / name).write_text(RULES)
-    for name in ["token", "ca.pem", "edge.crt", "edge.key", "server.crt", "server.key", "users"]:
+    for name in ["tokens", "server.crt", "server.key", "users"]:
         (folder / name).write_text("")
     (folder / "token").write_text("secret\n")
     subprocess.run(
