@@ -56,8 +56,8 @@ pub(super) struct Readiness {
 /// Something that has to work.
 #[derive(Serialize)]
 pub(super) struct Check {
-    name: String,
-    ok: bool,
+    pub(super) name: String,
+    pub(super) ok: bool,
     /// What is wrong.
     detail: Option<String>,
 }

@@ -109,6 +109,7 @@ impl House {
             mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
             guests,
             metrics: Arc::default(),
+            log_filter: Arc::default(),
         };
         let server = Server::new(&config, surroundings);
         let house = Self {
