@@ -202,10 +202,6 @@ impl Running {
         self.rules_wake = book.wake();
         let watched = Arc::clone(&book);
         self.add("rules", |stop| rules::watch(watched, stop));
-        self.add("log filter", |stop| {
-            let watched = Arc::clone(&log_filter);
-            async move { watched.watch(stop).await }
-        });
         let (guests, arriving) = mpsc::channel(MAX_ARRIVING);
         let surroundings = http::Surroundings {
             gateway_id,
@@ -222,6 +218,9 @@ impl Running {
             metrics: Arc::clone(&metrics),
             log_filter: Arc::clone(&log_filter),
         };
+        self.add("log filter", |stop| async move {
+            log_filter.watch(stop).await;
+        });
         let server = Server::new(&config.http, surroundings);
         let https = listeners.https.zip(checked.http_tls);
         self.add("http", |stop| server.run(listeners.http, https, stop));

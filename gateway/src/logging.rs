@@ -193,7 +193,9 @@ impl LogFilter {
         if is_heard {
             say();
         }
-        self.handle.reload(filter).map_err(BadFilter::other)?;
+        self.handle
+            .reload(filter)
+            .map_err(|error| BadFilter::other(&error))?;
         if !is_heard {
             say();
         }
@@ -213,7 +215,7 @@ impl Default for LogFilter {
 }
 
 impl BadFilter {
-    fn other(error: impl ToString) -> Self {
+    fn other(error: &impl ToString) -> Self {
         Self::Other(error.to_string())
     }
 }
@@ -232,7 +234,7 @@ fn parse(text: &str) -> Result<EnvFilter, BadFilter> {
         let is_bad = |part: &&str| !part.is_empty() && part.parse::<Directive>().is_err();
         match directives.find(is_bad) {
             Some(bad) => BadFilter::Directive(bad.to_owned()),
-            None => BadFilter::other(error),
+            None => BadFilter::other(&error),
         }
     })
 }
