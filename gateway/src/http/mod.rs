@@ -18,13 +18,14 @@ mod health;
 mod life;
 mod line;
 mod listener;
+mod log_filter;
 mod metrics;
 mod mqtt;
 mod openapi;
 mod outbox;
 mod parameters;
 mod problem;
-mod process_io;
+mod process;
 mod readings;
 mod rejects;
 mod rules;
@@ -57,6 +58,7 @@ use crate::access::{Access, Guest, OwnNames};
 use crate::config::{Anonymous, Http};
 use crate::domain::uplink::UplinkStatus;
 use crate::ingest::{Health, RuleBook, Submission, SubmissionQueue, Topics, Traces};
+use crate::logging::LogFilter;
 use crate::metrics::Metrics;
 use crate::store::{Committed, Reader, outbox::UplinkKey};
 use crate::tls;
@@ -65,7 +67,7 @@ use utoipa::ToSchema;
 
 use access::Pages;
 use problem::Problem;
-use process_io::WrittenBytes;
+use process::Process;
 
 /// Asks an uplink how it goes. Called for each request that shows it: it must not wait.
 pub type UplinkHandle = Arc<dyn Fn() -> UplinkStatus + Send + Sync>;
@@ -93,6 +95,7 @@ pub struct Surroundings {
     /// The way to the broker for who comes by HTTP.
     pub guests: mpsc::Sender<Guest>,
     pub metrics: Arc<Metrics>,
+    pub log_filter: Arc<LogFilter>,
 }
 
 /// What all requests share.
@@ -115,8 +118,9 @@ struct Shared {
     traces: Arc<Traces>,
     topics: Topics,
     metrics: Arc<Metrics>,
+    log_filter: Arc<LogFilter>,
     received: IntCounter,
-    written: WrittenBytes,
+    process: Process,
 }
 
 /// The HTTP server, ready to run.
@@ -150,7 +154,8 @@ impl Server {
             topics: surroundings.topics,
             received: metrics.readings_received.with_label_values(&["http"]),
             metrics,
-            written: WrittenBytes::default(),
+            log_filter: surroundings.log_filter,
+            process: Process::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -186,6 +191,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/alerts", get(alerts::show))
         .route("/api/v1/alerts/{id}/ack", post(alerts::acknowledge))
         .route("/api/v1/rules", get(rules::show).put(rules::replace))
+        .route(
+            "/api/v1/log-filter",
+            get(log_filter::show).put(log_filter::replace),
+        )
         .route("/api/v1/rules/check", post(rules::check))
         .route("/api/v1/rules/test", post(rules::test))
         .route("/api/v1/gateway", get(gateway::show))

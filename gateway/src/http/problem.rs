@@ -66,6 +66,8 @@ pub(super) enum Problem {
     #[error("it still cannot be read: {0}")]
     StillUnreadable(String),
     #[error("{0}")]
+    NoLogFilter(String),
+    #[error("{0}")]
     NoRules(String),
     #[error("{}", listed(.0))]
     BadRules(Vec<config::Fault>),
@@ -125,6 +127,7 @@ impl Problem {
             Self::BadReading { .. }
             | Self::BadStatus(_)
             | Self::StillUnreadable(_)
+            | Self::NoLogFilter(_)
             | Self::NoRules(_)
             | Self::BadRules(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoRulesFile | Self::NoUplink(_) => StatusCode::CONFLICT,
