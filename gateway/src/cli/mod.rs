@@ -2,15 +2,18 @@
 
 mod ask;
 mod check;
-mod dead_letters;
 mod demo;
 mod health;
+mod put_aside;
+mod refusal;
 mod rules;
 mod run;
+mod token;
 mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -55,8 +58,12 @@ enum Command {
     Health,
     /// Add, remove and list the users of the users file
     User(user::Options),
+    /// Add, remove and list the tokens of the API
+    Token(token::Options),
     /// List readings that a receiver refused for good, have them sent again or give them up
-    DeadLetters(dead_letters::Options),
+    DeadLetters(put_aside::Options),
+    /// List what could not be read, have it read once more or throw it away
+    Rejects(put_aside::Options),
     /// Try rules against the stored past
     Rules(rules::Options),
     /// Show the whole story in a minute: sensors, rules, and a cloud with an outage
@@ -94,18 +101,23 @@ pub fn main() -> ExitCode {
     let is_demo = matches!(arguments.command, Some(Command::Demo(_)));
     let quiet = is_demo && std::env::var_os("RUST_LOG").is_none();
     let level = arguments.log_level.as_deref().or(quiet.then_some("error"));
-    if let Err(error) = logging::start(format, level) {
-        return usage(&format!("log level: {error}"));
-    }
+    let log_filter = match logging::start(format, level) {
+        Ok(filter) => Arc::new(filter),
+        Err(error) => return usage(&format!("log level: {error}")),
+    };
     let config = || load(arguments.config.as_deref());
     match arguments.command.unwrap_or(Command::Run) {
-        Command::Run => run::main(config()),
+        Command::Run => run::main(config(), log_filter),
         Command::Check => check::main(config()),
         Command::Health => health::main(config()),
         Command::User(options) => user::main(&options, config),
-        Command::DeadLetters(options) => dead_letters::main(&options, config),
+        Command::Token(options) => token::main(&options, config),
+        Command::DeadLetters(options) => {
+            put_aside::main(put_aside::Kind::DeadLetters, &options, config)
+        }
+        Command::Rejects(options) => put_aside::main(put_aside::Kind::Rejects, &options, config),
         Command::Rules(options) => rules::main(&options, config),
-        Command::Demo(options) => demo::main(&options),
+        Command::Demo(options) => demo::main(&options, log_filter),
     }
 }
 

@@ -8,18 +8,23 @@
 
 mod alert_pages;
 mod alerts;
+mod blocks;
 mod bounds;
 mod connection;
 mod devices;
 mod group;
 mod history;
+mod life;
 mod open_alerts;
 pub mod outbox;
 mod reader;
 mod reading_pages;
+mod rejects;
 mod rows;
 mod rules;
 mod sensors;
+mod series;
+
 pub mod sessions;
 mod waiting;
 mod writer;
@@ -27,10 +32,13 @@ mod writer;
 pub use alert_pages::{AlertPage, AlertQuery};
 pub use group::{Group, NewReading, NewReject};
 pub use history::History;
+pub use life::{OutboxPlace, ReadingLife};
 pub use reader::{Reader, Totals};
 pub use reading_pages::{ReadingPage, ReadingQuery};
+pub use rejects::Reject;
 pub use rules::{RuleMemory, RuleNames, RuleState};
 pub use sensors::{LastReading, SensorTotals, Sensors};
+pub use series::{Bucket, SeriesQuery};
 pub use waiting::{DeadLetter, Forsaken, WaitingQuery};
 pub use writer::{Committed, Writer};
 

@@ -70,10 +70,20 @@ pub(crate) fn send(
 ) -> io::Result<Answer> {
     let content_type =
         content_type.map_or(String::new(), |value| format!("Content-Type: {value}\r\n"));
+    send_with(gateway, start, &content_type, body)
+}
+
+/// As [`send`], with these lines in the head.
+pub(crate) fn send_with(
+    gateway: &Gateway<'_>,
+    start: &str,
+    lines: &str,
+    body: &str,
+) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(gateway.http)?;
     stream.set_read_timeout(Some(LIMIT))?;
     let request = format!(
-        "{start} HTTP/1.1\r\nHost: {}\r\n{content_type}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        "{start} HTTP/1.1\r\nHost: {}\r\n{lines}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         gateway.http,
         body.len()
     );
@@ -100,6 +110,24 @@ pub(crate) fn get_json(gateway: &Gateway<'_>, path: &str) -> Value {
     let answer = get(gateway, path);
     assert_eq!(answer.status, 200, "{path}: {answer:?}");
     answer.json()
+}
+
+/// Ids of all readings that pages of at most `limit` show, and how many pages there were.
+#[track_caller]
+pub(crate) fn paged(gateway: &Gateway<'_>, filter: &str, limit: usize) -> (Vec<i64>, usize) {
+    let (mut found, mut after, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let path = format!("/api/v1/readings?limit={limit}{filter}{after}");
+        let page = get_json(gateway, &path);
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() <= limit);
+        found.extend(items.iter().map(|item| item["id"].as_i64().unwrap()));
+        pages += 1;
+        match page["next"].as_i64() {
+            None => return (found, pages),
+            Some(next) => after = format!("&after={next}"),
+        }
+    }
 }
 
 /// Posts a body that says it is JSON; an error as in [`send`].
