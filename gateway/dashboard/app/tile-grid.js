@@ -112,7 +112,7 @@ export function createTileGrid(gateway) {
         asking += 1;
         const to = Math.trunc(gateway.now());
         try {
-            const query = { sensor: sensor.id, from: to - PAST_MS, to, points: 60 };
+            const query = { sensor: sensor.id, from: to - PAST_MS, to, points: 240 };
             sensor.trace.precede((await api.get("/api/v1/series", query)).items);
             dirty.add(sensor.id);
         } catch {

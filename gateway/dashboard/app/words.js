@@ -17,6 +17,9 @@ export function value(number) {
     return precise.format(number);
 }
 
+// A mean: digits beyond the fifth say nothing.
+export const mean = (number) => value(number === null || number === undefined ? null : Number(number.toPrecision(5)));
+
 // "1 reading", "3,214 readings".
 export const counted = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
 
