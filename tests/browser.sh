@@ -20,5 +20,5 @@ if [ "$(cat "$cache/lock" 2>/dev/null)" != "$lock" ]; then
     printf '%s\n' "$lock" >"$cache/lock"
 fi
 export BROWSER_MODULES="$cache"
-node --test tests/browser/unit
+node --test tests/browser/unit/*.test.js
 node --test-reporter=spec "$@" tests/browser/all.js

@@ -6,8 +6,6 @@ import test from "node:test";
 import { startGateway } from "./support/gateway.js";
 import { isLive, openPage, reads, screenshot, tile } from "./support/page.js";
 
-// The file has to be there before the gateway starts.
-const LOCKED = { http: 'anonymous = "never"\ntoken_file = "tokens"', files: { tokens: "" } };
 const REFUSED = [/status of 401/, /WebSocket connection to/];
 
 async function login(page, token) {
@@ -16,8 +14,8 @@ async function login(page, token) {
 }
 
 test("a token opens the page, and the way out closes it", async (t) => {
-    const gateway = await startGateway(t, LOCKED);
-    const token = await gateway.token("ann", "admin");
+    const gateway = await startGateway(t, { tokens: { ann: "admin" } });
+    const token = gateway.tokens.ann;
     const page = await openPage(t, gateway, { expected: REFUSED });
     await page.getByLabel("Token").waitFor();
     await screenshot(page, "login");
@@ -39,8 +37,8 @@ test("a token opens the page, and the way out closes it", async (t) => {
 });
 
 test("who may only read sees all and can change nothing", async (t) => {
-    const gateway = await startGateway(t, LOCKED);
-    const token = await gateway.token("bob", "read");
+    const gateway = await startGateway(t, { tokens: { bob: "read" } });
+    const token = gateway.tokens.bob;
     const page = await openPage(t, gateway, { expected: REFUSED });
     await login(page, token);
     await isLive(page);

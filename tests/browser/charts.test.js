@@ -79,6 +79,8 @@ test("one can look closer and come back, by mouse and by buttons", async (t) => 
     await page.waitForFunction((few) => Number(document.querySelector("tbody tr").children[5].textContent) > few, near);
     await page.getByRole("button", { name: "Earlier" }).click();
     await page.getByRole("button", { name: "Follow" }).click();
+    await page.waitForFunction(() => /[?&]span=\d+/.test(location.hash));
+    await page.getByRole("button", { name: "15 min" }).click();
     await reads(page.locator("tbody tr").first(), "300");
     await page.getByRole("button", { name: "1 h", exact: true }).click();
     await reads(page.locator(".chart .when"), "The last 1 h.");

@@ -55,7 +55,7 @@ test("a fleet is shown, ordered and filtered", async (t) => {
     const gateway = await startGateway(t);
     const page = await openPage(t, gateway);
     await isLive(page);
-    await startSensors(t, gateway, { count: 20, rate: 200 });
+    await startSensors(gateway, { count: 20, rate: 200 });
     await reads(page.locator(".shown"), /^20\b/);
     const before = await tile(page, "s3").locator(".tile-value").textContent();
     await page.waitForFunction(

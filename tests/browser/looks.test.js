@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { startCloud, startGateway } from "./support/gateway.js";
+import { startCloud, startGateway, until } from "./support/gateway.js";
 import { DESKTOP, findings, isLive, openPage, PHONE, reads, screenshot, tile } from "./support/page.js";
 
 const MINUTE = 60_000;
@@ -50,7 +50,7 @@ actions = ["alert", "forward"]
 [[rule]]
 name = "level"
 topics = ["sensors/tank/level"]
-when = "value > 41"
+when = "value > 41.9"
 actions = ["forward"]`,
     });
     const now = Date.now();
@@ -66,6 +66,7 @@ actions = ["forward"]`,
     for (const message of ["hello", '{"value":"warm"}', "x".repeat(200)]) await gateway.publish("sensors/broken", message);
     await gateway.publish("status/boiler", "online");
     await gateway.publish("status/press", "offline");
+    await until(async () => (await gateway.get("/api/v1/dead-letters")).items.length > 0);
     await cloud.script({ poison_sensors: ["tank/level"], default: { status: 503 } });
     await gateway.post([{ sensor_id: "boiler/1", value: 77.4, unit: "°C" }, { sensor_id: "line-2/speed", value: 76.2, unit: "m/min" }]);
     return gateway;
@@ -81,6 +82,8 @@ test("the views", async (t) => {
                     await isLive(page);
                     await isThere(page);
                     await page.waitForFunction(() => !document.querySelector(".plot") || document.querySelector(".plot canvas"));
+                    // The sparklines have their past then.
+                    await page.waitForLoadState("networkidle");
                     await screenshot(page, `${name}-${device}-${colours}`);
                     assert.deepEqual(await findings(page), []);
                     const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
@@ -92,8 +95,8 @@ test("the views", async (t) => {
 });
 
 test("forms, dialogs and the way in, as axe sees them", async (t) => {
-    const gateway = await startGateway(t, { http: 'anonymous = "never"\ntoken_file = "tokens"', files: { tokens: "" } });
-    const token = await gateway.token("ann", "admin");
+    const gateway = await startGateway(t, { tokens: { ann: "admin" } });
+    const token = gateway.tokens.ann;
     for (const colours of ["light", "dark"]) {
         const page = await openPage(t, gateway, { colours, expected: [/status of 401/, /WebSocket/], path: "/#/rules" });
         await page.getByLabel("Token").fill(token);

@@ -45,7 +45,7 @@ test("a rule is written, its fault is shown where it is, then it works", async (
 
 test("keys that the form does not show stay; rules move and go after a question", async (t) => {
     const gateway = await startGateway(t, { top: 'rules_file = "rules.toml"' });
-    const rule = { name: "slow", over: "5m", when: "avg > 60", actions: ["alert", "tag:warm"], topics: ["sensors/a", "sensors/b"] };
+    const rule = { name: "slow", over: "5m", when: "avg > 60", lateness: "5s", actions: ["alert", "publish:warm"], topics: ["sensors/a", "sensors/b"] };
     await gateway.put("/api/v1/rules", { rule: [{ name: "high", when: "value > 75", actions: ["alert"] }, rule] });
     const page = await openPage(t, gateway, { path: "/#/rules" });
     await page.getByRole("button", { name: "Edit rule slow" }).click();

@@ -14,7 +14,7 @@ export function value(number) {
     if (number === null || number === undefined) return "–";
     const size = Math.abs(number);
     if (size !== 0 && (size >= 1e9 || size < 1e-4)) return number.toExponential(3);
-    return precise.format(number);
+    return size >= 1e5 ? whole.format(number) : precise.format(number);
 }
 
 // A mean: digits beyond the fifth say nothing.

@@ -9,11 +9,12 @@ import { run, start } from "./program.js";
 const BINARY = process.env.GATEWAY_BINARY;
 const SIMULATOR = process.env.SIMULATOR_BINARY;
 
-// `configuration` is what stands below the sections that every test has, `top` above them, `http` in `[http]`; `files` are
-// there before it starts.
-export async function startGateway(t, { configuration = "", top = "", http = "", files = {} } = {}) {
+// `configuration` is what stands below the sections that every test has, `top` above them. `tokens` are roles by name;
+// `gateway.tokens` has their tokens then, and without one nobody may come.
+export async function startGateway(t, { configuration = "", top = "", tokens = {} } = {}) {
     const folder = await mkdtemp(join(tmpdir(), "edge-gateway-browser-"));
     const config = join(folder, "gateway.toml");
+    const hasTokens = Object.keys(tokens).length > 0;
     await writeFile(
         config,
         `gateway_id = "edge-test"
@@ -23,16 +24,17 @@ listen = "127.0.0.1:0"
 websocket_listen = ""
 [http]
 listen = "127.0.0.1:0"
-${http}
+${hasTokens ? `anonymous = "never"\ntoken_file = "tokens"` : ""}
 [store]
 path = "${folder}/gateway.db"
 ${configuration}`,
     );
-    for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text, { mode: 0o600 });
     const gateway = {
         folder,
         config,
-        token: async (name, role) => (await run(BINARY, ["token", "add", name, "--role", role, "--config", config])).trim(),
+        tokens: {},
+        // What speaks to it and has to end before it.
+        clients: [],
         publish: (topic, message) =>
             run("mosquitto_pub", ["-h", "127.0.0.1", "-p", gateway.mqttPort, "-q", "1", "-t", topic, "-m", String(message)]),
         post: (readings) => call(gateway, "POST", "/data", readings),
@@ -42,8 +44,13 @@ ${configuration}`,
         // On the same ports, as after a restart by a service manager.
         restart: async () => (program = await launch(gateway, { ...gateway.addresses })),
     };
+    for (const [name, role] of Object.entries(tokens)) {
+        const args = ["token", "add", name, "--role", role, "--token-file", join(folder, "tokens")];
+        gateway.tokens[name] = (await run(BINARY, args)).trim();
+    }
     let program = await launch(gateway, {});
     t.after(async () => {
+        for (const client of gateway.clients) await client.stop("SIGKILL");
         await program.stop();
         await rm(folder, { recursive: true });
     });
@@ -78,10 +85,9 @@ async function call(gateway, method, path, body) {
 }
 
 // A fleet of simulated sensors, at work until the test ends.
-export async function startSensors(t, gateway, { count, rate }) {
+export async function startSensors(gateway, { count, rate }) {
     const args = ["sensors", "--count", String(count), "--rate", String(rate), "--broker", `127.0.0.1:${gateway.mqttPort}`, "--seed", "7"];
-    const program = await start(SIMULATOR, args, { find: () => true });
-    t.after(() => program.stop());
+    gateway.clients.push(await start(SIMULATOR, args, { find: () => true }));
 }
 
 // The simulator's cloud on a port of its own; `script` tells it how to answer.
@@ -98,4 +104,15 @@ export async function startCloud(t) {
             if (!response.ok) throw new Error(await response.text());
         },
     };
+}
+
+// Asks until the answer is one that counts.
+export async function until(ask, limit = 20_000) {
+    const end = Date.now() + limit;
+    for (;;) {
+        const answer = await ask();
+        if (answer) return answer;
+        if (Date.now() > end) throw new Error(`waited in vain: ${ask}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+    }
 }

@@ -25,6 +25,7 @@ const SPANS = [
 ];
 const LEAST_SPAN = 2000;
 const YOUNGEST = 30_000;
+const CAN_DRAG = matchMedia("(hover: hover)").matches;
 const MOST_POINTS = 800;
 const MOST_EVENTS = 1000;
 const FASTEST_MS = 2000;
@@ -107,7 +108,7 @@ export function showCharts(body, gateway, query) {
         tables.paint(found, lines, turns, { from, to });
         when.textContent = range.from
             ? `${words.time(from)} to ${words.time(to)}`
-            : `The last ${words.duration(range.span / 1000)}. Drag across the chart to look closer.`;
+            : `The last ${words.duration(range.span / 1000)}.${CAN_DRAG ? " Drag across the chart to look closer." : ""}`;
         picker.paintValues(latest());
     }
 
