@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The dashboard in a real browser, against the real gateway and the simulator; before that its parts that need none.
 # `.ci/install` gets Chromium. With SCREENSHOTS=folder the tests leave pictures there. Further arguments go to the test runner:
-# `tests/browser.sh --test-name-pattern alert`.
+# `tests/browser.sh --test-name-pattern alert`. `tests/browser.sh frames` measures how fluid the page is instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # GATEWAY_BINARY may name one that was built elsewhere.
@@ -20,5 +20,8 @@ if [ "$(cat "$cache/lock" 2>/dev/null)" != "$lock" ]; then
     printf '%s\n' "$lock" >"$cache/lock"
 fi
 export BROWSER_MODULES="$cache"
+if [ "${1:-}" = frames ]; then
+    exec node tests/browser/frames.js
+fi
 node --test tests/browser/unit/*.test.js
 node --test-reporter=spec "$@" tests/browser/all.js

@@ -50,9 +50,12 @@ ${configuration}`,
     }
     let program = await launch(gateway, {});
     t.after(async () => {
-        for (const client of gateway.clients) await client.stop("SIGKILL");
-        await program.stop();
-        await rm(folder, { recursive: true });
+        try {
+            for (const client of gateway.clients) await client.stop("SIGKILL");
+        } finally {
+            await program.stop();
+            await rm(folder, { recursive: true });
+        }
     });
     return gateway;
 }

@@ -35,15 +35,20 @@ export async function openPage(t, gateway, { path = "/", expected = [], viewport
     const page = await context.newPage();
     page.setDefaultTimeout(20_000);
     const complaints = [];
+    let isClosed = false;
     page.on("console", (message) => {
         if (message.type() === "error") complaints.push(`${message.text()} (${message.location().url})`);
     });
     page.on("pageerror", (error) => complaints.push(error.stack));
-    t.after(async () => {
+    const stop = async () => {
+        if (isClosed) return;
+        isClosed = true;
         await context.close();
         const unexpected = complaints.filter((one) => !expected.some((pattern) => pattern.test(one)));
         assert.deepEqual(unexpected, [], "the page complained");
-    });
+    };
+    gateway.clients.push({ stop });
+    t.after(stop);
     await page.goto(gateway.url + path);
     return page;
 }
