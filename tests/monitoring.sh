@@ -59,6 +59,7 @@ path = "$work/gateway.db"
 [cloud]
 url = "https://127.0.0.1:9/"
 TOML
+: >"$work/log"
 "$binary" --config "$work/gateway.toml" --log-format json 2>"$work/log" &
 gateway=$!
 for _ in $(seq 400); do

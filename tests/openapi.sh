@@ -29,6 +29,7 @@ listen = "127.0.0.1:0"
 [store]
 path = "$work/gateway.db"
 TOML
+: >"$work/log"
 "$binary" --config "$work/gateway.toml" --log-format json 2>"$work/log" &
 gateway=$!
 url=
