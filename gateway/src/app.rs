@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ use crate::config::{Config, Fault, listed};
 use crate::domain::{alert::Alert, uplink::CLOUD};
 use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{self, Server, UplinkHandle};
-use crate::ingest::{Committer, Health, RuleBook, Settings, SubmissionQueue};
+use crate::ingest::{Committer, Health, RuleBook, Settings, SubmissionQueue, Topics, Traces};
 use crate::metrics::Metrics;
 use crate::store::{Reader, StoreError, Writer, sessions::BrokerState};
 use crate::tls;
@@ -35,6 +35,9 @@ pub use self::listeners::Addresses;
 
 /// The part of the grace after which a commit that keeps failing is given up.
 const ORDERLY_SHARE: f64 = 0.9;
+
+/// MQTT clients that have come by HTTP and are not with the broker yet.
+const MAX_ARRIVING: usize = 64;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +75,7 @@ pub struct Running {
     addresses: Addresses,
     reader: Reader,
     access: Arc<Access>,
-    tls: Option<Arc<tls::Server>>,
+    tls: Vec<Arc<tls::Server>>,
     uplinks: Vec<Progress>,
     rules_wake: Arc<Notify>,
     grace: Duration,
@@ -118,7 +121,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         addresses,
         reader: writer.reader(),
         access: Arc::clone(&checked.access),
-        tls: checked.tls.clone(),
+        tls: [&checked.tls, &checked.http_tls]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect(),
         uplinks: Vec::new(),
         rules_wake: Arc::default(),
         grace: config.shutdown_grace,
@@ -143,6 +150,7 @@ impl Running {
         let gateway_id = Arc::clone(&config.gateway_id);
         let metrics = Arc::<Metrics>::default();
         let health = Arc::<Health>::default();
+        let traces = Arc::<Traces>::default();
         let outbox_wakes: Vec<Arc<Notify>> =
             config.uplinks.iter().map(|_| Arc::default()).collect();
         let hub = Arc::new(Hub::new(&config.mqtt.limits, Arc::clone(&metrics)));
@@ -155,6 +163,7 @@ impl Running {
             outlet: Box::new(Arc::clone(&hub)),
             outbox_wakes: outbox_wakes.clone(),
             metrics: Arc::clone(&metrics),
+            traces: Arc::clone(&traces),
             health: Arc::clone(&health),
             give_up: self.give_up.clone(),
         };
@@ -170,6 +179,7 @@ impl Running {
             self.reader.clone(),
             submissions.clone(),
             Arc::clone(&metrics),
+            Arc::clone(&traces),
         );
         let mut uplinks = Vec::new();
         let pumps = config.uplinks.into_iter().zip(checked.uplinks);
@@ -190,6 +200,7 @@ impl Running {
         self.rules_wake = book.wake();
         let watched = Arc::clone(&book);
         self.add("rules", |stop| rules::watch(watched, stop));
+        let (guests, arriving) = mpsc::channel(MAX_ARRIVING);
         let surroundings = http::Surroundings {
             gateway_id,
             reader: self.reader.clone(),
@@ -197,10 +208,16 @@ impl Running {
             health,
             uplinks,
             rule_book: book,
+            traces,
+            topics: Topics::new(&config.ingest),
+            access: Arc::clone(&self.access),
+            mqtt: self.addresses.mqtt,
+            guests,
             metrics: Arc::clone(&metrics),
         };
         let server = Server::new(&config.http, surroundings);
-        self.add("http", |stop| server.run(listeners.http, stop));
+        let https = listeners.https.zip(checked.http_tls);
+        self.add("http", |stop| server.run(listeners.http, https, stop));
         let broker = Broker::new(
             &config.mqtt,
             &config.ingest,
@@ -210,7 +227,11 @@ impl Running {
             metrics,
         );
         let mqtts = listeners.mqtts.zip(checked.tls);
-        self.add("broker", |stop| broker.run(listeners.mqtt, mqtts, stop));
+        let servers = self.tls.clone();
+        self.add("certificates", |stop| tls::renew(servers, stop));
+        self.add("broker", |stop| {
+            broker.run(listeners.mqtt, mqtts, arriving, stop)
+        });
         Ok(())
     }
 
@@ -242,9 +263,9 @@ impl Running {
         &self.access
     }
 
-    /// The certificates of the TLS listener, if there is one; to be reloaded.
-    pub fn tls(&self) -> Option<&Arc<tls::Server>> {
-        self.tls.as_ref()
+    /// The certificates of each TLS listener; to be reloaded.
+    pub fn tls(&self) -> &[Arc<tls::Server>] {
+        &self.tls
     }
 
     /// Notified when the rules are to be read again.

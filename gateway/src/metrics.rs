@@ -212,6 +212,14 @@ impl Default for Metrics {
     }
 }
 
+/// Over all labels.
+pub fn sum(family: &IntCounterVec) -> u64 {
+    let families = family.collect();
+    let counters = families.iter().flat_map(MetricFamily::get_metric);
+    let values = counters.map(|metric| metric.get_counter().get_value());
+    values.sum::<f64>() as u64
+}
+
 /// The encoder leaves out counters that have no label values yet.
 fn describe_if_empty(family: &IntCounterVec, text: &mut String) {
     let is_empty = |family: &MetricFamily| family.get_metric().is_empty();

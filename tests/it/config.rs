@@ -86,8 +86,7 @@ fn a_file_that_is_no_toml_or_is_not_there_is_refused() {
 #[test]
 fn keys_of_later_versions_are_refused_as_not_yet() {
     for (section, line) in [
-        ("[http.tls]", "listen = \"0.0.0.0:8443\""),
-        ("[http]", "token_file = \"tokens\""),
+        ("[store]", "max_size = \"1GiB\""),
         ("[store]", "keep = \"30d\""),
         ("[store]", "when_full = \"thin\""),
     ] {
@@ -294,8 +293,12 @@ fn the_files_that_come_with_the_gateway_are_fine() {
     let all = text.replace("#| ", "");
     assert_ne!(all, text);
     let ended = check(&all);
-    let keys = ["certificate", "private_key", "listen"].map(|key| format!("mqtt.tls.{key}"));
-    ended.is_refused(64, &keys.each_ref().map(String::as_str));
+    let of = |section| {
+        let keys = ["certificate", "private_key", "listen"];
+        keys.map(|key| format!("{section}.tls.{key}"))
+    };
+    let keys = [of("mqtt"), of("http")].concat();
+    ended.is_refused(64, &keys.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(ended.headlines().len(), keys.len(), "{ended:?}");
 }
 

@@ -20,5 +20,6 @@ mod shutdown;
 mod support;
 mod tidy;
 mod tls;
+mod tokens;
 mod users;
 mod websocket;

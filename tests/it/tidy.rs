@@ -27,6 +27,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper_util", &["http"]),
     ("cel", &["rules"]),
     ("clap", &["cli"]),
+    ("utoipa", &["http"]),
+    ("tower_http", &["http"]),
     ("postcard", &["rules"]),
     ("regex", &["rules"]),
     ("mqtt_protocol_core", &["broker"]),
@@ -36,6 +38,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["tls"]),
     ("webpki", &["tls"]),
     ("argon2", &["access"]),
+    ("rustix", &["store"]),
     ("anyhow", &["app", "cli", "main"]),
 ];
 const MAX_LINES: usize = 400;

@@ -1,5 +1,5 @@
-//! Who may come, and what they may do: passwords and the ACL, for as long as the gateway runs and anew on each reload.
-//! It knows no connection and no packet: `broker` asks it and answers the clients, also by waiting with a refusal.
+//! Who may come, and what they may do: passwords, the ACL and tokens, for as long as the gateway runs and anew on each reload.
+//! It knows no connection and no packet: `broker` and `http` ask it and answer, also by waiting with a refusal.
 //!
 //! Passwords are checked at most two at once, off the async threads; who waits for that is never timed out here. What
 //! the files said when they were last free of faults stands until they are so again.
@@ -7,11 +7,14 @@
 mod acl;
 mod gate;
 mod grants;
+mod guest;
+mod hash_file;
 mod memory;
 mod names;
 mod password;
+mod tokens;
 mod users;
-mod users_file;
+mod visitor;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -23,14 +26,18 @@ use tokio::sync::watch;
 use crate::access::acl::Acl;
 use crate::access::gate::Gate;
 use crate::access::memory::Memory;
+use crate::access::tokens::Tokens;
 use crate::access::users::Users;
 use crate::config::{AccessFiles, Anonymous, Fault};
 
 pub use crate::access::grants::Grants;
+pub use crate::access::guest::{Guest, Socket, Upgrade};
+pub use crate::access::hash_file::HashFile;
 pub use crate::access::names::OwnNames;
 pub use crate::access::password::{PasswordError, hash};
+pub use crate::access::tokens::{NewToken, Role};
 pub use crate::access::users::{NameError, check_name};
-pub use crate::access::users_file::UsersFile;
+pub use crate::access::visitor::{Unwelcome, Visitor};
 
 /// How long the answer to a failed login waits at least, from the CONNECT on.
 const FAILED_LOGIN_DELAY: Duration = Duration::from_secs(1);
@@ -61,6 +68,8 @@ struct State {
     /// `None`: there are no passwords.
     users: Option<Arc<Users>>,
     acl: Acl,
+    /// `None`: there are no tokens.
+    tokens: Option<Tokens>,
 }
 
 /// Who a client is. Only `access` makes one.
@@ -75,6 +84,8 @@ enum Proof {
     Password { name: Arc<str>, hash: Arc<str> },
     /// A certificate, which TLS has verified.
     Certificate { name: Arc<str> },
+    /// Whoever came by HTTP first.
+    Visitor(Visitor),
 }
 
 /// Why a client may not come.
@@ -153,12 +164,7 @@ impl Access {
     }
 
     fn admit_anonymous(&self, peer: IpAddr) -> Result<Identity, Denied> {
-        let is_welcome = match self.anonymous {
-            Anonymous::Never => false,
-            Anonymous::Loopback => peer.to_canonical().is_loopback(),
-            Anonymous::Always => true,
-        };
-        if is_welcome {
+        if self.anonymous.welcomes(peer) {
             Ok(Identity(Proof::None))
         } else {
             Err(Denied::Anonymous)
@@ -174,11 +180,16 @@ impl Access {
                 let users = state.users.as_deref();
                 users.and_then(|users| users.hash_of(name)) == Some(hash)
             }
+            Proof::Visitor(visitor) => visitor.is_still_in(state.tokens.as_ref()),
             Proof::None | Proof::Certificate { .. } => true,
         };
-        may_stay.then(|| Grants {
+        let rights = match &who.0 {
+            Proof::Visitor(visitor) => visitor.rights(),
+            _ => state.acl.for_client(who.name(), client_id),
+        };
+        may_stay.then_some(Grants {
             generation: state.generation,
-            rights: state.acl.for_client(who.name(), client_id),
+            rights,
         })
     }
 
@@ -203,14 +214,16 @@ impl State {
         let users = users.map(|path| Users::load(path, memory)).transpose();
         let acl = files.acl.as_deref();
         let acl = acl.map_or_else(|| Ok(Acl::default()), Acl::load);
-        match (users, acl) {
-            (Ok(users), Ok(acl)) => Ok(Self {
+        let tokens = files.tokens.as_deref().map(Tokens::load).transpose();
+        match (users, acl, tokens) {
+            (Ok(users), Ok(acl), Ok(tokens)) => Ok(Self {
                 generation,
                 users: users.map(Arc::new),
                 acl,
+                tokens,
             }),
-            (users, acl) => {
-                let faults = [users.err(), acl.err()];
+            (users, acl, tokens) => {
+                let faults = [users.err(), acl.err(), tokens.err()];
                 Err(faults.into_iter().flatten().flatten().collect())
             }
         }
@@ -225,10 +238,11 @@ impl Identity {
         })
     }
 
-    /// The user; `None` for who came without a password.
+    /// The user; `None` for who came without a password. A token's name is in no ACL, and its sessions are nobody else's.
     pub fn name(&self) -> Option<&str> {
         match &self.0 {
             Proof::None => None,
+            Proof::Visitor(visitor) => visitor.owner(),
             Proof::Password { name, .. } | Proof::Certificate { name } => Some(name),
         }
     }

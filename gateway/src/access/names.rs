@@ -12,7 +12,7 @@ pub struct OwnNames {
 }
 
 impl OwnNames {
-    /// Addresses, `localhost` and the machine's own name; where everybody may come anyway, any name.
+    /// Addresses, `localhost` and the machine's own name, also as it is called on its own network (RFC 6762); where everybody may come anyway, any name.
     pub fn new(anonymous: Anonymous, host_name: Option<Box<str>>) -> Self {
         Self {
             host_name,
@@ -26,6 +26,11 @@ impl OwnNames {
         self.is_any
             || host.is_address()
             || host.host() == "localhost"
-            || own.is_some_and(|own| own.eq_ignore_ascii_case(host.host()))
+            || own.is_some_and(|own| is_of_machine(own, host.host()))
     }
+}
+
+fn is_of_machine(name: &str, host: &str) -> bool {
+    let host = host.strip_suffix(".local").unwrap_or(host);
+    name.eq_ignore_ascii_case(host)
 }

@@ -371,6 +371,7 @@ fn files_that_are_not_there_are_faults_that_name_key_and_cure() {
     let files = AccessFiles {
         users: Some("no/users".into()),
         acl: Some("no/acl.toml".into()),
+        ..AccessFiles::default()
     };
     let faults = Access::open(files, Anonymous::Never).unwrap_err();
     let lines: Vec<String> = faults.iter().map(Fault::to_string).collect();

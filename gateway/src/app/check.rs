@@ -16,6 +16,7 @@ pub(super) struct Checked {
     pub(super) rules: RuleSet,
     pub(super) access: Arc<Access>,
     pub(super) tls: Option<Arc<tls::Server>>,
+    pub(super) http_tls: Option<Arc<tls::Server>>,
     pub(super) uplinks: Vec<Uplink>,
 }
 
@@ -27,12 +28,12 @@ pub fn check(config: &Config) -> Result<(), StartError> {
 /// Every fault of a configuration, those of its rules' conditions and of the files that it names with them.
 pub fn explain(faults: &Faults) -> String {
     let mut list = faults.list.clone();
-    let access = Access::open(faults.access_files.clone(), Anonymous::Never);
+    let access = Access::open((*faults.access_files).clone(), Anonymous::Never);
     if let Err(more) = examine(
         &faults.rules,
         &faults.uplinks,
         access,
-        faults.tls.as_deref(),
+        faults.tls.each_ref().map(Option::as_ref),
     ) {
         list.extend(more);
     }
@@ -43,15 +44,15 @@ pub fn explain(faults: &Faults) -> String {
 pub(super) fn prepare(config: &Config) -> Result<Checked, StartError> {
     let mqtt = &config.mqtt;
     let access = Access::open(mqtt.access_files.clone(), mqtt.anonymous);
-    examine(&config.rules, &config.uplinks, access, mqtt.tls.as_ref())
-        .map_err(StartError::Configuration)
+    let tls = [mqtt.tls.as_ref(), config.http.tls.as_ref()];
+    examine(&config.rules, &config.uplinks, access, tls).map_err(StartError::Configuration)
 }
 
 fn examine(
     rules: &[RuleDefinition],
     uplinks: &[config::Uplink],
     access: Result<Access, Vec<Fault>>,
-    tls: Option<&Tls>,
+    tls: [Option<&Tls>; 2],
 ) -> Result<Checked, Vec<Fault>> {
     let (mut ready, mut unready) = (Vec::new(), Vec::new());
     for config in uplinks {
@@ -65,20 +66,27 @@ fn examine(
     } else {
         Err(unready)
     };
-    let tls = tls.map(|tls| {
-        let server = tls::Server::open(tls.files.clone());
-        server.map_err(|fault| certificate_fault(tls, &fault))
-    });
-    match (RuleSet::compile(rules), uplinks, access, tls.transpose()) {
-        (Ok(rules), Ok(uplinks), Ok(access), Ok(tls)) => Ok(Checked {
+    let open = |door: &str, tls: Option<&Tls>| {
+        let server = tls.map(|tls| {
+            let server = tls::Server::open(tls.files.clone());
+            server.map_err(|fault| certificate_fault(door, tls, &fault))
+        });
+        server.transpose().map(|server| server.map(Arc::new))
+    };
+    let [mqtt, http] = tls;
+    let (tls, http_tls) = (open("mqtt", mqtt), open("http", http));
+    match (RuleSet::compile(rules), uplinks, access, tls, http_tls) {
+        (Ok(rules), Ok(uplinks), Ok(access), Ok(tls), Ok(http_tls)) => Ok(Checked {
             rules,
             access: Arc::new(access),
-            tls: tls.map(Arc::new),
+            tls,
+            http_tls,
             uplinks,
         }),
-        (engine, uplinks, access, tls) => {
+        (engine, uplinks, access, tls, http_tls) => {
             let mut faults = engine.err().unwrap_or_default();
-            faults.extend(uplinks.err().into_iter().flatten().chain(tls.err()));
+            faults.extend(uplinks.err().into_iter().flatten());
+            faults.extend(tls.err().into_iter().chain(http_tls.err()));
             faults.extend(access.err().into_iter().flatten());
             Err(faults)
         }
@@ -96,7 +104,7 @@ fn uplink_fault(config: &config::Uplink, error: &UplinkError) -> Fault {
     }
 }
 
-fn certificate_fault(tls: &Tls, fault: &FileFault) -> Fault {
-    let key = format!("mqtt.tls.{}", fault.key);
+fn certificate_fault(door: &str, tls: &Tls, fault: &FileFault) -> Fault {
+    let key = format!("{door}.tls.{}", fault.key);
     Fault::new(tls.place.clone(), key, fault.to_string())
 }

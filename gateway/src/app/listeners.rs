@@ -23,6 +23,7 @@ pub struct Addresses {
     /// MQTT over WebSocket and TLS.
     pub wss: Option<SocketAddr>,
     pub http: SocketAddr,
+    pub https: Option<SocketAddr>,
 }
 
 impl Addresses {
@@ -33,6 +34,7 @@ impl Addresses {
             ("ws", self.ws),
             ("mqtts", self.mqtts),
             ("wss", self.wss),
+            ("https", self.https),
             ("http", Some(self.http)),
         ];
         for (transport, address) in all {
@@ -48,6 +50,7 @@ pub(super) struct Listeners {
     pub(super) mqtt: Sockets,
     pub(super) mqtts: Option<Sockets>,
     pub(super) http: TcpListener,
+    pub(super) https: Option<TcpListener>,
 }
 
 impl Listeners {
@@ -61,18 +64,22 @@ impl Listeners {
         let address = tls.and_then(|tls| tls.websocket_listen);
         let (wss, wss_address) = listen_if_set("mqtt.tls.websocket_listen", address)?;
         let (http, http_address) = listen("http.listen", config.http.listen)?;
+        let address = config.http.tls.as_ref().map(|tls| tls.listen);
+        let (https, https_address) = listen_if_set("http.tls.listen", address)?;
         let addresses = Addresses {
             mqtt: mqtt_address,
             ws: ws_address,
             mqtts: mqtts_address,
             wss: wss_address,
             http: http_address,
+            https: https_address,
         };
         let sockets = |mqtt, websocket| Sockets { mqtt, websocket };
         let listeners = Self {
             mqtt: sockets(mqtt, ws),
             mqtts: mqtts.map(|mqtts| sockets(mqtts, wss)),
             http,
+            https,
         };
         Ok((listeners, addresses))
     }

@@ -6,12 +6,9 @@ use prometheus::IntCounter;
 
 use super::{hub::Hub, session::AckReason};
 use crate::config::Ingest;
-use crate::domain::{
-    message::Message,
-    topic::{TopicFilter, TopicName},
-};
+use crate::domain::{message::Message, topic::TopicName};
 use crate::ingest::{
-    Submission,
+    Kind, Submission, Topics,
     decode::{self, Decoded, Fault, Origin},
 };
 use crate::metrics::Metrics;
@@ -20,8 +17,7 @@ use crate::store::NewReject;
 /// Tells readings and statuses from other messages.
 #[derive(Debug)]
 pub(super) struct Intake {
-    readings: Vec<TopicFilter>,
-    statuses: Vec<TopicFilter>,
+    topics: Topics,
     hub: Arc<Hub>,
     received: IntCounter,
 }
@@ -29,8 +25,7 @@ pub(super) struct Intake {
 impl Intake {
     pub(super) fn new(config: &Ingest, hub: Arc<Hub>, metrics: &Metrics) -> Self {
         Self {
-            readings: config.readings.clone(),
-            statuses: config.statuses.clone(),
+            topics: Topics::new(config),
             hub,
             received: metrics.readings_received.with_label_values(&["mqtt"]),
         }
@@ -53,17 +48,25 @@ impl Intake {
             return AckReason::NotAuthorized;
         }
         submission.acknowledged.extend(acknowledged(&message.topic));
-        let is_reading = is_one_of(&self.readings, &message);
-        let is_status = !is_reading && is_one_of(&self.statuses, &message);
-        if (is_reading || is_status) && message.is_clearing() {
-            // It must not overtake the message it clears, which waits for its commit.
-            submission.messages.push(message);
-            AckReason::Success
-        } else if is_reading {
-            self.take_readings(message, submission)
-        } else if is_status {
-            self.take_status(message, submission)
-        } else if !is_in_its_format(&message) {
+        match self.topics.kind(&message.topic) {
+            Kind::Reading | Kind::Status if message.is_clearing() => {
+                // It must not overtake the message it clears, which waits for its commit.
+                submission.messages.push(message);
+                AckReason::Success
+            }
+            Kind::Reading => self.take_readings(message, submission),
+            Kind::Status => self.take_status(message, submission),
+            Kind::Ordinary => self.take_ordinary(message, is_behind, submission),
+        }
+    }
+
+    fn take_ordinary(
+        &self,
+        message: Message,
+        is_behind: bool,
+        submission: &mut Submission,
+    ) -> AckReason {
+        if !is_in_its_format(&message) {
             AckReason::PayloadFormatInvalid
         } else if is_behind || self.hub.must_store(&message) {
             let is_refused =
@@ -83,8 +86,7 @@ impl Intake {
 
     /// Whether it is neither a reading nor a status.
     pub(super) fn is_ordinary(&self, message: &Message) -> bool {
-        let mut filters = [&self.readings, &self.statuses].into_iter();
-        message.is_clearing() || !filters.any(|filters| is_one_of(filters, message))
+        message.is_clearing() || self.topics.kind(&message.topic) == Kind::Ordinary
     }
 
     fn take_readings(&self, message: Message, submission: &mut Submission) -> AckReason {
@@ -123,10 +125,6 @@ impl Intake {
             submission.messages.push(message);
         }
     }
-}
-
-fn is_one_of(filters: &[TopicFilter], message: &Message) -> bool {
-    filters.iter().any(|filter| filter.matches(&message.topic))
 }
 
 /// The alert that a publish to `commands/alerts/<alert_id>/ack` is about.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{self, Instant};
+use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
@@ -21,8 +21,6 @@ use crate::tls::Server;
 
 /// After a failed accept (no file handles left, say) nobody is accepted for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often is looked whether a certificate was replaced.
-const RENEWAL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How clients come in.
 #[derive(Clone, Default)]
@@ -104,6 +102,7 @@ async fn serve(
     let mut caller = Caller {
         address: peer.ip(),
         certified: None,
+        guest: None,
         is_one_too_many,
     };
     let Some(server) = door.tls else {
@@ -141,28 +140,8 @@ async fn serve(
     }
 }
 
-/// Takes up certificates that were replaced, until `stop`.
-pub(super) async fn renew(server: &Arc<Server>, stop: &CancellationToken) {
-    let mut ticks = time::interval_at(Instant::now() + RENEWAL_INTERVAL, RENEWAL_INTERVAL);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        let server = Arc::clone(server);
-        match tokio::task::spawn_blocking(move || server.reload_if_changed()).await {
-            Ok(None) => {}
-            Ok(Some(Ok(()))) => tracing::info!("replaced certificates are taken up"),
-            Ok(Some(Err(fault))) => {
-                tracing::error!(%fault, "certificates stay as they were: a file has a fault");
-            }
-            Err(error) => tracing::error!(%error, "the certificates could not be looked at"),
-        }
-    }
-}
-
 /// A panic takes down its own connection only, and is not silent.
-fn report(ended: Result<(), JoinError>) {
+pub(super) fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a connection's task failed");
     }

@@ -1,6 +1,6 @@
 //! The MQTT broker: versions 3.1.1 and 5 on one port, and on others over TLS, over WebSocket, and over both.
 //!
-//! `listener` accepts (`addresses` counts who comes from where), `websocket` takes the packets out of its frames,
+//! `listener` accepts, `guests` takes over who came by HTTP (`addresses` counts who comes from where), `websocket` takes the packets out of its frames,
 //! `connection` moves bytes (through `wire` and `scratch`) and answers them by `turn`, `protocol` (with `framing`, `connect`,
 //! `subscribe`, `acknowledge`, `properties`, `aliases` and `violation`) reads and writes packets, `session` keeps what is owed, `rate` how much a client may publish, `intake` tells readings from other messages,
 //! `hub` (with `subscriptions`, `retained` and `queue`) brings messages to their subscribers, `expiry`
@@ -16,6 +16,7 @@ mod connect;
 mod connection;
 mod expiry;
 mod framing;
+mod guests;
 mod hub;
 mod intake;
 mod listener;
@@ -40,10 +41,10 @@ use std::sync::Arc;
 
 use prometheus::IntCounter;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Access;
+use crate::access::{Access, Guest};
 use crate::config::{Ingest, Limits, Mqtt};
 use crate::domain::topic::TopicError;
 use crate::ingest::{Submission, SubmissionQueue};
@@ -176,6 +177,7 @@ impl Broker {
         self,
         plain: Sockets,
         tls: Option<(Sockets, Arc<Server>)>,
+        guests: mpsc::Receiver<Guest>,
         stop: CancellationToken,
     ) {
         let permits = Arc::new(Semaphore::new(self.max_connections));
@@ -197,14 +199,15 @@ impl Broker {
         let sys = sys::run(Arc::clone(&self.shared), stop.clone());
         let expiry = expiry::run(Arc::clone(&self.shared), stop.clone());
         let plain = serve(plain, None);
+        let (shared, places) = (Arc::clone(&self.shared), Arc::clone(&permits));
+        let guests = guests::run(guests, shared, places, stop.clone());
         match tls {
             None => {
-                tokio::join!(sys, expiry, plain);
+                tokio::join!(sys, expiry, plain, guests);
             }
             Some((sockets, server)) => {
-                let renewed = listener::renew(&server, &stop);
-                let tls = serve(sockets, Some(Arc::clone(&server)));
-                tokio::join!(sys, expiry, plain, tls, renewed);
+                let tls = serve(sockets, Some(server));
+                tokio::join!(sys, expiry, plain, tls, guests);
             }
         }
     }

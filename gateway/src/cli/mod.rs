@@ -2,11 +2,13 @@
 
 mod ask;
 mod check;
-mod dead_letters;
 mod demo;
 mod health;
+mod put_aside;
+mod refusal;
 mod rules;
 mod run;
+mod token;
 mod user;
 
 use std::path::{Path, PathBuf};
@@ -55,8 +57,12 @@ enum Command {
     Health,
     /// Add, remove and list the users of the users file
     User(user::Options),
+    /// Add, remove and list the tokens of the API
+    Token(token::Options),
     /// List readings that a receiver refused for good, have them sent again or give them up
-    DeadLetters(dead_letters::Options),
+    DeadLetters(put_aside::Options),
+    /// List what could not be read, have it read once more or throw it away
+    Rejects(put_aside::Options),
     /// Try rules against the stored past
     Rules(rules::Options),
     /// Show the whole story in a minute: sensors, rules, and a cloud with an outage
@@ -103,7 +109,11 @@ pub fn main() -> ExitCode {
         Command::Check => check::main(config()),
         Command::Health => health::main(config()),
         Command::User(options) => user::main(&options, config),
-        Command::DeadLetters(options) => dead_letters::main(&options, config),
+        Command::Token(options) => token::main(&options, config),
+        Command::DeadLetters(options) => {
+            put_aside::main(put_aside::Kind::DeadLetters, &options, config)
+        }
+        Command::Rejects(options) => put_aside::main(put_aside::Kind::Rejects, &options, config),
         Command::Rules(options) => rules::main(&options, config),
         Command::Demo(options) => demo::main(&options),
     }

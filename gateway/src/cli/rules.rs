@@ -1,18 +1,20 @@
 //! `edge-gateway rules test`: what rules would have made of the stored past. It touches nothing, and may run beside the
 //! gateway.
 
-mod replay;
+mod progress;
 mod report;
 
 use std::io::{self, Write as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
 
-use self::replay::{Question, replay};
+use serde_json::json;
+
+use self::progress::Progress;
 use super::{EXIT_INTERNAL, EXIT_STORE, usage};
 use crate::app;
 use crate::clock;
@@ -20,7 +22,8 @@ use crate::config::{Config, Faults, listed, parse_duration};
 use crate::domain::rule::RuleDefinition;
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
-use crate::rules::{RuleSet, STACK_BYTES};
+use crate::ingest::replay::{Question, ReplayError, Replayed, replay};
+use crate::rules::RuleSet;
 use crate::store::{History, StoreError};
 
 /// What is done with rules.
@@ -126,24 +129,33 @@ fn run(test: &Test, config: &Config) -> Result<String, Failure> {
         now,
         sensor: test.sensor.as_ref(),
     };
-    let asked = &question;
-    // Conditions want a stack of their own.
     let (names, sets): (Vec<_>, Vec<_>) = sets.into_iter().unzip();
-    let replayed = thread::scope(|scope| {
-        let builder = thread::Builder::new()
-            .name("replay".into())
-            .stack_size(STACK_BYTES);
-        let spawned = builder.spawn_scoped(scope, move || replay(&history, sets, asked));
-        let joined = spawned
-            .map_err(|error| Failure::Internal(error.to_string()))?
-            .join();
-        let joined = joined.map_err(|_| Failure::Internal("the replay panicked".to_owned()))?;
-        joined.map_err(Failure::Store)
+    let mut progress = Progress::new();
+    let replayed = replay(history, sets, &question, &mut |done, all| {
+        progress.show(done, all);
+        ControlFlow::Continue(())
+    });
+    progress.end();
+    let replayed = replayed.map_err(|error| match error {
+        ReplayError::Store(error) => Failure::Store(error),
+        other => Failure::Internal(other.to_string()),
     })?;
     Ok(match test.format {
         Format::Text => report::text(&names, &replayed, &question),
-        Format::Json => report::json(&names, &replayed, &question),
+        Format::Json => in_json(&names, &replayed, &question),
     })
+}
+
+fn in_json(names: &[&str], replayed: &Replayed, question: &Question<'_>) -> String {
+    let sets = names.iter().zip(replayed.answers(question));
+    let sets = sets.map(|(name, rules)| json!({ "name": name, "rules": rules }));
+    let whole = json!({
+        "from": question.since.millis(),
+        "to": question.now.millis(),
+        "readings": replayed.readings,
+        "sets": sets.collect::<Vec<_>>(),
+    });
+    format!("{whole}\n")
 }
 
 fn compiled(rules: &[RuleDefinition]) -> Result<RuleSet, Failure> {

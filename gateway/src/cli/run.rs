@@ -39,14 +39,12 @@ async fn run(config: Config) -> ExitCode {
         Ok(running) => running,
         Err(error) => return refused(&error),
     };
-    let (access, tls) = (Arc::clone(running.access()), running.tls().cloned());
+    let (access, tls) = (Arc::clone(running.access()), running.tls().to_vec());
     let rules = Arc::clone(running.rules_wake());
     let reload = move || {
         rules.notify_one();
         reload_access(&access);
-        if let Some(server) = &tls {
-            reload_certificates(server);
-        }
+        tls.iter().for_each(|server| reload_certificates(server));
     };
     match running.run(shutdown.stop(reload)).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,8 +6,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{EXIT_INTERNAL, EXIT_USAGE};
-use crate::access::{self, UsersFile};
+use super::refusal::{Refusal, internal, unreadable, usage};
+use crate::access::{self, HashFile};
 use crate::config::{Config, Faults};
 
 /// The longest password that MQTT can carry, and an end of line.
@@ -39,13 +39,6 @@ enum Command {
     List,
 }
 
-/// Why nothing was done, and with which exit code.
-#[derive(Debug)]
-struct Refusal {
-    code: u8,
-    message: String,
-}
-
 pub(super) fn main(options: &Options, config: impl FnOnce() -> Result<Config, Faults>) -> ExitCode {
     let done = users_file(options, config).and_then(|path| match &options.command {
         Command::Add {
@@ -61,10 +54,7 @@ pub(super) fn main(options: &Options, config: impl FnOnce() -> Result<Config, Fa
             io::stdout().write_all(answer.as_bytes()).ok();
             ExitCode::SUCCESS
         }
-        Err(Refusal { code, message }) => {
-            eprintln!("{message}");
-            ExitCode::from(code)
-        }
+        Err(refusal) => refusal.told(),
     }
 }
 
@@ -121,21 +111,24 @@ fn remove(path: &Path, name: &str) -> Result<String, Refusal> {
 }
 
 fn list(path: &Path) -> Result<String, Refusal> {
-    let file = UsersFile::read(path).map_err(|error| unreadable(path, &error))?;
+    let file = HashFile::read(path).map_err(|error| unreadable(path, &error))?;
     if file.is_new() {
         return Err(usage(format!(
             "there is no {}: `edge-gateway user add NAME` makes it",
             path.display()
         )));
     }
-    Ok(file.names().map(|name| format!("{name}\n")).collect())
+    Ok(file
+        .entries()
+        .map(|(name, _)| format!("{name}\n"))
+        .collect())
 }
 
-fn edit(path: &Path) -> Result<UsersFile, Refusal> {
-    UsersFile::edit(path).map_err(|error| unreadable(path, &error))
+fn edit(path: &Path) -> Result<HashFile, Refusal> {
+    HashFile::edit(path).map_err(|error| unreadable(path, &error))
 }
 
-fn save(file: &UsersFile, path: &Path) -> Result<(), Refusal> {
+fn save(file: &HashFile, path: &Path) -> Result<(), Refusal> {
     let saved = file.save();
     saved.map_err(|error| internal(format!("{} cannot be written: {error}", path.display())))
 }
@@ -179,22 +172,4 @@ fn ask_password(name: &str) -> Result<Vec<u8>, Refusal> {
         ));
     }
     Ok(password.into_bytes())
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Refusal {
-    usage(format!("{} cannot be read: {error}", path.display()))
-}
-
-fn usage(message: impl Into<String>) -> Refusal {
-    Refusal {
-        code: EXIT_USAGE,
-        message: message.into(),
-    }
-}
-
-fn internal(message: String) -> Refusal {
-    Refusal {
-        code: EXIT_INTERNAL,
-        message,
-    }
 }

@@ -25,6 +25,7 @@ impl Doors {
                 tls.and_then(|tls| tls.websocket_listen),
             ),
             ("http.listen", Some(http.listen)),
+            ("http.tls.listen", http.tls.as_ref().map(|tls| tls.listen)),
         ];
         Self {
             all: all

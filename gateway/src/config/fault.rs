@@ -143,9 +143,9 @@ pub struct Faults {
     /// What could be read of them: whether their files hold what they should is for each uplink to say.
     pub uplinks: Box<[Uplink]>,
     /// The files whose faults are for `access` to find.
-    pub access_files: AccessFiles,
-    /// The certificates whose faults are for `tls` to find.
-    pub tls: Option<Box<Tls>>,
+    pub access_files: Box<AccessFiles>,
+    /// The certificates of broker and API, whose faults are for `tls` to find.
+    pub tls: Box<[Option<Tls>; 2]>,
 }
 
 impl From<Fault> for Faults {
@@ -154,8 +154,8 @@ impl From<Fault> for Faults {
             list: vec![fault],
             rules: Vec::new(),
             uplinks: Box::default(),
-            access_files: AccessFiles::default(),
-            tls: None,
+            access_files: Box::default(),
+            tls: Box::default(),
         }
     }
 }
@@ -215,8 +215,8 @@ impl Findings {
             list,
             rules: checked.rules,
             uplinks: checked.uplinks.into(),
-            access_files: checked.mqtt.access_files,
-            tls: checked.mqtt.tls.map(Box::new),
+            access_files: Box::new(checked.mqtt.access_files),
+            tls: Box::new([checked.mqtt.tls, checked.http.tls]),
         })
     }
 
@@ -233,8 +233,8 @@ impl Findings {
             list,
             rules,
             uplinks: Box::default(),
-            access_files: AccessFiles::default(),
-            tls: None,
+            access_files: Box::default(),
+            tls: Box::default(),
         })
     }
 

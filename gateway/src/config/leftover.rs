@@ -16,8 +16,8 @@ pub(super) fn refusal(
     node: &Node,
 ) -> Option<String> {
     let later = || kind.into_iter().flat_map(later::of_section);
-    if let Some(later) = later().find(|later| later.key == key) {
-        return (!later.is_off(&node.value)).then(|| later.refusal());
+    if later().any(|later| later.key == key) {
+        return Some(later::REFUSAL.to_owned());
     }
     let known = asked.iter().copied();
     let meant = nearest(key, known.chain(later().map(|later| later.key)));

@@ -16,6 +16,17 @@ pub enum Anonymous {
     Always,
 }
 
+impl Anonymous {
+    /// Whether a client from there may come without any proof.
+    pub fn welcomes(self, peer: IpAddr) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Loopback => peer.to_canonical().is_loopback(),
+            Self::Always => true,
+        }
+    }
+}
+
 const ANONYMOUS: &[(&str, Anonymous)] = &[
     ("never", Anonymous::Never),
     ("loopback", Anonymous::Loopback),

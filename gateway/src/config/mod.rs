@@ -119,8 +119,9 @@ impl Config {
     fn read(mut root: Section<'_>, folder: &Path) -> Self {
         let grace = Duration::from_secs(10);
         let gateway_id = gateway_id::read(&mut root);
-        let mqtt = Mqtt::read(root.section_or_empty("mqtt"), folder);
-        let http = Http::read(root.section_or_empty("http"));
+        let mut mqtt = Mqtt::read(root.section_or_empty("mqtt"), folder);
+        let http = Http::read(root.section_or_empty("http"), folder);
+        mqtt.access_files.tokens.clone_from(&http.token_file);
         let doors = Doors::of(&mqtt, &http);
         let uplinks = uplink::read(&mut root, folder, &gateway_id, &doors);
         let names: Vec<_> = uplinks.iter().map(|uplink| &*uplink.name).collect();

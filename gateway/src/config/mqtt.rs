@@ -12,7 +12,7 @@ use crate::config::kinds::{duration, optional_address, origin, path, size, whole
 use crate::config::limits::Limits;
 use crate::config::listener::{self, Absent, Anonymous};
 use crate::config::section::Section;
-use crate::config::tls::Tls;
+use crate::config::tls::{self, Tls};
 use crate::config::value::Value;
 use crate::domain::origin::Origin;
 
@@ -53,6 +53,8 @@ pub struct AccessFiles {
     pub users: Option<PathBuf>,
     /// `mqtt.acl_file`; `None`: everybody who may come may do everything.
     pub acl: Option<PathBuf>,
+    /// `http.token_file`; `None`: there are no tokens.
+    pub tokens: Option<PathBuf>,
 }
 
 impl Mqtt {
@@ -78,7 +80,7 @@ impl Mqtt {
         let may_anybody_come = !may_be_empty || anonymous == Anonymous::Always;
         let tls = section
             .section("tls")
-            .and_then(|section| Tls::read(section, folder, may_anybody_come));
+            .and_then(|section| Tls::read(section, folder, &tls::MQTT, may_anybody_come));
         section.finish();
         Self {
             listen,
@@ -90,6 +92,7 @@ impl Mqtt {
             access_files: AccessFiles {
                 users: users.value,
                 acl: acl.value,
+                tokens: None,
             },
             allowed_origins: allowed_origins.unwrap_or_default(),
             host_name: gateway_id::machine_name(),

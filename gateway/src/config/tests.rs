@@ -89,7 +89,8 @@ fn without_places(mut config: Config) -> Config {
     for uplink in &mut config.uplinks {
         uplink.place = Place::Defaults;
     }
-    if let Some(tls) = &mut config.mqtt.tls {
+    let doors = [&mut config.mqtt.tls, &mut config.http.tls];
+    for tls in doors.into_iter().flatten() {
         tls.place = Place::Defaults;
     }
     config
@@ -116,7 +117,10 @@ fn the_defaults_are_those_of_the_contract() {
         http: Http {
             listen: "127.0.0.1:8080".parse().unwrap(),
             anonymous: Anonymous::Loopback,
+            token_file: None,
+            allowed_origins: Vec::new(),
             host_name: gateway_id::machine_name(),
+            tls: None,
         },
         ingest: Ingest {
             readings: filters(&["sensors/#"]),
@@ -194,7 +198,10 @@ fn the_shipped_file_with_everything_switched_on_has_no_faults() {
         std::fs::write(at(name), "").unwrap();
     }
     // Whoever opens a door to the network says who may come in.
-    let users = [("EDGE_GATEWAY_MQTT__USERS_FILE", "users")];
+    let users = [
+        ("EDGE_GATEWAY_MQTT__USERS_FILE", "users"),
+        ("EDGE_GATEWAY_HTTP__TOKEN_FILE", "tokens"),
+    ];
     let load = |text: &str| {
         std::fs::write(at("gateway.toml"), text).unwrap();
         Config::load(Some(&at("gateway.toml")), variables(&users)).unwrap()
@@ -207,13 +214,16 @@ fn the_shipped_file_with_everything_switched_on_has_no_faults() {
         .collect();
     assert_eq!(names, ["high", "important", "boiler", "warm", "silent"]);
     config.rules.truncate(2);
-    let minimal = "gateway_id = \"edge-1\"\n[mqtt.tls]\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"\n\
+    let minimal = "gateway_id = \"edge-1\"\n[mqtt.tls]\n[http.tls]\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"\n\
         [[uplink]]\nname = \"history\"\nurl = \"https://history.example.com/readings\"\n\
         [[uplink]]\nname = \"broker\"\nurl = \"mqtts://broker.example.com:8883\"";
     let expected = load(minimal);
     let tls = expected.mqtt.tls.as_ref().unwrap();
     assert_eq!(tls.listen, "0.0.0.0:8883".parse().unwrap());
     assert_eq!(tls.files.certificate, at("server.crt"));
+    let tls = expected.http.tls.as_ref().unwrap();
+    assert_eq!(tls.listen, "0.0.0.0:8443".parse().unwrap());
+    assert_eq!(expected.mqtt.access_files.tokens, Some(at("tokens")));
     assert_eq!(without_places(config), without_places(expected));
 }
 
@@ -494,8 +504,12 @@ const FAULTS_OF_VARIABLES: &[(&str, &str)] = &[
         "did you mean `EDGE_GATEWAY_GATEWAY_ID`?",
     ),
     (
-        "environment EDGE_GATEWAY_HTTP__TLS__LISTEN: http.tls: ",
-        "not yet",
+        "environment EDGE_GATEWAY_HTTP__TLS__LISTEN: http.tls.certificate: ",
+        "server.crt",
+    ),
+    (
+        "environment EDGE_GATEWAY_HTTP__TLS__LISTEN: http.tls.private_key: ",
+        "server.key",
     ),
     (
         "environment EDGE_GATEWAY_INGEST__READINGS: ingest.readings: ",
@@ -677,6 +691,7 @@ fn files_are_looked_for_beside_the_configuration() {
     let access_files = AccessFiles {
         users: Some(folder.path().join("users")),
         acl: Some("/acl.toml".into()),
+        ..AccessFiles::default()
     };
     assert_eq!(config.mqtt.access_files, access_files);
 
@@ -798,5 +813,36 @@ fn a_tls_listener_wants_its_files_and_somebody_who_may_come() {
             ("g.toml:5: mqtt.tls.client_ca: ", "no file"),
             ("g.toml:6: mqtt.tls.certificat: ", "`certificate`"),
         ],
+    );
+}
+
+#[test]
+fn the_api_beyond_loopback_wants_tokens_or_a_word() {
+    let files = "certificate = \"Cargo.toml\"\nprivate_key = \"Cargo.toml\"\n";
+    let found = lines_of("[http]\nlisten = \"0.0.0.0:8080\"");
+    check_lines(&found, &[("g.toml:2: http.listen: ", "http.token_file")]);
+    let found = lines_of(&format!("[http.tls]\n{files}"));
+    check_lines(
+        &found,
+        &[("g.toml:1: http.tls.listen: ", "http.token_file")],
+    );
+    for may_come in [
+        "token_file = \"tokens\"",
+        "anonymous = \"always\"",
+        "token_file = \"tokens\"\nanonymous = \"never\"",
+    ] {
+        let text = format!("[http]\nlisten = \"0.0.0.0:8080\"\n{may_come}\n[http.tls]\n{files}");
+        assert_eq!(lines_of(&text), Vec::<String>::new(), "{may_come}");
+    }
+    let text = format!("[http.tls]\n{files}client_ca = \"Cargo.toml\"\nwebsocket_listen = \"\"");
+    let found = lines_of(&text);
+    check_lines(
+        &found,
+        &[("g.toml:5: http.tls.websocket_listen: ", "unknown key")],
+    );
+    let origins = "[http]\nallowed_origins = [\"https://plant.example.com\", \"*\"]";
+    check_lines(
+        &lines_of(origins),
+        &[("g.toml:2: http.allowed_origins", "*")],
     );
 }

@@ -1,5 +1,6 @@
 //! Where web pages come from (RFC 6454), and the hosts that HTTP requests name.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// A host and perhaps a port, as the header `Host` has them. Upper and lower case are the same.
@@ -56,6 +57,20 @@ impl Authority {
     }
 }
 
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]", self.host)?;
+        } else {
+            f.write_str(&self.host)?;
+        }
+        match self.port {
+            Some(port) => write!(f, ":{port}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Scheme, host and port of a page, as browsers send them in the header `Origin`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -87,6 +102,13 @@ impl Origin {
     }
 }
 
+/// As browsers send it.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
+}
+
 fn without_usual_port(authority: Authority, scheme: &str) -> Authority {
     let usual = match scheme {
         "http" => Some(80),
@@ -111,7 +133,7 @@ mod tests {
             "http://[::1]:8080",
             "capacitor://localhost",
         ] {
-            assert!(Origin::new(text).is_some(), "{text}");
+            assert_eq!(Origin::new(text).unwrap().to_string(), text);
         }
         for text in [
             "",

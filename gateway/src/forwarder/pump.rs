@@ -30,7 +30,7 @@ use super::trouble::Trouble;
 use super::uplink::{Sent, Uplink};
 use crate::clock;
 use crate::config;
-use crate::ingest::SubmissionQueue;
+use crate::ingest::{SubmissionQueue, Traces};
 use crate::metrics::Metrics;
 use crate::store::outbox::{Batch, UplinkKey};
 use crate::store::{Reader, StoreError};
@@ -59,6 +59,7 @@ pub struct Pump {
     submissions: SubmissionQueue,
     wake: Arc<Notify>,
     metrics: Arc<Metrics>,
+    traces: Arc<Traces>,
     encoders: Arc<Semaphore>,
     progress: Progress,
     flights: Flights,
@@ -104,6 +105,7 @@ impl Pump {
             reader,
             submissions,
             metrics,
+            traces,
             encoders,
         } = surroundings;
         let progress = Progress::new(Arc::clone(&config.name), config.stalled_after);
@@ -126,6 +128,7 @@ impl Pump {
             submissions,
             wake,
             metrics,
+            traces,
             encoders,
             progress,
             claimer: Some(claimer),

@@ -28,6 +28,39 @@ pub(super) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
     }
 }
 
+/// How a body is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// One JSON text.
+    Json,
+    /// One on each line (https://github.com/ndjson/ndjson-spec).
+    Lines,
+}
+
+/// Media types of JSON texts on lines.
+const LINES: [&str; 4] = [
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonlines",
+];
+
+/// The body of a request that brings readings: JSON if it does not say that there is one on each line.
+pub(super) async fn read_readings(request: Request) -> Result<(Vec<u8>, Shape), Problem> {
+    let (bytes, headers) = read(request).await?;
+    match essence(&headers) {
+        Some(essence)
+            if LINES
+                .iter()
+                .any(|known| essence.eq_ignore_ascii_case(known)) =>
+        {
+            Ok((bytes, Shape::Lines))
+        }
+        Some(essence) if !is_json(&essence) => Err(Problem::WrongType(essence)),
+        _ => Ok((bytes, Shape::Json)),
+    }
+}
+
 /// The body of a request that brings rules: JSON if it does not say that it is TOML.
 pub(super) async fn read_rules(request: Request) -> Result<SentRules, Problem> {
     let (bytes, headers) = read(request).await?;

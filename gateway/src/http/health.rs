@@ -7,7 +7,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi::shapes;
 use super::{
     Shared, outbox,
     problem::{NOT_READY, Problem},
@@ -15,6 +17,10 @@ use super::{
 use crate::clock;
 
 /// Process, committer and store; the cloud does not matter.
+#[utoipa::path(
+    get, path = "/healthz", tag = "gateway",
+    responses((status = 200, description = "It lives", body = shapes::Done), (status = 503, description = "It does not")),
+)]
 pub(super) async fn live(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Live {
@@ -28,11 +34,15 @@ pub(super) async fn live(State(shared): State<Arc<Shared>>) -> Result<Response, 
 }
 
 /// Every check by name.
+#[utoipa::path(
+    get, path = "/readyz", tag = "gateway",
+    responses(
+        (status = 200, description = "It gets its work done", body = Readiness),
+        (status = 503, description = "It does not", body = Readiness),
+    ),
+)]
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<Readiness>) {
-    let mut checks = vec![committer(&shared), store(&shared).await];
-    for (_, uplink) in shared.uplink_statuses() {
-        checks.push(Check::new(format!("uplink:{}", uplink.name), uplink.held));
-    }
+    let checks = checks(&shared).await;
     let (code, status) = if checks.iter().all(|check| check.ok) {
         (StatusCode::OK, "ready")
     } else {
@@ -41,14 +51,24 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, Jso
     (code, Json(Readiness { status, checks }))
 }
 
-#[derive(Serialize)]
+/// All of them.
+pub(super) async fn checks(shared: &Shared) -> Vec<Check> {
+    let mut checks = vec![committer(shared), store(shared).await];
+    for (_, uplink) in shared.uplink_statuses() {
+        checks.push(Check::new(format!("uplink:{}", uplink.name), uplink.held));
+    }
+    checks
+}
+
+#[derive(Serialize, ToSchema)]
 pub(super) struct Readiness {
     status: &'static str,
     checks: Vec<Check>,
 }
 
-#[derive(Serialize)]
-struct Check {
+/// Something that has to work.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Check {
     name: String,
     ok: bool,
     /// What is wrong.

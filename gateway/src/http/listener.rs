@@ -6,25 +6,27 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
+
+use super::access::Peer;
+use super::line::{Answering, Flight, Line};
+use crate::tls::Server;
 
 /// Connections at the same time; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 1000;
@@ -36,8 +38,29 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, then finishes what is in flight.
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+pub(super) async fn serve(
+    plain: TcpListener,
+    tls: Option<(TcpListener, Arc<Server>)>,
+    router: Router,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let plain = run(plain, None, router.clone(), Arc::clone(&places), &stop);
+    match tls {
+        None => plain.await,
+        Some((listener, server)) => {
+            tokio::join!(plain, run(listener, Some(server), router, places, &stop));
+        }
+    }
+}
+
+async fn run(
+    listener: TcpListener,
+    tls: Option<Arc<Server>>,
+    router: Router,
+    places: Arc<Semaphore>,
+    stop: &CancellationToken,
+) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -49,10 +72,10 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((socket, peer, place)) => {
-                let (router, stop) = (router.clone(), stop.clone());
+            Ok((socket, address, place)) => {
+                let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
                 connections.spawn(async move {
-                    attend(socket, peer, router, stop).await;
+                    welcome(socket, address, tls, router, stop).await;
                     drop(place);
                 });
             }
@@ -87,19 +110,48 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-/// Serves one connection.
-async fn attend(socket: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+/// Serves one connection, from the TLS handshake on if there is one.
+async fn welcome(
+    socket: TcpStream,
+    address: SocketAddr,
+    tls: Option<Arc<Server>>,
+    router: Router,
+    stop: CancellationToken,
+) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "a socket keeps its delay");
     }
-    let flight = Arc::<Flight>::default();
-    let line = Line {
-        socket,
-        flight: Arc::clone(&flight),
+    let mut peer = Peer {
+        address,
+        is_tls: tls.is_some(),
+        is_certified: false,
     };
+    let Some(server) = tls else {
+        return attend(socket, peer, router, stop).await;
+    };
+    let shaken = tokio::select! {
+        shaken = time::timeout(HEAD_PATIENCE, server.accept(socket)) => shaken,
+        () = stop.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok((stream, name))) => {
+            peer.is_certified = name.is_some();
+            attend(Box::new(stream), peer, router, stop).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%address, %error, "no TLS connection was made"),
+        Err(_) => tracing::debug!(%address, "no TLS handshake in time"),
+    }
+}
+
+async fn attend<S>(socket: S, peer: Peer, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let flight = Arc::<Flight>::default();
+    let line = Line::new(socket, Arc::clone(&flight));
     let (router, counted) = (TowerToHyperService::new(router), Arc::clone(&flight));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(peer);
         let answering = Answering::begin(&counted);
         let answer = router.call(request);
         async move {
@@ -113,6 +165,7 @@ async fn attend(socket: TcpStream, peer: SocketAddr, router: Router, stop: Cance
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_PATIENCE)
             .serve_connection(TokioIo::new(line), service)
+            .with_upgrades()
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -126,91 +179,9 @@ async fn attend(socket: TcpStream, peer: SocketAddr, router: Router, stop: Cance
             .await
         }
     };
+    // What has become of it, a WebSocket say, has a patience of its own.
+    flight.end();
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "an HTTP connection broke");
-    }
-}
-
-/// What is under way on one connection.
-#[derive(Debug, Default)]
-struct Flight {
-    /// Requests that have no answer yet. An answer is whole when it is there: none is streamed.
-    unanswered: AtomicUsize,
-    /// The socket did not take all that was to be written.
-    is_writing: AtomicBool,
-}
-
-impl Flight {
-    fn is_over(&self) -> bool {
-        self.unanswered.load(Ordering::Relaxed) == 0 && !self.is_writing.load(Ordering::Relaxed)
-    }
-
-    fn written<T>(&self, turn: Poll<T>) -> Poll<T> {
-        self.is_writing.store(turn.is_pending(), Ordering::Relaxed);
-        turn
-    }
-}
-
-/// Counts a request for as long as it has no answer.
-struct Answering(Arc<Flight>);
-
-impl Answering {
-    fn begin(flight: &Arc<Flight>) -> Self {
-        flight.unanswered.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(flight))
-    }
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        self.0.unanswered.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A socket that tells whether a write is held up.
-struct Line {
-    socket: TcpStream,
-    flight: Arc<Flight>,
-}
-
-impl AsyncRead for Line {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Line {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let turn = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.flight.written(turn)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let turn = Pin::new(&mut self.socket).poll_write_vectored(context, parts);
-        self.flight.written(turn)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        tracing::debug!(peer = %peer.address, %error, "an HTTP connection broke");
     }
 }

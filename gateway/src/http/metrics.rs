@@ -12,6 +12,10 @@ use crate::clock;
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The text format. What the store does not tell stays as it was.
+#[utoipa::path(
+    get, path = "/metrics", tag = "gateway",
+    responses((status = 200, description = "For Prometheus", body = String, content_type = "text/plain")),
+)]
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
     shared.submissions.observe(&shared.metrics);
     let metrics = &shared.metrics;

@@ -9,40 +9,61 @@
 mod access;
 mod alerts;
 mod body;
+mod dashboard;
 mod data;
 mod dead_letters;
+mod fresh;
+mod gateway;
 mod health;
+mod life;
+mod line;
 mod listener;
 mod metrics;
+mod mqtt;
+mod openapi;
 mod outbox;
 mod parameters;
 mod problem;
 mod process_io;
 mod readings;
+mod rejects;
 mod rules;
+mod security;
 mod sensors;
 mod series;
+mod session;
 mod status;
 
-use std::{sync::Arc, time::Duration};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 
 use prometheus::IntCounter;
 use serde::Serialize;
-use tokio::{net::TcpListener, task, time};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::{task, time};
 use tokio_util::sync::CancellationToken;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 
-use crate::access::OwnNames;
+use crate::access::{Access, Guest, OwnNames};
 use crate::config::{Anonymous, Http};
 use crate::domain::uplink::UplinkStatus;
-use crate::ingest::{Health, RuleBook, Submission, SubmissionQueue};
+use crate::ingest::{Health, RuleBook, Submission, SubmissionQueue, Topics, Traces};
 use crate::metrics::Metrics;
 use crate::store::{Committed, Reader, outbox::UplinkKey};
+use crate::tls;
 
+use utoipa::ToSchema;
+
+use access::Pages;
 use problem::Problem;
 use process_io::WrittenBytes;
 
@@ -51,6 +72,9 @@ pub type UplinkHandle = Arc<dyn Fn() -> UplinkStatus + Send + Sync>;
 
 /// A store that does not answer a short question within this time is not well.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What fits into one packet is not compressed.
+const MIN_PACKED_BYTES: u16 = 1024;
 
 /// The rest of the gateway, as the server sees it.
 pub struct Surroundings {
@@ -61,19 +85,35 @@ pub struct Surroundings {
     /// Empty when nothing is forwarded.
     pub uplinks: Vec<(UplinkKey, UplinkHandle)>,
     pub rule_book: Arc<RuleBook>,
+    pub traces: Arc<Traces>,
+    pub topics: Topics,
+    pub access: Arc<Access>,
+    /// Where sensors publish.
+    pub mqtt: SocketAddr,
+    /// The way to the broker for who comes by HTTP.
+    pub guests: mpsc::Sender<Guest>,
     pub metrics: Arc<Metrics>,
 }
 
 /// What all requests share.
 struct Shared {
     gateway_id: Arc<str>,
+    access: Arc<Access>,
     anonymous: Anonymous,
-    own_names: OwnNames,
+    has_tokens: bool,
+    pages: Pages,
+    /// Who tries rules against the past.
+    replays: Arc<Semaphore>,
+    started: Instant,
+    mqtt: SocketAddr,
+    guests: mpsc::Sender<Guest>,
     reader: Reader,
     submissions: SubmissionQueue,
     health: Arc<Health>,
     uplinks: Vec<(UplinkKey, UplinkHandle)>,
     rule_book: Arc<RuleBook>,
+    traces: Arc<Traces>,
+    topics: Topics,
     metrics: Arc<Metrics>,
     received: IntCounter,
     written: WrittenBytes,
@@ -90,13 +130,24 @@ impl Server {
         let metrics = surroundings.metrics;
         let shared = Shared {
             gateway_id: surroundings.gateway_id,
+            access: surroundings.access,
             anonymous: config.anonymous,
-            own_names: OwnNames::new(config.anonymous, config.host_name.clone()),
+            has_tokens: config.token_file.is_some(),
+            pages: Pages {
+                own_names: OwnNames::new(config.anonymous, config.host_name.clone()),
+                allowed: config.allowed_origins.clone(),
+            },
+            replays: Arc::new(Semaphore::new(1)),
+            started: Instant::now(),
+            mqtt: surroundings.mqtt,
+            guests: surroundings.guests,
             reader: surroundings.reader,
             submissions: surroundings.submissions,
             health: surroundings.health,
             uplinks: surroundings.uplinks,
             rule_book: surroundings.rule_book,
+            traces: surroundings.traces,
+            topics: surroundings.topics,
             received: metrics.readings_received.with_label_values(&["http"]),
             metrics,
             written: WrittenBytes::default(),
@@ -107,8 +158,13 @@ impl Server {
     }
 
     /// Serves until `stop`, then finishes the requests in flight. Until it returns the committer has a sender.
-    pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
-        listener::serve(listener, router(self.shared), stop).await;
+    pub async fn run(
+        self,
+        plain: TcpListener,
+        tls: Option<(TcpListener, Arc<tls::Server>)>,
+        stop: CancellationToken,
+    ) {
+        listener::serve(plain, tls, router(self.shared), stop).await;
     }
 }
 
@@ -117,28 +173,55 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/data", get(data::show).post(data::take))
         .route("/status", get(status::show).post(status::take))
         .route("/api/v1/readings", get(readings::show))
+        .route("/api/v1/readings/{id}", get(life::show))
         .route("/api/v1/sensors", get(sensors::show))
         .route("/api/v1/series", get(series::show))
         .route("/api/v1/outbox", get(outbox::show))
         .route("/api/v1/dead-letters", get(dead_letters::show))
         .route("/api/v1/dead-letters/{id}", delete(dead_letters::drop))
         .route("/api/v1/dead-letters/{id}/retry", post(dead_letters::retry))
+        .route("/api/v1/rejects", get(rejects::show))
+        .route("/api/v1/rejects/{id}", delete(rejects::drop))
+        .route("/api/v1/rejects/{id}/retry", post(rejects::retry))
         .route("/api/v1/alerts", get(alerts::show))
         .route("/api/v1/alerts/{id}/ack", post(alerts::acknowledge))
         .route("/api/v1/rules", get(rules::show).put(rules::replace))
+        .route("/api/v1/rules/check", post(rules::check))
+        .route("/api/v1/rules/test", post(rules::test))
+        .route("/api/v1/gateway", get(gateway::show))
+        .route("/openapi.json", get(openapi::show))
         .route("/metrics", get(metrics::show))
+        .route("/mqtt", get(mqtt::enter))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(from_fn_with_state(Arc::clone(&shared), access::admit));
+    let door = get(session::show).post(session::begin).delete(session::end);
+    let pages = guarded
+        .merge(Router::new().route("/api/v1/session", door))
+        .route("/", get(dashboard::page))
+        .route("/dashboard/{*path}", get(dashboard::part))
+        .method_not_allowed_fallback(problem::wrong_method)
+        .layer(from_fn_with_state(Arc::clone(&shared), access::admit_page));
     let open = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .method_not_allowed_fallback(problem::wrong_method);
-    guarded.merge(open).with_state(shared)
+    let mut all = pages.merge(open).layer(from_fn(fresh::tag)).layer(packed());
+    if !shared.pages.allowed.is_empty() {
+        all = all.layer(security::allow(&shared.pages.allowed));
+    }
+    all.layer(from_fn(security::protect)).with_state(shared)
+}
+
+/// Compresses what is long enough to gain by it. A board has better to do than to look for the last percent.
+fn packed() -> CompressionLayer<impl Predicate> {
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(DefaultPredicate::new().and(SizeAbove::new(MIN_PACKED_BYTES)))
 }
 
 /// Part of a list, and what `after` takes for the next one; `None` at the end.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Page<T> {
     items: Vec<T>,
     next: Option<i64>,
@@ -167,7 +250,6 @@ impl Shared {
             .reserve(submission.weight())
             .await
             .map_err(|_| Problem::Stopping)?;
-        self.received.inc_by(submission.readings.len() as u64);
         place.submit(submission);
         Ok(receipt.committed().await?)
     }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::task::JoinError;
 
+use crate::access::Role;
 use crate::config::{self, listed};
 use crate::domain::place::Part;
 use crate::ingest::decode::{Fault, RequestFault};
@@ -28,8 +29,12 @@ pub(super) enum Problem {
     BrokenBody(String),
     #[error("parameter `{name}`: {expected}")]
     BadParameter { name: String, expected: String },
-    #[error("there is nothing without credentials for a client from there")]
+    #[error("there is nothing without a token for a client from there")]
     Unauthorized,
+    #[error("there is no such token")]
+    WrongToken,
+    #[error("this is for the role {}, and you have {}", needed.as_str(), has.as_str())]
+    NotAllowed { has: Role, needed: Role },
     #[error("a web page from elsewhere may not ask the gateway")]
     ForeignPage,
     #[error(
@@ -38,18 +43,28 @@ pub(super) enum Problem {
     ForeignHost,
     #[error("there is nothing at {0}")]
     NoSuchPath(String),
+    #[error("somebody else was quicker: it is there no more")]
+    Gone,
     #[error("the path does not know this method; `Allow` has those it knows")]
     WrongMethod,
+    #[error("here is MQTT over WebSocket only, version 13")]
+    NoUpgrade,
+    #[error("{0}")]
+    BadHandshake(&'static str),
+    #[error("too many clients come at once: try again in a moment")]
+    Busy,
     #[error("the body did not come in time")]
     TooSlow,
     #[error("the body is larger than {} bytes", body::MAX_BYTES)]
     TooLarge,
-    #[error("expected `application/json`, found {0:?}")]
+    #[error("expected `application/json` (or, for readings, `application/x-ndjson`), found {0:?}")]
     WrongType(String),
     #[error("reading {index}: {fault}")]
     BadReading { index: usize, fault: Fault },
     #[error("{0}")]
     BadStatus(String),
+    #[error("it still cannot be read: {0}")]
+    StillUnreadable(String),
     #[error("{0}")]
     NoRules(String),
     #[error("{}", listed(.0))]
@@ -93,21 +108,27 @@ impl Problem {
 
     const fn status(&self) -> StatusCode {
         match self {
-            Self::NotJson(_) | Self::BrokenBody(_) | Self::BadParameter { .. } => {
-                StatusCode::BAD_REQUEST
+            Self::NotJson(_)
+            | Self::BrokenBody(_)
+            | Self::BadParameter { .. }
+            | Self::BadHandshake(_) => StatusCode::BAD_REQUEST,
+            Self::NoUpgrade => StatusCode::UPGRADE_REQUIRED,
+            Self::Unauthorized | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::NotAllowed { .. } | Self::ForeignPage | Self::ForeignHost => {
+                StatusCode::FORBIDDEN
             }
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::ForeignPage | Self::ForeignHost => StatusCode::FORBIDDEN,
-            Self::NoSuchPath(_) => StatusCode::NOT_FOUND,
+            Self::NoSuchPath(_) | Self::Gone => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::WrongType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::BadReading { .. } | Self::BadStatus(_) | Self::NoRules(_) | Self::BadRules(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::BadReading { .. }
+            | Self::BadStatus(_)
+            | Self::StillUnreadable(_)
+            | Self::NoRules(_)
+            | Self::BadRules(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoRulesFile | Self::NoUplink(_) => StatusCode::CONFLICT,
-            Self::Stopping | Self::Unwell(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stopping | Self::Unwell(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoRoom(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -118,6 +139,7 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Stopped => Self::Stopping,
+            Refused::NoReject => Self::Gone,
             Refused::TooManySensors | Refused::TooManyDevices => Self::NoRoom(refused),
         }
     }
@@ -218,9 +240,16 @@ impl IntoResponse for Problem {
         let content_type = HeaderValue::from_static("application/problem+json");
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, content_type);
-        if matches!(self, Self::Unauthorized) {
-            let scheme = HeaderValue::from_static("Bearer");
-            headers.insert(header::WWW_AUTHENTICATE, scheme);
+        let further = match self {
+            // RFC 6750, section 3.
+            Self::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            Self::WrongToken => Some((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")),
+            // RFC 9110, section 15.5.22.
+            Self::NoUpgrade => Some((header::UPGRADE, "websocket")),
+            _ => None,
+        };
+        if let Some((name, value)) = further {
+            headers.insert(name, HeaderValue::from_static(value));
         }
         response
     }

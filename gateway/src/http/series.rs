@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::parameters::{Pairs, moment, number, sensor, take_each};
 use super::{Page, Shared, problem::Problem};
@@ -19,8 +20,9 @@ const DEFAULT_POINTS: usize = 500;
 /// How far back it goes if nobody says.
 const DEFAULT_MS: i64 = 24 * 60 * 60 * 1000;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Point {
+    #[schema(value_type = i64)]
     ts: Timestamp,
     min: f64,
     avg: f64,
@@ -41,6 +43,19 @@ impl From<Bucket> for Point {
 }
 
 /// All of them at once: there are no more than were asked for.
+#[utoipa::path(
+    get, path = "/api/v1/series", tag = "readings",
+    params(
+        ("sensor" = String, Query, pattern = r"^[^+#$/\x00-\x1f\x7f-\x9f][^+#/\x00-\x1f\x7f-\x9f]*(/[^+#/\x00-\x1f\x7f-\x9f]+)*$", max_length = 256),
+        ("from" = Option<i64>, Query, description = "A day before `to` if not given", minimum = 0, maximum = 7_258_118_399_999_i64),
+        ("to" = Option<i64>, Query, description = "Now if not given", minimum = 0, maximum = 7_258_118_399_999_i64),
+        ("points" = Option<i64>, Query, description = "At most so many; 500 if not given", minimum = 1, maximum = 10000),
+    ),
+    responses(
+        (status = 200, description = "Oldest first, without empty ones", body = Page<Point>),
+        (status = 400, description = "A parameter is bad"),
+    ),
+)]
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Query(pairs): Query<Pairs>,

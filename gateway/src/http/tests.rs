@@ -1,6 +1,12 @@
 //! The router in-process, on a real store and a real committer.
 
 mod alerts;
+mod answers;
+mod life;
+mod openapi;
+mod rejects;
+mod rules;
+mod visitors;
 
 use std::{
     fs,
@@ -10,7 +16,6 @@ use std::{
 };
 
 use axum::body::{Body, to_bytes};
-use axum::extract::ConnectInfo;
 use axum::http::{Method, Request, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -24,8 +29,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::access::Peer;
 use super::*;
-use crate::config::{Config, RuleSource};
+use crate::config::{AccessFiles, Config, RuleSource};
 use crate::domain::message::Message;
 use crate::ingest::{Committer, Outlet, Routed, RuleBook, Settings, SubmissionReceiver};
 use crate::rules::RuleSet;
@@ -38,6 +44,7 @@ struct House {
     shared: Arc<Shared>,
     uplink: Arc<Mutex<UplinkStatus>>,
     folder: TempDir,
+    arriving: mpsc::Receiver<Guest>,
 }
 
 /// What is needed to start the committer later.
@@ -57,6 +64,11 @@ impl House {
     /// The committer does not run yet.
     fn idle(anonymous: Anonymous) -> (Self, Works) {
         let folder = tempfile::tempdir().unwrap();
+        Self::idle_in(folder, |http| http.anonymous = anonymous)
+    }
+
+    /// Its files may be in the folder already.
+    fn idle_in(folder: TempDir, configure: impl FnOnce(&mut Http)) -> (Self, Works) {
         let writer = Writer::open(&folder.path().join("gateway.db")).unwrap();
         let (queue, receiver) = SubmissionQueue::new();
         let uplink = Arc::new(Mutex::new(UplinkStatus {
@@ -69,11 +81,21 @@ impl House {
         }));
         let asked = Arc::clone(&uplink);
         let handle: UplinkHandle = Arc::new(move || asked.lock().unwrap().clone());
-        let config = Http {
+        let mut config = Http {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            anonymous,
+            anonymous: Anonymous::Loopback,
+            token_file: None,
+            allowed_origins: Vec::new(),
             host_name: None,
+            tls: None,
         };
+        configure(&mut config);
+        let files = AccessFiles {
+            tokens: config.token_file.clone(),
+            ..AccessFiles::default()
+        };
+        let access = Access::open(files, Anonymous::Never).unwrap();
+        let (guests, arriving) = mpsc::channel(1);
         let book = RuleBook::new(Vec::new(), RuleSource::default(), SubmissionQueue::new().0);
         let surroundings = Surroundings {
             gateway_id: "edge-1".into(),
@@ -82,6 +104,11 @@ impl House {
             health: Arc::default(),
             uplinks: vec![(writer.reader().uplinks()[0], handle)],
             rule_book: Arc::new(book),
+            traces: Arc::default(),
+            topics: Topics::new(&Config::load(None, std::iter::empty()).unwrap().ingest),
+            access: Arc::new(access),
+            mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            guests,
             metrics: Arc::default(),
         };
         let server = Server::new(&config, surroundings);
@@ -89,6 +116,7 @@ impl House {
             shared: server.shared,
             uplink,
             folder,
+            arriving,
         };
         (house, Works { writer, receiver })
     }
@@ -105,7 +133,11 @@ impl House {
 
     async fn send_from(&self, peer: &str, mut request: Request<Body>) -> Answer {
         let peer: SocketAddr = peer.parse().unwrap();
-        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(Peer {
+            address: peer,
+            is_tls: false,
+            is_certified: false,
+        });
         let router = router(Arc::clone(&self.shared));
         Answer::of(router.oneshot(request).await.unwrap()).await
     }
@@ -149,6 +181,7 @@ impl Works {
             outlet: Box::new(Nobody),
             outbox_wakes: Vec::new(),
             metrics: Arc::clone(&house.shared.metrics),
+            traces: Arc::clone(&house.shared.traces),
             health: Arc::clone(&house.shared.health),
             give_up: CancellationToken::new(),
         };
@@ -797,7 +830,7 @@ async fn gauges_are_as_new_as_the_scrape() {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_problems() {
     let house = House::open();
-    for path in ["/", "/nothing", "/data/", "/api/v1"] {
+    for path in ["/nothing", "/data/", "/api/v1", "/dashboard/nothing"] {
         house.get(path).await.is_problem(404);
     }
     let check = async |method: Method, path: &str, allowed: &[&str]| {
@@ -869,7 +902,7 @@ impl Line {
             .unwrap();
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(house.server().run(listener, stop.clone()));
+        tasks.spawn(house.server().run(listener, None, stop.clone()));
         Self {
             socket,
             stop,
@@ -957,6 +990,27 @@ async fn a_head_that_does_not_come_is_not_waited_for() {
     assert!(!rest.contains("200 OK"), "{rest}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_take_its_answer_is_not_waited_for() {
+    let house = House::open();
+    let readings = (0..1000).map(|n| format!(r#"{{"id":"s","value":{n},"x":"{:500}"}}"#, ""));
+    // More than the buffers of a socket hold.
+    for _ in 0..40 {
+        let body = format!("[{}]", readings.clone().collect::<Vec<_>>().join(","));
+        house.post("/data", body).await.is(201);
+    }
+    let mut line = Line::to(&house).await;
+    line.write("GET /api/v1/readings?format=ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    time::sleep(Duration::from_secs(3600)).await;
+    let mut taken = Vec::new();
+    let ended = line.socket.read_to_end(&mut taken).await;
+    assert!(
+        ended.is_err() || !taken.ends_with(b"0\r\n\r\n"),
+        "it was broken off"
+    );
+}
+
 #[tokio::test]
 async fn attributes_with_line_breaks_stay_on_their_line() {
     let house = House::open();
@@ -1002,4 +1056,36 @@ async fn a_page_ends_with_the_reading_that_fills_it() {
     let rest = house.get(&rest).await.json();
     assert_eq!(first + rest["items"].as_array().unwrap().len(), 12);
     assert_eq!(rest["next"], Value::Null);
+}
+
+#[tokio::test]
+async fn readings_may_come_on_lines() {
+    let house = House::open();
+    let lines = "{\"id\":\"s1\",\"value\":1}\n\r\n{\"id\":\"s2\",\"t\":2,\"h\":3}\r\n";
+    for kind in ["application/x-ndjson", "application/jsonl; charset=utf-8"] {
+        house.post_as(kind, "/data", lines).await.is(201);
+    }
+    let expected = json!({"s1": 1.0, "s2/t": 2.0, "s2/h": 3.0});
+    assert_eq!(house.get("/data").await.json(), expected);
+    let check = async |lines: &str, status: u16, expected: &str| {
+        let answer = house.post_as("application/x-ndjson", "/data", lines).await;
+        let problem = answer.is_problem(status);
+        let said = problem.to_string();
+        assert!(said.contains(expected), "{said}");
+    };
+    check(
+        "{\"id\":\"s3\",\"value\":1}\n{\"id\":",
+        400,
+        "at line 2 column 6",
+    )
+    .await;
+    check(
+        "{\"id\":\"s3\",\"value\":1}\n\n{\"id\":\"s4\"}",
+        422,
+        "\"index\":2",
+    )
+    .await;
+    check("\n \n", 422, "empty").await;
+    check("[{\"id\":\"s3\",\"value\":1}]", 422, "\"index\":0").await;
+    assert_eq!(house.get("/data").await.json(), expected, "all or nothing");
 }

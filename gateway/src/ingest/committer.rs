@@ -26,8 +26,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::clock::RulesClock;
 use super::rule_book::NewRules;
-use super::{Health, Outlet, Refused, Routed, Submission, SubmissionReceiver, submission::Work};
-use crate::domain::{message::Message, status::DeviceStatus};
+use super::submission::Work;
+use super::{Health, Outlet, Refused, Routed, Source, Submission, SubmissionReceiver, Traces};
+use crate::clock as wall_clock;
+use crate::domain::{message::Message, reading::ReadingId, status::DeviceStatus};
 use crate::metrics::{Limit, Metrics};
 use crate::rules::{Engine, RuleSet, STACK_BYTES};
 use crate::store::{Committed, Group, NewReject, StoreError, Writer};
@@ -51,6 +53,7 @@ pub struct Settings {
     /// By the places of the uplinks: woken when something came into their part of the outbox.
     pub outbox_wakes: Vec<Arc<Notify>>,
     pub metrics: Arc<Metrics>,
+    pub traces: Arc<Traces>,
     pub health: Arc<Health>,
     /// Cancelled when a commit that keeps failing is to be given up, at the end of the shutdown grace.
     pub give_up: CancellationToken,
@@ -84,6 +87,8 @@ enum First {
 struct Pending {
     group: Group,
     submissions: Vec<Submission>,
+    /// Who brought readings, by their first and last.
+    arrivals: Vec<(ReadingId, ReadingId, Source)>,
     /// For subscribers, with what is stored of each.
     messages: Vec<(Arc<Message>, Routed)>,
     /// The same of the alerts; they come behind the messages.
@@ -126,12 +131,13 @@ impl Committer {
         self.rules_clock = RulesClock::starting_at(memory.clock);
         let mut pending = Pending::default();
         self.restore_rules(memory, &mut pending);
+        if self.commit_all(pending).is_none() {
+            return Ok(());
+        }
+        // Not before: what the rules have ended is open until that is on disk.
         self.writer.keep_open_alerts(self.engine.open_alerts());
         loop {
-            match self.commit_all(pending) {
-                Some(()) => pending = Pending::default(),
-                None => return Ok(()),
-            }
+            let mut pending = Pending::default();
             match self.first() {
                 First::Work(work) => {
                     self.tick(&mut pending);
@@ -142,6 +148,9 @@ impl Committer {
                 First::Rules(rules) => self.replace_rules(*rules, &mut pending),
                 First::Due => self.tick(&mut pending),
                 First::Ended => return self.writer.close(self.rules_clock.now()),
+            }
+            if self.commit_all(pending).is_none() {
+                return Ok(());
             }
         }
     }
@@ -210,9 +219,19 @@ impl Committer {
                     self.settings.metrics.limited(Limit::Devices);
                     return submission.complete(Err(Refused::TooManyDevices));
                 }
+                if let Some(id) = submission.settled_reject
+                    && !self.writer.settle_reject(&mut pending.group, id)
+                {
+                    return submission.complete(Err(Refused::NoReject));
+                }
                 let now = self.rules_clock.now();
+                let first = self.writer.next_reading_id();
                 for reading in submission.readings.drain(..) {
                     self.rule(reading, now, pending);
+                }
+                let last = ReadingId(self.writer.next_reading_id().0 - 1);
+                if let Some(source) = submission.source.take().filter(|_| first <= last) {
+                    pending.arrivals.push((first, last, source));
                 }
                 for (label, reject) in submission.rejects.drain(..) {
                     self.reject(label, reject, &mut pending.group);
@@ -332,6 +351,10 @@ impl Committer {
         }
         for (message, routed) in pending.messages.into_iter().chain(pending.alerts) {
             self.settings.outlet.publish(message, routed);
+        }
+        if !pending.arrivals.is_empty() {
+            let arrivals = std::mem::take(&mut pending.arrivals);
+            self.settings.traces.arrived(arrivals, wall_clock::now());
         }
         for submission in &mut pending.submissions {
             submission.complete(Ok(committed));

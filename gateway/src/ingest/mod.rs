@@ -7,8 +7,11 @@ pub mod decode;
 mod health;
 mod outbox;
 mod outlet;
+pub mod replay;
 mod rule_book;
 mod submission;
+mod topics;
+mod traces;
 
 pub use committer::{Committer, Settings};
 pub use health::Health;
@@ -18,3 +21,5 @@ pub use rule_book::{NotReplaced, RuleBook};
 pub use submission::{
     Place, Receipt, Refused, RequestPlace, Stopped, Submission, SubmissionQueue, SubmissionReceiver,
 };
+pub use topics::{Kind, Topics};
+pub use traces::{Source, Traces};

@@ -104,6 +104,13 @@ impl RuleBook {
         self.take(rules, set).await
     }
 
+    /// The rules that were sent, ready to be asked, if there is no fault in them. Nothing is changed.
+    pub async fn check(&self, sent: SentRules) -> Result<RuleSet, NotReplaced> {
+        let source = self.source.clone();
+        let rules = blocking(move || source.parse_sent(&sent).map_err(|faults| faulty(&faults)));
+        compile(&rules.await?).await
+    }
+
     async fn take(&self, rules: Vec<RuleDefinition>, set: RuleSet) -> Result<(), NotReplaced> {
         let (done, taken) = oneshot::channel();
         let asked = self.submissions.replace_rules(NewRules { set, done }).await;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::OutboxRequest;
 use super::rule_book::NewRules;
+use super::{OutboxRequest, Source};
 use crate::domain::{message::Message, reading::Reading, status::DeviceStatus};
 use crate::metrics::Metrics;
 use crate::store::{Committed, NewReject, sessions::Change};
@@ -21,11 +21,15 @@ const ROOM_KIB: u32 = 16 << 10;
 #[derive(Debug, Default)]
 pub struct Submission {
     pub readings: Vec<Reading>,
+    /// Who brought the readings, if anybody is to know.
+    pub source: Option<Source>,
     pub statuses: Vec<DeviceStatus>,
     /// Ids of alerts that somebody has seen.
     pub acknowledged: Vec<i64>,
     /// Each with the label of its reason.
     pub rejects: Vec<(&'static str, NewReject)>,
+    /// The reject that this settles; if it is gone, nothing of the submission is taken.
+    pub settled_reject: Option<i64>,
     pub messages: Vec<Message>,
     /// Of what the broker owes; written in their order.
     pub changes: Vec<Change>,
@@ -45,6 +49,8 @@ pub enum Refused {
     TooManySensors,
     #[error("there are more devices than the gateway can hold")]
     TooManyDevices,
+    #[error("the reject is gone")]
+    NoReject,
 }
 
 impl Submission {
@@ -56,12 +62,21 @@ impl Submission {
         }
     }
 
+    /// What settles a reject, and nothing else yet.
+    pub fn of_reject(id: i64) -> Self {
+        Self {
+            settled_reject: Some(id),
+            ..Self::default()
+        }
+    }
+
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.readings.is_empty()
             && self.statuses.is_empty()
             && self.acknowledged.is_empty()
             && self.rejects.is_empty()
+            && self.settled_reject.is_none()
             && self.messages.is_empty()
             && self.changes.is_empty()
     }

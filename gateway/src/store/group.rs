@@ -20,6 +20,8 @@ pub struct Group {
     pub(super) blocks: Vec<FullBlock>,
     pub(super) alerts: Vec<(i64, Alert)>,
     pub(super) rejects: Vec<(i64, NewReject)>,
+    /// Rejects that need not be kept any more.
+    pub(super) settled_rejects: Vec<i64>,
     pub(super) statuses: Vec<DeviceStatus>,
     pub(super) outbox: Vec<outbox::Change>,
     pub(super) sessions: Vec<sessions::Change>,
@@ -65,6 +67,7 @@ impl Group {
         self.readings.len()
             + self.alerts.len()
             + self.rejects.len()
+            + self.settled_rejects.len()
             + self.statuses.len()
             + self.outbox.len()
             + self.sessions.len()

@@ -11,6 +11,14 @@ use crate::domain::{reading::ReadingId, timestamp::Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UplinkKey(pub(super) i64);
 
+#[cfg(test)]
+impl UplinkKey {
+    /// One that stands in no store.
+    pub(crate) fn of_test(key: i64) -> Self {
+        Self(key)
+    }
+}
+
 /// Readings that go out together, under one idempotency key: as long as the batch is recorded, the same number means the
 /// same readings in the same wire format.
 #[derive(Clone, Debug, PartialEq, Eq)]

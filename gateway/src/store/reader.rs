@@ -10,8 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::value::RawValue;
 
 use super::{
-    Forsaken, LastReading, SensorTotals, Sensors, StoreError, connection, open_alerts::OpenAlerts,
-    outbox::UplinkKey, writer::Pending,
+    Forsaken, History, LastReading, SensorTotals, Sensors, StoreError, connection,
+    open_alerts::OpenAlerts, outbox::UplinkKey, writer::Pending,
 };
 use crate::background::give_way_at;
 use crate::domain::{
@@ -24,7 +24,7 @@ use crate::domain::{
 const IDLE_CONNECTIONS: usize = 2;
 
 /// About what a reading takes beside tags and attributes.
-const BYTES_BESIDE_TEXTS: usize = 200;
+pub(super) const BYTES_BESIDE_TEXTS: usize = 200;
 
 /// A shared way to look at the store.
 #[derive(Clone, Debug)]
@@ -70,6 +70,11 @@ impl Reader {
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    /// The stored past, from its beginning on.
+    pub fn history(&self) -> Result<History, StoreError> {
+        History::open(&self.shared.path)
     }
 
     /// Names the store: ids only grow within one.
@@ -119,6 +124,12 @@ impl Reader {
             })
             .map(|metadata| metadata.len())
             .sum()
+    }
+
+    /// Bytes that are free on the disk of the store, for who is not root; `None` if the system does not say.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let found = rustix::fs::statvfs(&self.shared.path).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     /// Readings by their ids, in the order asked for.

@@ -1,4 +1,4 @@
-//! Rows of a group that are only appended: readings with their places in the outbox, and rejects.
+//! Rows of a group that are only appended: readings with their places in the outbox.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -65,21 +65,4 @@ pub(super) fn attributes_of(
         .flatten()
         .map(Attributes::from_json)
         .unwrap_or_default())
-}
-
-/// Writes what could not be read.
-pub(super) fn write_rejects(connection: &Connection, group: &Group) -> Result<(), StoreError> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO reject (id, topic, payload, reason, received_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    for (id, reject) in &group.rejects {
-        insert.execute(params![
-            id,
-            reject.topic.as_ref().map_or("", |topic| topic.as_str()),
-            reject.payload,
-            reject.reason,
-            reject.received_at.millis(),
-        ])?;
-    }
-    Ok(())
 }

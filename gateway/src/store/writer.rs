@@ -24,7 +24,7 @@ use super::{
     devices::{self, Devices},
     open_alerts::OpenAlerts,
     outbox::{self, Growth, UplinkKey},
-    rows, rules,
+    rejects, rows, rules,
     sensors::{self, Index},
     sessions::{self, BrokerState},
 };
@@ -267,7 +267,7 @@ impl Writer {
         rows::write_readings(&transaction, group, &self.uplinks, &mut growths)?;
         let unindexed_below = blocks::write(&transaction, &group.blocks, self.unindexed_below)?;
         alerts::write(&transaction, group)?;
-        rows::write_rejects(&transaction, group)?;
+        rejects::write(&transaction, group)?;
         devices::write(&transaction, &group.statuses)?;
         for change in &group.outbox {
             growths.extend(outbox::write(&transaction, change)?);

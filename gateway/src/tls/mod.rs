@@ -3,6 +3,7 @@
 
 mod client;
 mod common_name;
+mod renewal;
 mod server;
 
 use std::fs;
@@ -13,6 +14,7 @@ use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 pub use client::ClientFiles;
+pub use renewal::renew;
 pub use server::Server;
 
 /// What is wrong with one of the files.

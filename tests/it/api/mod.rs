@@ -2,6 +2,8 @@
 
 mod alerts;
 mod history;
+mod life;
+mod rejects;
 mod watching;
 
 use std::collections::BTreeSet;

@@ -70,10 +70,20 @@ pub(crate) fn send(
 ) -> io::Result<Answer> {
     let content_type =
         content_type.map_or(String::new(), |value| format!("Content-Type: {value}\r\n"));
+    send_with(gateway, start, &content_type, body)
+}
+
+/// As [`send`], with these lines in the head.
+pub(crate) fn send_with(
+    gateway: &Gateway<'_>,
+    start: &str,
+    lines: &str,
+    body: &str,
+) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(gateway.http)?;
     stream.set_read_timeout(Some(LIMIT))?;
     let request = format!(
-        "{start} HTTP/1.1\r\nHost: {}\r\n{content_type}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        "{start} HTTP/1.1\r\nHost: {}\r\n{lines}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         gateway.http,
         body.len()
     );

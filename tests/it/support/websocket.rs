@@ -57,8 +57,19 @@ pub(crate) fn mqtt_over(
     version: u8,
     wrap: impl FnOnce(TcpStream) -> Box<dyn Stream>,
 ) -> Raw {
+    mqtt_asking(request(address), address, version, wrap)
+}
+
+/// As [`mqtt_over`], with a request of its own.
+#[track_caller]
+pub(crate) fn mqtt_asking(
+    request: Request,
+    address: SocketAddr,
+    version: u8,
+    wrap: impl FnOnce(TcpStream) -> Box<dyn Stream>,
+) -> Raw {
     Raw::over(connect_tcp(address), version, |socket| {
-        let socket = open(request(address), wrap(socket));
+        let socket = open(request, wrap(socket));
         let unread = Bytes::new();
         Box::new(Binary { socket, unread })
     })

@@ -17,7 +17,7 @@ use crate::broker::wire::End;
 use crate::clock;
 use crate::domain::message::{Message, Qos};
 use crate::domain::topic::{TopicFilter, TopicName};
-use crate::ingest::{Refused, Submission};
+use crate::ingest::{Refused, Source, Submission};
 use crate::metrics::Limit;
 use crate::store::Committed;
 use crate::store::sessions::Change;
@@ -49,6 +49,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             changes.append(&mut self.changes);
             changes.append(&mut turn.submission.changes);
             turn.submission.changes = changes;
+        }
+        if !turn.submission.readings.is_empty() {
+            turn.submission.source = Some(Source {
+                transport: "mqtt",
+                client: Some(Arc::clone(&self.member.client_id)),
+                address: self.address,
+            });
         }
         let is_binding = turn.is_binding();
         let (submission, owed) = turn.finish();

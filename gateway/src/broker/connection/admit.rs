@@ -42,8 +42,14 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                 let is_told = !wire.protocol.out.is_empty();
                 let will = admitted.will.filter(|_| is_told);
                 let client_id = Arc::clone(&arrival.member.client_id);
-                let connection =
-                    Connection::new(wire, shared, arrival.member, rights, will, keep_alive);
+                let connection = Connection::new(
+                    wire,
+                    shared,
+                    (arrival.member, peer),
+                    rights,
+                    will,
+                    keep_alive,
+                );
                 if !is_told {
                     tracing::info!(%peer, "client refused: its Maximum Packet Size leaves no room for CONNACK");
                     Box::new(connection).close(End::Lost).await;
@@ -154,7 +160,9 @@ async fn judge(
         return Err(Refusal::TooManyConnections);
     }
     let client_id = connect.client_id(shared.limits.client_id_bytes)?;
-    let identity = match caller.certified {
+    let says_who = connect.user_name.is_some() || connect.password.is_some();
+    let known = caller.certified.or(caller.guest.filter(|_| !says_who));
+    let identity = match known {
         Some(identity) => identity,
         None => log_in(&connect, caller.address, &shared.access).await?,
     };

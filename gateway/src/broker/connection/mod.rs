@@ -43,6 +43,8 @@ pub(super) struct Caller {
     pub(super) address: IpAddr,
     /// Whom its certificate names. It needs no password then, and whatever name it gives means nothing.
     pub(super) certified: Option<Identity>,
+    /// Who it is unless it says who it is.
+    pub(super) guest: Option<Identity>,
     /// Its address has as many connections as it may.
     pub(super) is_one_too_many: bool,
 }
@@ -122,6 +124,7 @@ struct Connection<R, W> {
     wire: Wire<R, W>,
     shared: Arc<Shared>,
     member: Member,
+    address: IpAddr,
     rights: Rights,
     will: Option<Box<Will>>,
     /// What is to be stored of the session and nobody waits for.
@@ -163,7 +166,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     fn new(
         wire: Wire<R, W>,
         shared: Arc<Shared>,
-        member: Member,
+        (member, address): (Member, IpAddr),
         rights: Rights,
         will: Option<Will>,
         keep_alive: u16,
@@ -172,6 +175,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         Self {
             _counted: Counted::new(&shared),
             member,
+            address,
             rights,
             will: will.map(Box::new),
             wire,

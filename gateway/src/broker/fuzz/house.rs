@@ -72,6 +72,7 @@ impl House {
             outlet: Box::new(Arc::clone(&hub)),
             outbox_wakes: Vec::new(),
             metrics: Arc::clone(&metrics),
+            traces: Arc::default(),
             health: Arc::clone(&health),
             give_up: CancellationToken::new(),
         };

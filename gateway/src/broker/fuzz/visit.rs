@@ -59,6 +59,7 @@ pub(super) fn serve(
     let caller = Caller {
         address: [127, 0, 0, 1].into(),
         certified: None,
+        guest: None,
         is_one_too_many: false,
     };
     let served = connection::serve(reader, writer, caller, Arc::clone(shared), stop.clone());

@@ -73,6 +73,19 @@ pub(super) async fn serve<S>(
             return tracing::debug!(%peer, "no request for a WebSocket in time");
         }
     };
+    run(stream, read, caller, shared, stop).await;
+}
+
+/// Serves a client whose handshake is done; `read` is what it sent behind it.
+pub(super) async fn run<S>(
+    stream: S,
+    read: Vec<u8>,
+    caller: Caller,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let socket = Mutex::new(Binary::new(stream, read, shared.max_packet).await);
     connection::serve(Half(&socket), Half(&socket), caller, shared, stop.clone()).await;
     let socket = socket.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -1,12 +1,8 @@
-//! What a replay says, for people and for programs.
+//! What a replay says, for people.
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
-
-use super::replay::{OfRule, Question, Replayed};
-
-const HOUR: f64 = 3_600_000.0;
+use crate::ingest::replay::{OfRule, Question, Replayed};
 
 /// A table with a timeline for each rule; of two sets of rules, one beside the other.
 pub(super) fn text(names: &[&str], replayed: &Replayed, question: &Question<'_>) -> String {
@@ -35,7 +31,7 @@ pub(super) fn text(names: &[&str], replayed: &Replayed, question: &Question<'_>)
                 rule.raised,
                 rule.cleared,
                 duration(rule.longest),
-                flaps(rule, question),
+                rule.flaps_per_hour(question),
                 timeline(rule),
             ));
             if 0 < rule.failures {
@@ -53,42 +49,6 @@ pub(super) fn text(names: &[&str], replayed: &Replayed, question: &Question<'_>)
         }
     }
     text
-}
-
-/// The same as one object.
-pub(super) fn json(names: &[&str], replayed: &Replayed, question: &Question<'_>) -> String {
-    let sets = names.iter().zip(&replayed.sets).map(|(name, rules)| {
-        let rules: Vec<Value> = rules.iter().map(|rule| of_rule(rule, question)).collect();
-        json!({ "name": name, "rules": rules })
-    });
-    let whole = json!({
-        "from": question.since.millis(),
-        "to": question.now.millis(),
-        "readings": replayed.readings,
-        "sets": sets.collect::<Vec<_>>(),
-    });
-    format!("{whole}\n")
-}
-
-fn of_rule(rule: &OfRule, question: &Question<'_>) -> Value {
-    let raised: Vec<u64> = rule.timeline.iter().map(|(raised, _)| *raised).collect();
-    json!({
-        "rule": &*rule.name,
-        "raised": rule.raised,
-        "cleared": rule.cleared,
-        "events": rule.events,
-        "longest_seconds": rule.longest as f64 / 1000.0,
-        "flaps_per_hour": flaps(rule, question),
-        "failures": rule.failures,
-        "late": rule.late,
-        "timeline": raised,
-    })
-}
-
-/// Alerts opened in an hour, over the whole time.
-fn flaps(rule: &OfRule, question: &Question<'_>) -> f64 {
-    let hours = (question.now.millis() - question.since.millis()).max(1) as f64 / HOUR;
-    rule.raised as f64 / hours
 }
 
 /// `▲` where alerts were raised, `━` where one was open.

@@ -50,6 +50,9 @@ impl Pump {
         let requests = &self.metrics.uplink_requests;
         requests.with_label_values(&[label]).inc();
         self.progress.judged(&verdict);
+        let batch = &departure.batch;
+        self.traces
+            .judged(self.key, batch.id, &batch.readings, label, clock::now());
         match verdict {
             Verdict::Delivered { rejected, refusal } => {
                 let took = now - departure.started;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::ingest::SubmissionQueue;
+use crate::ingest::{SubmissionQueue, Traces};
 use crate::metrics::Metrics;
 use crate::store::Reader;
 
@@ -18,6 +18,7 @@ pub struct Surroundings {
     pub(super) reader: Reader,
     pub(super) submissions: SubmissionQueue,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) traces: Arc<Traces>,
     /// Bodies are made by so many threads, whatever waits: each holds a batch of readings, and a connection to the store.
     pub(super) encoders: Arc<Semaphore>,
 }
@@ -29,12 +30,14 @@ impl Surroundings {
         reader: Reader,
         submissions: SubmissionQueue,
         metrics: Arc<Metrics>,
+        traces: Arc<Traces>,
     ) -> Self {
         Self {
             gateway_id,
             reader,
             submissions,
             metrics,
+            traces,
             encoders: Arc::new(Semaphore::new(ENCODERS)),
         }
     }

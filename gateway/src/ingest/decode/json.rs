@@ -80,6 +80,34 @@ pub fn decode_request(body: &[u8], now: Timestamp) -> Result<Vec<Reading>, Reque
     Ok(readings)
 }
 
+/// Reads an object on each line, all or nothing; each must name its sensor. Blank lines are nothing.
+pub fn decode_lines(body: &[u8], now: Timestamp) -> Result<Vec<Reading>, RequestFault> {
+    let text =
+        std::str::from_utf8(body).map_err(|error| RequestFault::NotJson(error.to_string()))?;
+    let origin = Origin { topic: None, now };
+    let (mut readings, mut copied) = (Vec::new(), 0);
+    for (index, line) in text.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let element: &RawValue = serde_json::from_str(line).map_err(|error| {
+            let (line, text) = (index + 1, error.to_string());
+            let (what, column) = (text.split(" at line ").next(), error.column());
+            let what = what.unwrap_or_default();
+            RequestFault::NotJson(format!("{what} at line {line} column {column}"))
+        })?;
+        let decoded = decode_element(element.get(), origin, &mut copied);
+        readings.extend(decoded.map_err(|fault| RequestFault::Bad { index, fault })?);
+    }
+    if readings.is_empty() {
+        return Err(RequestFault::Bad {
+            index: 0,
+            fault: Fault::Empty,
+        });
+    }
+    Ok(readings)
+}
+
 /// The `status` of a JSON object.
 pub(super) fn status_of(text: &str) -> Result<String, Fault> {
     #[derive(Deserialize)]

@@ -11,7 +11,7 @@ use crate::domain::{
     topic::TopicName,
 };
 
-pub use json::{RequestFault, decode_request};
+pub use json::{RequestFault, decode_lines, decode_request};
 pub use timestamp::parse_timestamp;
 
 /// Why a payload, or one element of it, is no reading. The label is for metrics, the text for people.

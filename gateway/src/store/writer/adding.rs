@@ -11,7 +11,7 @@ use crate::domain::{
     uplink::UplinkSet,
 };
 use crate::store::group::NewSensor;
-use crate::store::{Group, NewReading, NewReject};
+use crate::store::{Group, NewReading, NewReject, rejects};
 
 impl Writer {
     /// Whether the sensors of all these readings can be held.
@@ -95,5 +95,15 @@ impl Writer {
     pub fn add_reject(&mut self, group: &mut Group, reject: NewReject) {
         self.given.reject += 1;
         group.rejects.push((self.given.reject, reject));
+    }
+    /// Takes a reject away, if it is still there.
+    pub fn settle_reject(&mut self, group: &mut Group, id: i64) -> bool {
+        let is_there = !group.settled_rejects.contains(&id)
+            // One that cannot be looked for cannot be committed either: the same is asked again then.
+            && rejects::contains(&self.connection, id).unwrap_or(true);
+        if is_there {
+            group.settled_rejects.push(id);
+        }
+        is_there
     }
 }

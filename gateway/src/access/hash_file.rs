@@ -1,4 +1,4 @@
-//! The users file as it is edited: comments, order and whatever else stands in it stay. It is replaced whole, so that
+//! A file of users or tokens, lines `name:hash`, as it is edited: comments, order and whatever else stands in it stay. It is replaced whole, so that
 //! a reader, or a power cut, finds either what was or what is.
 
 use std::fs::{self, File};
@@ -10,9 +10,9 @@ use tempfile::NamedTempFile;
 
 use crate::access::users::entry;
 
-/// A users file that is being looked at or changed.
+/// A file of names and hashes that is being looked at or changed. What a hash is says who reads the file.
 #[derive(Debug)]
-pub struct UsersFile {
+pub struct HashFile {
     /// Without symbolic links: what a link points to is replaced, not the link.
     path: PathBuf,
     lines: Vec<String>,
@@ -21,7 +21,7 @@ pub struct UsersFile {
     _lock: Option<File>,
 }
 
-impl UsersFile {
+impl HashFile {
     /// Reads the file. One that does not exist is empty.
     pub fn read(path: &Path) -> io::Result<Self> {
         let (path, text, is_new) = match fs::canonicalize(path) {
@@ -59,13 +59,13 @@ impl UsersFile {
         self.is_new
     }
 
-    /// The users in the order of the file.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    /// The names in the order of the file, each with its hash.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
         let entries = self.lines.iter().filter_map(|line| entry(line));
-        entries.map(|(name, _)| name)
+        entries.map(|(name, hash)| (name, hash.unwrap_or_default()))
     }
 
-    /// Adds a user, or replaces the hash; true if the name was there.
+    /// Adds a name, or replaces its hash; true if the name was there.
     pub fn put(&mut self, name: &str, hash: &str) -> bool {
         let line = format!("{name}:{hash}");
         let Some(at) = self.lines.iter().position(|line| is_of(line, name)) else {
@@ -81,7 +81,7 @@ impl UsersFile {
         true
     }
 
-    /// Takes a user out; false if the name was not there.
+    /// Takes a name out; false if the name was not there.
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.lines.len();
         self.lines.retain(|line| !is_of(line, name));
@@ -129,22 +129,22 @@ mod tests {
     fn editing_keeps_everything_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("users");
-        let check = |change: fn(&mut UsersFile) -> bool, existed: bool, expected: &str| {
-            let mut file = UsersFile::edit(&path).unwrap();
+        let check = |change: fn(&mut HashFile) -> bool, existed: bool, expected: &str| {
+            let mut file = HashFile::edit(&path).unwrap();
             assert_eq!(change(&mut file), existed);
             file.save().unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), expected);
             let mode = fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         };
-        assert!(UsersFile::read(&path).unwrap().is_new());
+        assert!(HashFile::read(&path).unwrap().is_new());
         check(|file| file.put("ann", "1"), false, "ann:1\n");
         let text = "# people\nann:1\n\nbob:2 \n#ann:x\nann:3\nbroken";
         fs::write(&path, text).unwrap();
-        let names: Vec<String> = UsersFile::read(&path)
+        let names: Vec<String> = HashFile::read(&path)
             .unwrap()
-            .names()
-            .map(str::to_owned)
+            .entries()
+            .map(|(name, _)| name.to_owned())
             .collect();
         assert_eq!(names, ["ann", "bob", "ann", "broken"]);
         let expected = "# people\nann:4\n\nbob:2 \n#ann:x\nbroken\n";
@@ -162,7 +162,7 @@ mod tests {
         let (real, link) = (folder.path().join("real"), folder.path().join("link"));
         fs::write(&real, "ann:1\n").unwrap();
         symlink(&real, &link).unwrap();
-        let mut file = UsersFile::edit(&link).unwrap();
+        let mut file = HashFile::edit(&link).unwrap();
         file.put("bob", "2");
         file.save().unwrap();
         assert_eq!(fs::read_to_string(&real).unwrap(), "ann:1\nbob:2\n");

@@ -1,5 +1,5 @@
-//! `edge-gateway dead-letters`: lists the readings that a receiver refused for good, has them sent again, or gives them up. It
-//! asks the running gateway.
+//! `edge-gateway dead-letters` and `edge-gateway rejects`: lists what a receiver refused for good, or what could not be read, has
+//! it tried again, or gives it up. It asks the running gateway.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,6 +13,54 @@ use super::ask::{Answer, ask};
 use super::usage;
 use crate::config::{Config, Faults};
 
+/// Why they were put aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    DeadLetters,
+    Rejects,
+}
+
+impl Kind {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::DeadLetters => "dead-letters",
+            Self::Rejects => "rejects",
+        }
+    }
+
+    /// One of them.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::DeadLetters => "dead letter",
+            Self::Rejects => "reject",
+        }
+    }
+
+    const fn retried(self) -> &'static str {
+        match self {
+            Self::DeadLetters => "to be sent again",
+            Self::Rejects => "read",
+        }
+    }
+
+    /// What is listed of one, as JSON pointers.
+    const fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::DeadLetters => &[
+                "/id",
+                "/uplink",
+                "/status",
+                "/tries",
+                "/at",
+                "/reading/sensor_id",
+                "/reading/value",
+                "/answer",
+            ],
+            Self::Rejects => &["/id", "/received_at", "/topic", "/reason", "/payload"],
+        }
+    }
+}
+
 /// So many are asked for at once.
 const PAGE: usize = 1000;
 
@@ -25,9 +73,10 @@ pub(super) struct Options {
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum Command {
-    /// List them, oldest first: id, uplink, status, tries, time, sensor, value, answer
+    /// List them, oldest first. Dead letters: id, uplink, status, tries, time, sensor, value, answer. Rejects: id, time, topic,
+    /// reason, payload
     List,
-    /// Have them sent again
+    /// Have dead letters sent, and rejects read, once more
     Retry(Which),
     /// Give them up
     Drop(Which),
@@ -43,16 +92,20 @@ struct Which {
     all: bool,
 }
 
-pub(super) fn main(options: &Options, config: impl FnOnce() -> Result<Config, Faults>) -> ExitCode {
+pub(super) fn main(
+    kind: Kind,
+    options: &Options,
+    config: impl FnOnce() -> Result<Config, Faults>,
+) -> ExitCode {
     let config = match config() {
         Ok(config) => config,
         Err(faults) => return usage(&faults.to_string()),
     };
     let listen = config.http.listen;
     let done = match &options.command {
-        Command::List => list(listen),
-        Command::Retry(which) => each(listen, which, "POST", "/retry", "to be sent again"),
-        Command::Drop(which) => each(listen, which, "DELETE", "", "given up"),
+        Command::List => list(kind, listen),
+        Command::Retry(which) => each(kind, listen, which, ("POST", "/retry"), kind.retried()),
+        Command::Drop(which) => each(kind, listen, which, ("DELETE", ""), "given up"),
     };
     match done {
         Ok(answer) => {
@@ -67,56 +120,44 @@ pub(super) fn main(options: &Options, config: impl FnOnce() -> Result<Config, Fa
     }
 }
 
-fn list(listen: SocketAddr) -> Result<String, String> {
+fn list(kind: Kind, listen: SocketAddr) -> Result<String, String> {
     let mut text = String::new();
-    for letter in letters(listen)? {
-        let reading = &letter["reading"];
-        let field = |value: &Value| match value {
-            Value::String(text) => text.escape_default().to_string(),
-            Value::Null => "-".to_owned(),
-            other => other.to_string(),
+    for item in items(kind, listen)? {
+        let field = |pointer: &&str| match item.pointer(pointer) {
+            Some(Value::String(text)) => text.escape_default().to_string(),
+            Some(Value::Null) | None => "-".to_owned(),
+            Some(other) => other.to_string(),
         };
-        let fields = [
-            field(&letter["id"]),
-            field(&letter["uplink"]),
-            field(&letter["status"]),
-            field(&letter["tries"]),
-            field(&letter["at"]),
-            field(&reading["sensor_id"]),
-            field(&reading["value"]),
-            field(&letter["answer"]),
-        ];
+        let fields: Vec<String> = kind.columns().iter().map(field).collect();
         writeln!(text, "{}", fields.join("\t")).map_err(|error| error.to_string())?;
     }
     Ok(text)
 }
 
 fn each(
+    kind: Kind,
     listen: SocketAddr,
     which: &Which,
-    method: &str,
-    suffix: &str,
+    (method, suffix): (&str, &str),
     done: &str,
 ) -> Result<String, String> {
     let ids = if which.all {
-        let letters = letters(listen)?;
-        letters
-            .iter()
-            .filter_map(|letter| letter["id"].as_i64())
-            .collect()
+        let all = items(kind, listen)?;
+        all.iter().filter_map(|item| item["id"].as_i64()).collect()
     } else {
         which.ids.clone()
     };
     let (asked, mut count) = (ids.len(), 0);
+    let (path, name) = (kind.path(), kind.name());
     // What goes wrong, and for which of them; the others are not held up by it.
     let mut faults: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for id in ids {
-        let start = format!("{method} /api/v1/dead-letters/{id}{suffix}");
+        let start = format!("{method} /api/v1/{path}/{id}{suffix}");
         let answer = answer(listen, &start)?;
         let fault = match answer.status {
             // Somebody else was quicker.
             404 if which.all => continue,
-            404 => Err(format!("there is no dead letter {id}")),
+            404 => Err(format!("there is no {name} {id}")),
             _ => expect(&answer),
         };
         match fault {
@@ -129,7 +170,7 @@ fn each(
     }
     let mut lines: Vec<String> = faults
         .into_iter()
-        .map(|(fault, ids)| line(fault, &ids))
+        .map(|(fault, ids)| line(name, fault, &ids))
         .collect();
     if 1 < asked {
         lines.push(format!("{count} of {asked} {done}"));
@@ -137,19 +178,20 @@ fn each(
     Err(lines.join("\n"))
 }
 
-fn line(fault: String, ids: &[i64]) -> String {
+fn line(name: &str, fault: String, ids: &[i64]) -> String {
     match ids {
         [_] => fault,
-        [first, more @ ..] => format!("{fault} (dead letter {first} and {} more)", more.len()),
+        [first, more @ ..] => format!("{fault} ({name} {first} and {} more)", more.len()),
         [] => String::new(),
     }
 }
 
-fn letters(listen: SocketAddr) -> Result<Vec<Value>, String> {
+fn items(kind: Kind, listen: SocketAddr) -> Result<Vec<Value>, String> {
+    let path = kind.path();
     let mut all = Vec::new();
     let mut after = String::new();
     loop {
-        let start = format!("GET /api/v1/dead-letters?limit={PAGE}{after}");
+        let start = format!("GET /api/v1/{path}?limit={PAGE}{after}");
         let answer = answer(listen, &start)?;
         expect(&answer)?;
         let page: Value = serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;

@@ -1,54 +1,63 @@
-//! The stored readings on their way through the rules.
+//! The stored past on its way through other rules: what they would have said. It touches nothing.
+
+mod answer;
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::thread;
 
+pub use self::answer::RuleAnswer;
+use crate::background::give_way_at;
 use crate::domain::alert::AlertState;
 use crate::domain::reading::{Attributes, Reading, ReadingId, StoredReading};
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
-use crate::rules::{Arrival, Effects, Engine, RuleSet};
+use crate::rules::{Arrival, Effects, Engine, RuleSet, STACK_BYTES};
 use crate::store::{History, StoreError};
 
 /// Readings in one look at the store.
 const PAGE: usize = 20_000;
 
-/// Columns of a timeline.
-pub(super) const COLUMNS: usize = 60;
+/// Parts of a timeline.
+const COLUMNS: usize = 60;
 
 /// Which part of the past is looked at.
 #[derive(Debug)]
-pub(super) struct Question<'q> {
-    pub(super) since: Timestamp,
-    pub(super) now: Timestamp,
-    pub(super) sensor: Option<&'q SensorId>,
+pub struct Question<'q> {
+    pub since: Timestamp,
+    pub now: Timestamp,
+    pub sensor: Option<&'q SensorId>,
 }
 
 /// What came of it.
 #[derive(Debug)]
-pub(super) struct Replayed {
-    pub(super) readings: u64,
+pub struct Replayed {
+    pub readings: u64,
+    /// Up to where it was looked: `now`, unless it was given up before.
+    pub to: Timestamp,
+    /// It was not given up.
+    pub is_complete: bool,
     /// Of each set of rules, in their order.
-    pub(super) sets: Vec<Vec<OfRule>>,
+    pub sets: Vec<Vec<OfRule>>,
 }
 
 /// What one rule would have said.
 #[derive(Clone, Debug)]
-pub(super) struct OfRule {
-    pub(super) name: Arc<str>,
+pub struct OfRule {
+    pub name: Arc<str>,
     /// Alerts that were opened, and that were over again.
-    pub(super) raised: u64,
-    pub(super) cleared: u64,
+    pub raised: u64,
+    pub cleared: u64,
     /// Events of all kinds.
-    pub(super) events: u64,
+    pub events: u64,
     /// Milliseconds that the longest alert was open.
-    pub(super) longest: i64,
+    pub longest: i64,
     /// Readings that it could not be asked about.
-    pub(super) failures: u64,
-    pub(super) late: u64,
+    pub failures: u64,
+    pub late: u64,
     /// For each part of the time: alerts raised, and whether one was open.
-    pub(super) timeline: Vec<(u64, bool)>,
+    pub timeline: Vec<(u64, bool)>,
     /// Since when those that are open are, by their first event.
     open: HashMap<i64, i64>,
 }
@@ -62,27 +71,67 @@ struct Run<'q> {
     question: &'q Question<'q>,
 }
 
-/// Streams the readings through each set of rules.
-pub(super) fn replay(
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the replay's thread cannot be started: {0}")]
+    Thread(std::io::Error),
+    #[error("the replay panicked")]
+    Panicked,
+}
+
+/// How far a replay is; a break gives it up. Both count ids.
+pub type Progress<'p> = &'p mut (dyn FnMut(i64, i64) -> ControlFlow<()> + Send);
+
+/// Streams the readings through each set of rules. Blocks, on a thread of its own, since conditions want a large stack.
+pub fn replay(
+    history: History,
+    sets: Vec<RuleSet>,
+    question: &Question<'_>,
+    progress: Progress<'_>,
+) -> Result<Replayed, ReplayError> {
+    thread::scope(|scope| {
+        let builder = thread::Builder::new()
+            .name("replay".into())
+            .stack_size(STACK_BYTES);
+        let spawned = builder.spawn_scoped(scope, move || run(&history, sets, question, progress));
+        let joined = spawned.map_err(ReplayError::Thread)?.join();
+        joined.map_err(|_| ReplayError::Panicked)?
+    })
+}
+
+fn run(
     history: &History,
     sets: Vec<RuleSet>,
     question: &Question<'_>,
-) -> Result<Replayed, StoreError> {
+    progress: Progress<'_>,
+) -> Result<Replayed, ReplayError> {
     let mut runs: Vec<Run<'_>> = sets
         .into_iter()
         .map(|set| Run::new(set, question))
         .collect();
-    let mut readings = 0;
+    let mut replayed = Replayed {
+        readings: 0,
+        to: question.now,
+        is_complete: true,
+        sets: Vec::new(),
+    };
     if let Some((first, last)) = history.range(question.since)? {
-        let mut progress = Progress::new(last.0 - first.0 + 1);
+        let all = last.0 - first.0 + 1;
         let mut after = ReadingId(first.0 - 1);
         loop {
             let page = history.page(after, PAGE)?;
             let Some(newest) = page.last() else { break };
             after = newest.id;
-            progress.show(after.0 - first.0 + 1);
-            for stored in page.into_iter().filter(|stored| question.is_about(stored)) {
-                readings += 1;
+            let arrived = newest.received_at;
+            for (number, stored) in page.into_iter().enumerate() {
+                give_way_at(number);
+                if !question.is_about(&stored) {
+                    continue;
+                }
+                replayed.readings += 1;
                 let (id, reading) = (stored.id, restored(stored));
                 for run in &mut runs {
                     let now = reading.received_at.millis();
@@ -96,11 +145,15 @@ pub(super) fn replay(
             for run in &mut runs {
                 run.engine.disregard_changes();
             }
+            if progress(after.0 - first.0 + 1, all).is_break() {
+                (replayed.to, replayed.is_complete) = (arrived, false);
+                break;
+            }
         }
-        progress.end();
     }
-    let sets = runs.into_iter().map(Run::end).collect();
-    Ok(Replayed { readings, sets })
+    let to = replayed.to;
+    replayed.sets = runs.into_iter().map(|run| run.end(to)).collect();
+    Ok(replayed)
 }
 
 impl Question<'_> {
@@ -184,9 +237,9 @@ impl<'q> Run<'q> {
         }
     }
 
-    fn end(mut self) -> Vec<OfRule> {
+    fn end(mut self, to: Timestamp) -> Vec<OfRule> {
         let alerts = &mut self.alerts;
-        let due = self.engine.tick(self.question.now.millis(), &mut || {
+        let due = self.engine.tick(to.millis(), &mut || {
             *alerts += 1;
             *alerts
         });
@@ -194,7 +247,7 @@ impl<'q> Run<'q> {
         for rule in &mut self.rules {
             let open: Vec<i64> = rule.open.drain().map(|(_, since)| since).collect();
             for since in open {
-                rule.was_open(since, self.question.now.millis(), self.question);
+                rule.was_open(since, to.millis(), self.question);
             }
         }
         self.rules
@@ -248,39 +301,6 @@ impl OfRule {
         let columns = question.column(since)..=question.column(until);
         for (_, is_open) in &mut self.timeline[columns] {
             *is_open = true;
-        }
-    }
-}
-
-/// How far it is, on a terminal.
-struct Progress {
-    all: i64,
-    shown: i64,
-    is_seen: bool,
-}
-
-impl Progress {
-    fn new(all: i64) -> Self {
-        Self {
-            all,
-            shown: -1,
-            is_seen: io::stderr().is_terminal(),
-        }
-    }
-
-    fn show(&mut self, done: i64) {
-        let percent = done * 100 / self.all.max(1);
-        if self.is_seen && self.shown < percent {
-            let full = usize::try_from(percent / 5).unwrap_or(0).min(20);
-            let (bar, rest) = ("█".repeat(full), "·".repeat(20 - full));
-            write!(io::stderr(), "\r{bar}{rest} {percent:>3} %").ok();
-            self.shown = percent;
-        }
-    }
-
-    fn end(&self) {
-        if self.is_seen {
-            write!(io::stderr(), "\r{:26}\r", "").ok();
         }
     }
 }

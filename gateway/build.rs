@@ -1,0 +1,57 @@
+//! Packs the dashboard's files, as they are checked in, into the binary: compressed, with what a browser has to be told of each.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::{Compression, GzBuilder};
+
+/// Suffixes of files that browsers get, and their media types. All others stay where they are.
+const SERVED: &[(&str, &str)] = &[
+    ("html", "text/html; charset=utf-8"),
+    ("js", "text/javascript; charset=utf-8"),
+    ("css", "text/css; charset=utf-8"),
+    ("svg", "image/svg+xml"),
+    ("txt", "text/plain; charset=utf-8"),
+];
+
+fn main() -> io::Result<()> {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=dashboard");
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let mut table = File::create(out.join("dashboard.rs"))?;
+    writeln!(table, "&[")?;
+    let root = Path::new("dashboard");
+    for (number, (path, media_type)) in files(root)?.into_iter().enumerate() {
+        let name = path.strip_prefix(root).unwrap_or(&path).display();
+        let packed = out.join(format!("dashboard-{number}.gz"));
+        // No name and no time: the same source is the same binary.
+        let mut encoder = GzBuilder::new().write(File::create(&packed)?, Compression::best());
+        encoder.write_all(&fs::read(&path)?)?;
+        encoder.finish()?;
+        writeln!(
+            table,
+            "File {{ path: {:?}, media_type: {media_type:?}, packed: include_bytes!({packed:?}) }},",
+            name.to_string()
+        )?;
+    }
+    writeln!(table, "]")
+}
+
+/// The files that are served, sorted.
+fn files(folder: &Path) -> io::Result<Vec<(PathBuf, &'static str)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files(&path)?);
+        } else {
+            let suffix = path.extension().unwrap_or_default();
+            let known = SERVED.iter().find(|(known, _)| suffix == *known);
+            found.extend(known.map(|(_, media_type)| (path.clone(), *media_type)));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
