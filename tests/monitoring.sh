@@ -8,19 +8,7 @@ if ! command -v promtool >/dev/null; then
     printf 'skip  promtool is not there: alert rules, their tests and the metrics were not checked\n'
     exit 0
 fi
-cargo build --quiet --locked -p edge-gateway
-binary="${CARGO_TARGET_DIR:-target}/debug/edge-gateway"
-
-work="$(mktemp -d)"
-gateway=
-finish() {
-    if [ -n "$gateway" ]; then
-        kill "$gateway" 2>/dev/null || true
-        wait "$gateway" 2>/dev/null || true
-    fi
-    rm -rf "$work"
-}
-trap finish EXIT
+. tests/gateway.sh
 
 failed=0
 # check NAME COMMAND…: it has to succeed; what it says is shown if it does not.
@@ -37,7 +25,7 @@ check() {
 }
 # scrape FILE, which has to be clean
 scrape() {
-    curl -sSf "http://$address/metrics" -o "$1"
+    curl -sSf "$url/metrics" -o "$1"
     promtool check metrics <"$1"
 }
 
@@ -59,19 +47,8 @@ path = "$work/gateway.db"
 [cloud]
 url = "https://127.0.0.1:9/"
 TOML
-"$binary" --config "$work/gateway.toml" --log-format json 2>"$work/log" &
-gateway=$!
-for _ in $(seq 400); do
-    address="$(sed -n 's/.*"transport":"http","address":"\([^"]*\)".*/\1/p' "$work/log")"
-    if [ -n "$address" ]; then break; fi
-    sleep 0.05
-done
-if [ -z "$address" ]; then
-    printf 'FAIL  the gateway does not listen\n'
-    cat "$work/log"
-    exit 1
-fi
+start
 check 'the metrics are clean before the first reading' scrape "$work/before"
-curl -sSf "http://$address/data" -H 'Content-Type: application/json' -d '[{"id":"s1","value":80},{"id":"s2","value":1}]' >/dev/null
+curl -sSf "$url/data" -H 'Content-Type: application/json' -d '[{"id":"s1","value":80},{"id":"s2","value":1}]' >/dev/null
 check 'the metrics are clean after it' scrape "$work/after"
 exit "$failed"

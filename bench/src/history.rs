@@ -83,7 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     let store = stored.open()?.into_connection();
     let (server, _, http) = start()?;
     let questions = questions(&store)?.into_iter();
-    let questions = questions.map(|question| ask(&store, http, question));
+    let questions = questions.map(|question| ask(&store, http, &question));
     let questions = questions.collect::<Result<_>>()?;
     server.stop()?;
     let mut streams = Vec::new();
@@ -187,7 +187,7 @@ fn questions(store: &Connection) -> Result<Vec<Question>> {
     ])
 }
 
-fn ask(store: &Connection, http: SocketAddr, question: Question) -> Result<Answered> {
+fn ask(store: &Connection, http: SocketAddr, question: &Question) -> Result<Answered> {
     let mut answered = Answered {
         what: question.what,
         items: 0,

@@ -39,7 +39,7 @@ pub(super) async fn part(
 
 fn serve(path: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
     let file = FILES.iter().find(|file| file.path == path);
-    let file = file.ok_or_else(|| Problem::NoSuchPath(uri.path().to_owned()))?;
+    let file = file.ok_or_else(|| Problem::no_such_path(uri))?;
     let tag = file.tag()?;
     let is_known = headers.get(header::IF_NONE_MATCH) == Some(&tag);
     let mut response = if is_known {

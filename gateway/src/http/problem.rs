@@ -97,6 +97,11 @@ impl Problem {
         }
     }
 
+    /// There is nothing there, or no more.
+    pub(super) fn no_such_path(uri: &Uri) -> Self {
+        Self::NoSuchPath(uri.path().to_owned())
+    }
+
     /// Something that the gateway needs does not work.
     pub(super) fn unwell(trouble: impl Into<String>) -> Self {
         Self::Unwell(trouble.into())
@@ -260,7 +265,7 @@ impl IntoResponse for Problem {
 
 /// Answers for all paths that do not exist.
 pub(super) async fn no_such_path(uri: Uri) -> Problem {
-    Problem::NoSuchPath(uri.path().to_owned())
+    Problem::no_such_path(&uri)
 }
 
 /// Answers for the methods that a path does not know; the router adds `Allow`.
