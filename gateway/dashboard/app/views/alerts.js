@@ -15,10 +15,8 @@ const FOLLOW_MS = 2000;
 const HEADS = ["State", "Sensor", "Rule", "Value", "At"];
 
 export function showAlerts(body, gateway) {
-    const open = openAlerts(gateway, MOST_CARDS);
-    const all = h("button", { type: "button" }, "Acknowledge all");
-    all.addEventListener("click", () => acknowledgeAll(all, gateway));
-    open.element.querySelector("h2").after(all);
+    const all = h("button", { type: "button", class: "small-button", onclick: () => acknowledgeAll(all, gateway) }, "Acknowledge all");
+    const open = openAlerts(gateway, MOST_CARDS, all);
     const paint = () => {
         const isAny = gateway.alerts.list().some((event) => event.state === "raised");
         all.hidden = !isAny || !session.may("acknowledge");
