@@ -21,6 +21,11 @@ test("a rule is written, its fault is shown where it is, then it works", async (
     await page.getByLabel("When", { exact: true }).fill("valeu < 5");
     await page.getByLabel("Severity", { exact: true }).selectOption("critical");
     await reads(page.getByRole("status"), "Not saved yet.");
+    // Who looks something up meanwhile finds it again.
+    await page.getByRole("link", { name: "System" }).click();
+    await reads(page.locator("h1"), "System");
+    await page.getByRole("link", { name: "Rules" }).click();
+    await page.getByRole("button", { name: "Edit rule frost" }).click();
     await page.getByRole("button", { name: "Check" }).click();
     await reads(page.locator(".field-when .fault"), /did you mean `value`/);
     await reads(page.locator(".faults"), "1 fault in the rules.");
@@ -45,7 +50,7 @@ test("a rule is written, its fault is shown where it is, then it works", async (
 
 test("keys that the form does not show stay; rules move and go after a question", async (t) => {
     const gateway = await startGateway(t, { top: 'rules_file = "rules.toml"' });
-    const rule = { name: "slow", over: "5m", when: "avg > 60", lateness: "5s", actions: ["alert", "publish:warm"], topics: ["sensors/a", "sensors/b"] };
+    const rule = { name: "slow", over: "5m", when: "avg > 60", lateness: "5s", actions: ["publish:warm", "alert"], topics: ["sensors/a,b", "sensors/c"] };
     await gateway.put("/api/v1/rules", { rule: [{ name: "high", when: "value > 75", actions: ["alert"] }, rule] });
     const page = await openPage(t, gateway, { path: "/#/rules" });
     await page.getByRole("button", { name: "Edit rule slow" }).click();

@@ -153,8 +153,10 @@ function who(logout) {
 function announce(gateway) {
     let fresh = [];
     let timer = null;
+    let toldAt = -Infinity;
     const tell = () => {
         timer = null;
+        toldAt = performance.now();
         const [one] = fresh;
         say(
             fresh.length === 1
@@ -165,6 +167,6 @@ function announce(gateway) {
     };
     return gateway.alerts.raised.on((event) => {
         fresh.push(event);
-        timer ??= setTimeout(tell, fresh.length === 1 ? 0 : SAY_MS);
+        timer ??= setTimeout(tell, toldAt + SAY_MS - performance.now());
     });
 }

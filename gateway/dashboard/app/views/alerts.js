@@ -4,6 +4,7 @@ import { acknowledge } from "../acknowledge.js";
 import * as api from "../api.js";
 import { fill, h } from "../dom.js";
 import { eventRow } from "../event-table.js";
+import { onceAFrame } from "../frame.js";
 import { attempt, note } from "../notes.js";
 import { openAlerts } from "../open-alerts.js";
 import * as session from "../session.js";
@@ -21,7 +22,7 @@ export function showAlerts(body, gateway) {
         const isAny = gateway.alerts.list().some((event) => event.state === "raised");
         all.hidden = !isAny || !session.may("acknowledge");
     };
-    const end = gateway.alerts.changed.on(paint);
+    const end = gateway.alerts.changed.on(onceAFrame(paint));
     paint();
     const past = history(gateway);
     fill(body, open.element, past.element);
