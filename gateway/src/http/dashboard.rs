@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use flate2::read::GzDecoder;
 
-use super::problem::Problem;
+use super::{problem::Problem, security};
 
 const INDEX: &str = "index.html";
 
@@ -54,6 +54,7 @@ fn serve(path: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem
         plain.into_response()
     };
     let answer = response.headers_mut();
+    security::protect_page(answer);
     let media_type = HeaderValue::from_static(file.media_type);
     answer.insert(header::CONTENT_TYPE, media_type);
     answer.insert(header::ETAG, tag);

@@ -39,7 +39,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -205,8 +206,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(from_fn_with_state(Arc::clone(&shared), access::admit));
     let door = get(session::show).post(session::begin).delete(session::end);
-    let pages = guarded
-        .merge(Router::new().route("/api/v1/session", door))
+    let pages = Router::new()
+        .route("/api/v1/session", door)
         .route("/", get(dashboard::page))
         .route("/dashboard/{*path}", get(dashboard::part))
         .method_not_allowed_fallback(problem::wrong_method)
@@ -215,11 +216,23 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .method_not_allowed_fallback(problem::wrong_method);
-    let mut all = pages.merge(open).layer(from_fn(fresh::tag)).layer(packed());
+    let mut all = guarded
+        .merge(pages)
+        .merge(open)
+        .layer(from_fn(finish))
+        .layer(packed());
     if !shared.pages.allowed.is_empty() {
         all = all.layer(security::allow(&shared.pages.allowed));
     }
-    all.layer(from_fn(security::protect)).with_state(shared)
+    all.with_state(shared)
+}
+
+/// What is done to each answer.
+async fn finish(request: Request, next: Next) -> Result<Response, Problem> {
+    let known = fresh::Known::by(&request);
+    let mut response = fresh::tag(known, next.run(request).await).await?;
+    security::protect(response.headers_mut());
+    Ok(response)
 }
 
 /// Compresses what is long enough to gain by it. A board has better to do than to look for the last percent.
