@@ -3,20 +3,8 @@
 # `.ci/install` gets schemathesis. Exits with 1 if it found anything.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --quiet --locked -p edge-gateway
-binary="${CARGO_TARGET_DIR:-target}/debug/edge-gateway"
+. tests/gateway.sh
 schemathesis="${XDG_CACHE_HOME:-$HOME/.cache}/edge-gateway-schemathesis/bin/schemathesis"
-
-work="$(mktemp -d)"
-gateway=
-finish() {
-    if [ -n "$gateway" ]; then
-        kill "$gateway" 2>/dev/null || true
-        wait "$gateway" 2>/dev/null || true
-    fi
-    rm -rf "$work"
-}
-trap finish EXIT
 
 cat >"$work/gateway.toml" <<TOML
 gateway_id = "openapi"
@@ -29,14 +17,7 @@ listen = "127.0.0.1:0"
 [store]
 path = "$work/gateway.db"
 TOML
-"$binary" --config "$work/gateway.toml" --log-format json 2>"$work/log" &
-gateway=$!
-url=
-for _ in $(seq 400); do
-    url="$(sed -n 's/.*"transport":"http","address":"\([^"]*\)".*/http:\/\/\1/p' "$work/log")"
-    if [ -n "$url" ]; then break; fi
-    sleep 0.05
-done
+start
 curl -sSf "$url/data" -H 'Content-Type: application/json' -d '{"id":"s1","value":80}' >/dev/null
 
 # The same cases each time: what is found is found again. A handshake is not for it.

@@ -137,7 +137,7 @@ function themeButton() {
 // Who came without a token has nothing to leave.
 function who(logout) {
     const { name, role } = session.current();
-    if (name === null) return h("span", { class: "who" }, `Role ${role}`);
+    if (name === null) return h("span", { class: "who who-anonymous" }, `Role ${role}`);
     const leave = async () => {
         try {
             await logout();

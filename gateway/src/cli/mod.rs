@@ -13,6 +13,7 @@ mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -100,12 +101,13 @@ pub fn main() -> ExitCode {
     let is_demo = matches!(arguments.command, Some(Command::Demo(_)));
     let quiet = is_demo && std::env::var_os("RUST_LOG").is_none();
     let level = arguments.log_level.as_deref().or(quiet.then_some("error"));
-    if let Err(error) = logging::start(format, level) {
-        return usage(&format!("log level: {error}"));
-    }
+    let log_filter = match logging::start(format, level) {
+        Ok(filter) => Arc::new(filter),
+        Err(error) => return usage(&format!("log level: {error}")),
+    };
     let config = || load(arguments.config.as_deref());
     match arguments.command.unwrap_or(Command::Run) {
-        Command::Run => run::main(config()),
+        Command::Run => run::main(config(), log_filter),
         Command::Check => check::main(config()),
         Command::Health => health::main(config()),
         Command::User(options) => user::main(&options, config),
@@ -115,7 +117,7 @@ pub fn main() -> ExitCode {
         }
         Command::Rejects(options) => put_aside::main(put_aside::Kind::Rejects, &options, config),
         Command::Rules(options) => rules::main(&options, config),
-        Command::Demo(options) => demo::main(&options),
+        Command::Demo(options) => demo::main(&options, log_filter),
     }
 }
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::ToSchema;
 
 use super::openapi::shapes;
-use super::parameters::{DEFAULT_LIMIT, MAX_LIMIT, Pairs, moment, number, sensor, take_each};
+use super::parameters::{self, DEFAULT_LIMIT, MAX_LIMIT, Pairs, moment, number, sensor, take_each};
 use super::{Page, Shared, done, problem::Problem};
 use crate::config::is_name;
 use crate::domain::alert::AlertState;
@@ -135,10 +135,9 @@ pub(super) async fn acknowledge(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let nothing = || Problem::NoSuchPath(uri.path().to_owned());
-    let id = number(&id, i64::MAX).map_err(|_| nothing())?;
+    let id = parameters::id(&id, &uri)?;
     if !shared.look(move |reader| Ok(reader.has_alert(id)?)).await? {
-        return Err(nothing());
+        return Err(Problem::no_such_path(&uri));
     }
     let mut submission = Submission::default();
     submission.acknowledged.push(id);

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
 
 use super::openapi::shapes;
-use super::parameters::{Pairs, after_and_limit, number};
+use super::parameters::{self, Pairs, after_and_limit};
 use super::{Page, Shared, done, problem::Problem};
 use crate::ingest::OutboxRequest;
 use crate::store::{Committed, DeadLetter, Reader};
@@ -76,10 +76,13 @@ pub(super) async fn drop(
 }
 
 async fn find(shared: &Shared, id: &str, uri: &Uri) -> Result<DeadLetter, Problem> {
-    let nothing = || Problem::NoSuchPath(uri.path().to_owned());
-    let id = number(id, i64::MAX).map_err(|_| nothing())?;
-    let find = move |reader: &Reader| Ok(reader.dead_letters(0, Some(id), 1)?.0);
-    shared.look(find).await?.pop().ok_or_else(nothing)
+    let number = parameters::id(id, uri)?;
+    let find = move |reader: &Reader| Ok(reader.dead_letters(0, Some(number), 1)?.0);
+    shared
+        .look(find)
+        .await?
+        .pop()
+        .ok_or_else(|| Problem::no_such_path(uri))
 }
 
 async fn change(

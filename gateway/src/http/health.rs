@@ -69,8 +69,8 @@ pub(super) struct Readiness {
 /// Something that has to work.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Check {
-    name: String,
-    ok: bool,
+    pub(super) name: String,
+    pub(super) ok: bool,
     /// What is wrong.
     detail: Option<String>,
 }

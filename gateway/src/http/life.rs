@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::openapi::shapes;
-use super::parameters::number;
+use super::parameters;
 use super::{Shared, problem::Problem};
 use crate::domain::alert::Alert;
 use crate::domain::reading::{ReadingId, StoredReading};
@@ -81,11 +81,13 @@ pub(super) async fn show(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let nothing = || Problem::NoSuchPath(uri.path().to_owned());
-    let id = ReadingId(number(&id, i64::MAX).map_err(|_| nothing())?);
+    let id = ReadingId(parameters::id(&id, &uri)?);
     let gateway_id = Arc::clone(&shared.gateway_id);
     let look = move |reader: &Reader| Ok(reader.life(id, &gateway_id)?);
-    let life = shared.look(look).await?.ok_or_else(nothing)?;
+    let life = shared
+        .look(look)
+        .await?
+        .ok_or_else(|| Problem::no_such_path(&uri))?;
     let statuses = shared.uplink_statuses();
     let uplinks = statuses.into_iter().map(|(key, status)| {
         let name = status.name.as_ref().into();

@@ -12,8 +12,8 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Schema, SecurityRequirement};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    alerts, data, dead_letters, gateway, health, life, metrics, mqtt, outbox, readings, rejects,
-    rules, sensors, series, session, status,
+    alerts, data, dead_letters, gateway, health, life, log_filter, metrics, mqtt, outbox, readings,
+    rejects, rules, sensors, series, session, status,
 };
 
 #[derive(OpenApi)]
@@ -30,6 +30,7 @@ use super::{
         readings::show, life::show, series::show, sensors::show,
         alerts::show, alerts::acknowledge,
         rules::show, rules::replace, rules::check, rules::test,
+        log_filter::show, log_filter::replace,
         outbox::show, rejects::show, rejects::retry, rejects::drop,
         dead_letters::show, dead_letters::retry, dead_letters::drop,
         gateway::show, session::show, session::begin, session::end,

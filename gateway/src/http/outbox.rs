@@ -117,7 +117,7 @@ pub(super) fn oldest_of_all(reader: &Reader, now: Timestamp) -> Result<Option<f6
     Ok(oldest)
 }
 
-fn oldest_seconds(
+pub(super) fn oldest_seconds(
     reader: &Reader,
     uplink: UplinkKey,
     now: Timestamp,

@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::openapi::shapes;
-use super::parameters::{Pairs, after_and_limit, number};
+use super::parameters::{self, Pairs, after_and_limit};
 use super::{Page, Shared, done, problem::Problem};
 use crate::domain::{timestamp::Timestamp, topic::TopicName};
 use crate::ingest::{Kind, Submission, Topics, decode};
@@ -136,8 +136,10 @@ pub(super) async fn drop(
 }
 
 async fn find(shared: &Shared, id: &str, uri: &Uri) -> Result<Reject, Problem> {
-    let nothing = || Problem::NoSuchPath(uri.path().to_owned());
-    let id = number(id, i64::MAX).map_err(|_| nothing())?;
-    let find = move |reader: &Reader| Ok(reader.reject(id)?);
-    shared.look(find).await?.ok_or_else(nothing)
+    let number = parameters::id(id, uri)?;
+    let find = move |reader: &Reader| Ok(reader.reject(number)?);
+    shared
+        .look(find)
+        .await?
+        .ok_or_else(|| Problem::no_such_path(uri))
 }

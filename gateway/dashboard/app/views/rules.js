@@ -18,7 +18,7 @@ export function showRules(body, gateway) {
     const why = isAllowed ? null : session.whyNot("rules");
     const button = (text, act, properties = {}) => h("button", { type: "button", onclick: act, ...properties }, text);
     const save = button("Save", () => put(), { class: "primary", disabled: !isAllowed, title: why });
-    const check = button("Check", () => ask());
+    const check = button("Check", () => ask(), { disabled: !isAllowed, title: why });
     const discard = button("Discard changes", () => reset());
     const add = button("Add a rule", () => insert(), { disabled: !isAllowed, title: why });
     const state = h("p", { class: "hint", role: "status" });
