@@ -11,7 +11,7 @@ pub(super) fn main(config: Result<Config, Faults>) -> ExitCode {
         Ok(config) => config,
         Err(faults) => return usage(&faults.to_string()),
     };
-    match ask(config.http.listen, "GET /healthz") {
+    match ask(config.http.listen, "GET /healthz", None) {
         Ok(answer) if answer.status == 200 => {
             println!("healthy");
             ExitCode::SUCCESS

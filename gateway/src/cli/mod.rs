@@ -8,8 +8,11 @@ mod put_aside;
 mod refusal;
 mod rules;
 mod run;
+mod stoppable;
+mod tail;
 mod token;
 mod user;
+mod visible;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -66,6 +69,8 @@ enum Command {
     Rejects(put_aside::Options),
     /// Try rules against the stored past
     Rules(rules::Options),
+    /// Print readings and alerts as they come
+    Tail(tail::Options),
     /// Show the whole story in a minute: sensors, rules, and a cloud with an outage
     Demo(demo::Options),
 }
@@ -117,6 +122,7 @@ pub fn main() -> ExitCode {
         }
         Command::Rejects(options) => put_aside::main(put_aside::Kind::Rejects, &options, config),
         Command::Rules(options) => rules::main(&options, config),
+        Command::Tail(options) => tail::main(options, config),
         Command::Demo(options) => demo::main(&options, log_filter),
     }
 }

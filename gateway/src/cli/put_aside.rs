@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::ask::{Answer, ask};
+use super::ask::{Answer, Door, Token};
 use super::usage;
 use crate::config::{Config, Faults};
 
@@ -67,6 +66,8 @@ const PAGE: usize = 1000;
 /// What is done with which of them.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Options {
+    #[command(flatten)]
+    token: Token,
     #[command(subcommand)]
     command: Command,
 }
@@ -101,11 +102,14 @@ pub(super) fn main(
         Ok(config) => config,
         Err(faults) => return usage(&faults.to_string()),
     };
-    let listen = config.http.listen;
+    let door = match Door::find(&config, &options.token) {
+        Ok(door) => door,
+        Err(refusal) => return refusal.told(),
+    };
     let done = match &options.command {
-        Command::List => list(kind, listen),
-        Command::Retry(which) => each(kind, listen, which, ("POST", "/retry"), kind.retried()),
-        Command::Drop(which) => each(kind, listen, which, ("DELETE", ""), "given up"),
+        Command::List => list(kind, &door),
+        Command::Retry(which) => each(kind, &door, which, ("POST", "/retry"), kind.retried()),
+        Command::Drop(which) => each(kind, &door, which, ("DELETE", ""), "given up"),
     };
     match done {
         Ok(answer) => {
@@ -120,9 +124,9 @@ pub(super) fn main(
     }
 }
 
-fn list(kind: Kind, listen: SocketAddr) -> Result<String, String> {
+fn list(kind: Kind, door: &Door) -> Result<String, String> {
     let mut text = String::new();
-    for item in items(kind, listen)? {
+    for item in items(kind, door)? {
         let field = |pointer: &&str| match item.pointer(pointer) {
             Some(Value::String(text)) => text.escape_default().to_string(),
             Some(Value::Null) | None => "-".to_owned(),
@@ -136,13 +140,13 @@ fn list(kind: Kind, listen: SocketAddr) -> Result<String, String> {
 
 fn each(
     kind: Kind,
-    listen: SocketAddr,
+    door: &Door,
     which: &Which,
     (method, suffix): (&str, &str),
     done: &str,
 ) -> Result<String, String> {
     let ids = if which.all {
-        let all = items(kind, listen)?;
+        let all = items(kind, door)?;
         all.iter().filter_map(|item| item["id"].as_i64()).collect()
     } else {
         which.ids.clone()
@@ -153,12 +157,12 @@ fn each(
     let mut faults: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for id in ids {
         let start = format!("{method} /api/v1/{path}/{id}{suffix}");
-        let answer = answer(listen, &start)?;
+        let answer = answer(door, &start)?;
         let fault = match answer.status {
             // Somebody else was quicker.
             404 if which.all => continue,
             404 => Err(format!("there is no {name} {id}")),
-            _ => expect(&answer),
+            _ => expect(door, &answer),
         };
         match fault {
             Ok(()) => count += 1,
@@ -186,14 +190,14 @@ fn line(name: &str, fault: String, ids: &[i64]) -> String {
     }
 }
 
-fn items(kind: Kind, listen: SocketAddr) -> Result<Vec<Value>, String> {
+fn items(kind: Kind, door: &Door) -> Result<Vec<Value>, String> {
     let path = kind.path();
     let mut all = Vec::new();
     let mut after = String::new();
     loop {
         let start = format!("GET /api/v1/{path}?limit={PAGE}{after}");
-        let answer = answer(listen, &start)?;
-        expect(&answer)?;
+        let answer = answer(door, &start)?;
+        expect(door, &answer)?;
         let page: Value = serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
         all.extend(page["items"].as_array().into_iter().flatten().cloned());
         match page["next"].as_i64() {
@@ -203,21 +207,13 @@ fn items(kind: Kind, listen: SocketAddr) -> Result<Vec<Value>, String> {
     }
 }
 
-fn answer(listen: SocketAddr, start: &str) -> Result<Answer, String> {
-    ask(listen, start).map_err(|error| format!("no gateway answers on {listen}: {error}"))
+fn answer(door: &Door, start: &str) -> Result<Answer, String> {
+    door.ask(start).map_err(|error| door.silent(&error))
 }
 
-fn expect(answer: &Answer) -> Result<(), String> {
-    if answer.status == 200 {
-        return Ok(());
+fn expect(door: &Door, answer: &Answer) -> Result<(), String> {
+    match answer.status {
+        200 => Ok(()),
+        _ => Err(door.refused(answer)),
     }
-    let problem: Option<Value> = serde_json::from_str(&answer.body).ok();
-    let detail = problem
-        .as_ref()
-        .and_then(|problem| problem["detail"].as_str());
-    let status = answer.status;
-    Err(format!(
-        "the gateway answers {status}: {}",
-        detail.unwrap_or_default()
-    ))
 }
