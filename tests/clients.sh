@@ -3,21 +3,9 @@
 # Prints a line for each check and exits with 1 if any failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --quiet --locked -p edge-gateway
-binary="${CARGO_TARGET_DIR:-target}/debug/edge-gateway"
+. tests/gateway.sh
 python="${XDG_CACHE_HOME:-$HOME/.cache}/edge-gateway-clients/bin/python"
 mqtt_module="${XDG_CACHE_HOME:-$HOME/.cache}/edge-gateway-clients-node/node_modules/mqtt"
-
-work="$(mktemp -d)"
-gateway=
-finish() {
-    if [ -n "$gateway" ]; then
-        kill "$gateway" 2>/dev/null || true
-        wait "$gateway" 2>/dev/null || true
-    fi
-    rm -rf "$work"
-}
-trap finish EXIT
 
 passed=0 failed=0
 # check NAME EXPECTED FOUND
@@ -36,16 +24,6 @@ check_contains() {
         *"$2"*) check "$1" yes yes ;;
         *) check "$1" "…$2…" "$3" ;;
     esac
-}
-# eventually COMMAND…: until it succeeds, at most 20 s.
-eventually() {
-    local turn
-    for turn in $(seq 400); do
-        if "$@" >/dev/null 2>&1; then return; fi
-        sleep 0.05
-    done
-    printf 'waited in vain: %s\n' "$*"
-    return 1
 }
 
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=clients \
@@ -66,17 +44,6 @@ readings = ["sensors/#", "étage/+"]
 [store]
 path = "$work/gateway.db"
 TOML
-# address TRANSPORT
-address() { sed -n "s/.*\"transport\":\"$1\",\"address\":\"\([^\"]*\)\".*/\1/p" "$work/log"; }
-is_listening() { [ -n "$(address mqtt)" ] && [ -n "$(address http)" ]; }
-# Also again, after the gateway was killed.
-start() {
-    env -u RUST_LOG "$binary" --config "$work/gateway.toml" --log-format json 2>"$work/log" &
-    gateway=$!
-    eventually is_listening || { cat "$work/log"; exit 1; }
-    mqtt_port="$(address mqtt)" && mqtt_port="${mqtt_port##*:}"
-    url="http://$(address http)"
-}
 start
 
 pub() { mosquitto_pub -h 127.0.0.1 -p "$mqtt_port" "$@"; }
@@ -210,7 +177,6 @@ port, version = int(sys.argv[1]), sys.argv[2]
 protocol = mqtt.MQTTv5 if version == "5" else mqtt.MQTTv311
 messages, subscribed = queue.Queue(), queue.Queue()
 
-
 def client(name, will=None):
     made = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"{name}-{version}", protocol=protocol)
     connected = queue.Queue()
@@ -223,7 +189,6 @@ def client(name, will=None):
     made.loop_start()
     assert connected.get(timeout=20) == (False, False)
     return made
-
 
 subscriber = client("subscriber")
 subscriber.subscribe([("paho/#", 2), ("sensors/paho", 2)])

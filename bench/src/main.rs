@@ -17,6 +17,7 @@ mod flood;
 mod forwarding;
 mod frames;
 mod gateway;
+mod history;
 mod http;
 mod kill;
 mod line;
@@ -93,6 +94,9 @@ fn run(options: &Options) -> Result<()> {
     } else if options.drain {
         let report = drain::run(options)?;
         ("drain", report.render(), report.versions(), report.check())
+    } else if options.history {
+        let report = history::run(options)?;
+        ("history", report.render(), report.versions(), Ok(()))
     } else if options.rules {
         let report = rules::run(options)?;
         ("rules", report.render(), report.versions(), Ok(()))

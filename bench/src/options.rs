@@ -44,6 +44,10 @@ pub(crate) struct Options {
     /// Instead of the flood: what rules cost, alone in this process, and in a gateway beside one without any
     #[arg(long, group = "workload")]
     pub(crate) rules: bool,
+    /// Instead of the flood: what is asked of ten million stored readings, starts with them, and all of them as a stream; takes a
+    /// gigabyte of disk
+    #[arg(long, group = "workload")]
+    pub(crate) history: bool,
     /// Prints the bytes that rules of one kind remember of a sensor, for --rules
     #[arg(long, group = "workload", hide = true, value_name = "KIND")]
     pub(crate) memory_of: Option<Kind>,

@@ -35,6 +35,11 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// For questions of other kinds.
+    pub(crate) fn into_connection(self) -> Connection {
+        self.connection
+    }
+
     /// How many readings were committed when this began.
     pub(crate) fn count(&self) -> Result<u64> {
         let sql = "SELECT count(*) FROM readings";

@@ -26,6 +26,7 @@ use crate::domain::{alert::Alert, uplink::CLOUD};
 use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{self, Server, UplinkHandle};
 use crate::ingest::{Committer, Health, RuleBook, Settings, SubmissionQueue, Topics, Traces};
+use crate::logging::LogFilter;
 use crate::metrics::Metrics;
 use crate::store::{Reader, StoreError, Writer, sessions::BrokerState};
 use crate::tls;
@@ -85,7 +86,7 @@ pub struct Running {
 }
 
 /// Starts the gateway.
-pub async fn start(config: Config) -> Result<Running, StartError> {
+pub async fn start(config: Config, log_filter: Arc<LogFilter>) -> Result<Running, StartError> {
     let checked = prepare(&config)?;
     // Before the store is opened: an occupied port leaves nothing behind.
     let (listeners, addresses) = Listeners::open(&config)?;
@@ -133,7 +134,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         give_up: CancellationToken::new(),
         tasks: JoinSet::new(),
     };
-    running.spawn(config, checked, writer, state, listeners)?;
+    running.spawn(config, checked, writer, state, listeners, log_filter)?;
     addresses.log();
     Ok(running)
 }
@@ -146,6 +147,7 @@ impl Running {
         writer: Writer,
         state: BrokerState,
         listeners: Listeners,
+        log_filter: Arc<LogFilter>,
     ) -> Result<(), StartError> {
         let gateway_id = Arc::clone(&config.gateway_id);
         let metrics = Arc::<Metrics>::default();
@@ -214,7 +216,11 @@ impl Running {
             mqtt: self.addresses.mqtt,
             guests,
             metrics: Arc::clone(&metrics),
+            log_filter: Arc::clone(&log_filter),
         };
+        self.add("log filter", |stop| async move {
+            log_filter.watch(stop).await;
+        });
         let server = Server::new(&config.http, surroundings);
         let https = listeners.https.zip(checked.http_tls);
         self.add("http", |stop| server.run(listeners.http, https, stop));

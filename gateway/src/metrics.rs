@@ -1,15 +1,16 @@
 //! What the gateway counts, by the names of the contract. Rooms count; only `http` shows.
 
+mod labels;
 mod limit;
-
-use std::fmt::Write;
+mod registrar;
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder, core::Collector, proto::MetricFamily,
+    Counter, Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    core::Collector, proto::MetricFamily,
 };
 
 pub use self::limit::Limit;
+use self::registrar::Registrar;
 
 /// Upper bounds of `gateway_commit_seconds`: from a fast NVMe's fsync to a stalled card.
 const COMMIT_SECONDS: &[f64] = &[
@@ -23,7 +24,6 @@ const COMMIT_READINGS: &[f64] = &[
 /// All that is counted.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
     pub readings_received: IntCounterVec,
     pub readings_committed: IntCounter,
     pub readings_rejected: IntCounterVec,
@@ -34,7 +34,9 @@ pub struct Metrics {
     pub rule_late: IntCounterVec,
     pub commit_seconds: Histogram,
     pub commit_readings: Histogram,
+    pub commit_failures: IntCounter,
     pub store_bytes: IntGauge,
+    pub store_free_bytes: IntGauge,
     pub store_written_bytes: IntCounter,
     pub outbox_pending: IntGauge,
     pub outbox_oldest_seconds: Gauge,
@@ -42,13 +44,25 @@ pub struct Metrics {
     pub uplink_readings: IntCounter,
     pub uplink_bytes: IntCounter,
     pub uplink_pending: IntGaugeVec,
+    pub uplink_oldest_seconds: GaugeVec,
     pub uplink_held: IntGaugeVec,
     pub mqtt_connections: IntGauge,
+    pub mqtt_subscriptions: IntGauge,
+    pub mqtt_retained: IntGauge,
     pub mqtt_messages: IntCounterVec,
     pub mqtt_dropped: IntCounterVec,
     mqtt_limited: IntCounterVec,
+    pub mqtt_refused: IntCounterVec,
     pub queue_depth: IntGaugeVec,
     pub dead_letters: IntGauge,
+    pub ready: IntGaugeVec,
+    pub process_resident_memory: IntGauge,
+    pub process_cpu_seconds: Counter,
+    pub process_start_time: Gauge,
+    pub process_open_fds: IntGauge,
+    pub process_max_fds: IntGauge,
+    pub process_threads: IntGauge,
+    registrar: Registrar,
 }
 
 impl Metrics {
@@ -57,42 +71,35 @@ impl Metrics {
     /// # Panics
     /// Never: the names below are valid and differ from each other.
     pub fn new() -> Self {
-        let registry = Registry::new();
-        let new = Registrar(&registry);
-        let mqtt_limited = new.counters(
-            "gateway_mqtt_limited_total",
-            "Times that a limit of [mqtt] or [mqtt.limits] was reached, by its key",
-            &["limit"],
-        );
-        for limit in Limit::ALL {
-            mqtt_limited.with_label_values(&[limit.key()]);
-        }
-        Self {
-            mqtt_limited,
-            readings_received: new.counters(
+        let mut new = Registrar::default();
+        let made = Self {
+            readings_received: new.counters_of(
                 "gateway_readings_received_total",
-                "Readings that arrived",
-                &["transport"],
+                "Readings that arrived, by transport",
+                "transport",
+                labels::TRANSPORTS,
             ),
             readings_committed: new.counter("gateway_readings_committed_total", "Readings on disk"),
-            readings_rejected: new.counters(
+            readings_rejected: new.counters_of(
                 "gateway_readings_rejected_total",
-                "Readings that could not be read, by reason",
-                &["reason"],
+                "Readings and statuses that could not be read, by reason",
+                "reason",
+                labels::REJECTED,
             ),
-            readings_lost: new.counters(
+            readings_lost: new.counters_of(
                 "gateway_readings_lost_total",
-                "Readings that were not stored, by reason",
-                &["reason"],
+                "Readings and alerts that were not stored, by reason",
+                "reason",
+                labels::LOST,
+            ),
+            readings_thinned: new.counter(
+                "gateway_readings_thinned_total",
+                "Readings that are stored only in the min, avg and max of their time",
             ),
             alerts: new.counters(
                 "gateway_alerts_total",
                 "Alert events, by rule and state",
                 &["rule", "state"],
-            ),
-            readings_thinned: new.counter(
-                "gateway_readings_thinned_total",
-                "Readings that are stored only in the min, avg and max of their time",
             ),
             rule_failures: new.counters(
                 "gateway_rule_failures_total",
@@ -114,9 +121,17 @@ impl Metrics {
                 "Readings of a commit",
                 COMMIT_READINGS,
             ),
+            commit_failures: new.counter(
+                "gateway_commit_failures_total",
+                "Tries of a commit that failed",
+            ),
             store_bytes: new.gauge(
                 "gateway_store_bytes",
                 "Size of the store's files on disk, in bytes",
+            ),
+            store_free_bytes: new.gauge(
+                "gateway_store_free_bytes",
+                "Free on the disk of the store, in bytes",
             ),
             store_written_bytes: new.counter(
                 "gateway_store_written_bytes_total",
@@ -130,10 +145,11 @@ impl Metrics {
                 "gateway_outbox_oldest_seconds",
                 "Age of the oldest reading the cloud has not confirmed, in seconds",
             ),
-            uplink_requests: new.counters(
+            uplink_requests: new.counters_of(
                 "gateway_uplink_requests_total",
                 "Requests to the cloud, by verdict",
-                &["verdict"],
+                "verdict",
+                labels::VERDICTS,
             ),
             uplink_readings: new.counter(
                 "gateway_uplink_readings_total",
@@ -148,6 +164,11 @@ impl Metrics {
                 "Readings that an uplink has not confirmed",
                 &["uplink"],
             ),
+            uplink_oldest_seconds: new.float_gauges(
+                "gateway_uplink_oldest_seconds",
+                "Age of the oldest reading an uplink has not confirmed, in seconds",
+                &["uplink"],
+            ),
             uplink_held: new.gauges(
                 "gateway_uplink_held",
                 "1 if somebody has to step in before an uplink can deliver, else 0",
@@ -157,15 +178,36 @@ impl Metrics {
                 "gateway_mqtt_connections",
                 "MQTT clients that are connected",
             ),
+            mqtt_subscriptions: new.gauge(
+                "gateway_mqtt_subscriptions",
+                "Subscriptions of MQTT sessions",
+            ),
+            mqtt_retained: new.gauge(
+                "gateway_mqtt_retained_messages",
+                "Messages that topics retain",
+            ),
             mqtt_messages: new.counters(
                 "gateway_mqtt_messages_total",
                 "MQTT messages, by direction (in, out) and QoS",
                 &["direction", "qos"],
             ),
-            mqtt_dropped: new.counters(
+            mqtt_dropped: new.counters_of(
                 "gateway_mqtt_dropped_total",
                 "MQTT messages that were not delivered or not taken, by reason",
-                &["reason"],
+                "reason",
+                labels::DROPPED,
+            ),
+            mqtt_limited: new.counters_of(
+                "gateway_mqtt_limited_total",
+                "Times that a limit of [mqtt] or [mqtt.limits] was reached, by its key",
+                "limit",
+                &Limit::ALL.map(Limit::key),
+            ),
+            mqtt_refused: new.counters_of(
+                "gateway_mqtt_refused_total",
+                "MQTT clients that were not let in, by reason",
+                "reason",
+                labels::REFUSED,
             ),
             queue_depth: new.gauges(
                 "gateway_queue_depth",
@@ -176,7 +218,43 @@ impl Metrics {
                 "gateway_dead_letters",
                 "Readings the cloud refused for good",
             ),
-            registry,
+            ready: new.gauges(
+                "gateway_ready",
+                "1 if a check of /readyz is passed, else 0",
+                &["check"],
+            ),
+            process_resident_memory: new
+                .gauge("process_resident_memory_bytes", "Resident memory, in bytes"),
+            process_cpu_seconds: new.float_counter(
+                "process_cpu_seconds_total",
+                "Time on the processor, user and system, in seconds",
+            ),
+            process_start_time: new.float_gauge(
+                "process_start_time_seconds",
+                "When the process started, in seconds since 1970",
+            ),
+            process_open_fds: new.gauge("process_open_fds", "Open file descriptors"),
+            process_max_fds: new.gauge("process_max_fds", "File descriptors that may be open"),
+            process_threads: new.gauge("process_threads", "Threads"),
+            registrar: Registrar::default(),
+        };
+        let build = new.gauges(
+            "gateway_build_info",
+            "Always 1; the label says which version runs",
+            &["version"],
+        );
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        for queue in labels::QUEUES {
+            made.queue_depth.with_label_values(&[queue]);
+        }
+        for direction in labels::DIRECTIONS {
+            for qos in labels::QOS {
+                made.mqtt_messages.with_label_values(&[direction, qos]);
+            }
+        }
+        Self {
+            registrar: new,
+            ..made
         }
     }
 
@@ -185,24 +263,20 @@ impl Metrics {
         self.mqtt_limited.with_label_values(&[limit.key()]).inc();
     }
 
+    /// Has the series of a rule begin at zero, those of its alerts if it raises any.
+    pub fn begin_rule(&self, rule: &str, raises_alerts: bool) {
+        self.rule_failures.with_label_values(&[rule]);
+        self.rule_late.with_label_values(&[rule]);
+        if raises_alerts {
+            for state in labels::ALERT_STATES {
+                self.alerts.with_label_values(&[rule, state]);
+            }
+        }
+    }
+
     /// The Prometheus text format, version 0.0.4. Each name is there from the start, if only with its description.
     pub fn render(&self) -> String {
-        let mut text = String::new();
-        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
-            tracing::error!(%error, "metrics cannot be rendered");
-        }
-        for family in [
-            &self.readings_received,
-            &self.readings_rejected,
-            &self.readings_lost,
-            &self.alerts,
-            &self.uplink_requests,
-            &self.mqtt_messages,
-            &self.mqtt_dropped,
-        ] {
-            describe_if_empty(family, &mut text);
-        }
-        text
+        self.registrar.render()
     }
 }
 
@@ -218,54 +292,4 @@ pub fn sum(family: &IntCounterVec) -> u64 {
     let counters = families.iter().flat_map(MetricFamily::get_metric);
     let values = counters.map(|metric| metric.get_counter().get_value());
     values.sum::<f64>() as u64
-}
-
-/// The encoder leaves out counters that have no label values yet.
-fn describe_if_empty(family: &IntCounterVec, text: &mut String) {
-    let is_empty = |family: &MetricFamily| family.get_metric().is_empty();
-    if family.collect().iter().all(is_empty) {
-        for described in family.desc() {
-            let (name, help) = (&described.fq_name, &described.help);
-            // Writing to a String cannot fail.
-            writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter").ok();
-        }
-    }
-}
-
-struct Registrar<'r>(&'r Registry);
-
-impl Registrar<'_> {
-    fn add<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
-        let collector = made.expect("invariant: metric names and labels are valid");
-        self.0
-            .register(Box::new(collector.clone()))
-            .expect("invariant: metric names differ");
-        collector
-    }
-
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.add(IntCounter::new(name, help))
-    }
-
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels))
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.add(IntGauge::new(name, help))
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.add(IntGaugeVec::new(Opts::new(name, help), labels))
-    }
-
-    fn float_gauge(&self, name: &str, help: &str) -> Gauge {
-        self.add(Gauge::new(name, help))
-    }
-
-    fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
-        self.add(Histogram::with_opts(
-            HistogramOpts::new(name, help).buckets(bounds.to_vec()),
-        ))
-    }
 }

@@ -27,6 +27,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper_util", &["http"]),
     ("cel", &["rules"]),
     ("clap", &["cli"]),
+    ("utoipa", &["http"]),
+    ("tower_http", &["http"]),
     ("ratatui", &["cli"]),
     ("crossterm", &["cli"]),
     ("jiff", &["cli"]),

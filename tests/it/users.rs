@@ -221,7 +221,7 @@ async fn a_hang_up_reloads_users_and_acl_unless_they_have_faults() {
             "EDGE_GATEWAY_MQTT__ACL_FILE",
             folder.path("acl.toml").to_str().unwrap(),
         )
-        .allow(&["users and ACL stay as they were"]);
+        .allow(&["users, ACL and tokens stay as they were"]);
     let gateway = site.start();
     let says = |part: &'static str| {
         let gateway = &gateway;
@@ -230,7 +230,7 @@ async fn a_hang_up_reloads_users_and_acl_unless_they_have_faults() {
         })
     };
     signal(gateway.pid(), "HUP");
-    says("users and ACL are reloaded").await;
+    says("users, ACL and tokens are reloaded").await;
     folder.write("acl.toml", "colour = 1");
     signal(gateway.pid(), "HUP");
     says("acl.toml:1:1: colour: unknown key").await;

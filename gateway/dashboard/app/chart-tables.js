@@ -34,7 +34,7 @@ export function chartTables() {
 
 function row({ sensor, items }, { from, to }) {
     const { min, avg, max, count, last } = summary(items) ?? {};
-    const cells = [last, min, avg, max].map((one) => h("td", { class: "number" }, words.value(one)));
+    const cells = [words.mean(last), words.value(min), words.mean(avg), words.value(max)].map((one) => h("td", { class: "number" }, one));
     const csv = `/api/v1/readings?${new URLSearchParams({ sensor, from, to, format: "csv" })}`;
     return h(
         "tr",

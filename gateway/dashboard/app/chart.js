@@ -52,7 +52,7 @@ export function createChart({ onZoom, onCursor }) {
                     y: { range: (_, low, high) => span(low, high, shown.lines.map((one) => one.value)) },
                 },
                 axes: [
-                    { ...axis, space: 70, values: (_, splits, __, ___, step) => splits.map((at) => moment(at, step)) },
+                    { ...axis, space: 110, values: (_, splits, __, ___, step) => splits.map((at) => moment(at, step)) },
                     { ...axis, size: axisSize },
                 ],
                 cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 8 } },

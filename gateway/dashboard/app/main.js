@@ -36,11 +36,12 @@ async function start() {
     exit();
     try {
         await session.load();
-        enter();
     } catch (problem) {
         if (problem.status === 401) showLogin(app, enter);
         else wait(problem.message);
+        return;
     }
+    enter();
 }
 
 function wait(message) {

@@ -8,6 +8,8 @@ export function drawLines(u, lines, colour, halo) {
     const scale = devicePixelRatio;
     ctx.save();
     ctx.font = `${12 * scale}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
     ctx.lineWidth = scale;
     let lastLabel = -Infinity;
     for (const line of [...lines].sort((a, b) => b.value - a.value)) {

@@ -7,8 +7,8 @@ import { fill, h, icon, setText } from "./dom.js";
 import { onceAFrame } from "./frame.js";
 import * as words from "./words.js";
 
-// `{ element, end }`. Shows at most `most`, the worst first; a link leads to the others.
-export function openAlerts(gateway, most) {
+// `{ element, end }`. Shows at most `most`, the worst first; a link leads to the others. `tool` stands beside the heading.
+export function openAlerts(gateway, most, tool = null) {
     const list = h("ul", { class: "alerts" });
     const rest = h("p", { class: "hint" });
     const heading = h("h2", { id: "open-alerts" }, "Open alerts");
@@ -41,7 +41,7 @@ export function openAlerts(gateway, most) {
     const end = gateway.alerts.changed.on(soon);
     paint();
     return {
-        element: h("section", { "aria-labelledby": "open-alerts", class: "open-alerts" }, heading, list, rest),
+        element: h("section", { "aria-labelledby": "open-alerts", class: "open-alerts" }, h("div", { class: "bar" }, heading, tool), list, rest),
         end() {
             end();
             clearInterval(timer);

@@ -14,10 +14,11 @@ const EVERY_MS = 5000;
 // `{ path, one, many, caption, heads, cells, nameOf, nothing, gone }`: where they are, what they are called, and what is
 // shown of each. `nothing` is what stands there when there is none, `gone` what dropping one means.
 export function putAside(kind) {
-    const rows = h("tbody", {});
+    // On a phone the cells of a row stand below each other. What they are has to be said then: browsers forget it with the layout.
+    const rows = h("tbody", { role: "rowgroup" });
     const rest = h("div", { class: "buttons" });
-    const heads = [...kind.heads, "Actions"].map((head) => h("th", { scope: "col" }, head));
-    const table = h("table", {}, h("caption", {}, kind.caption), h("thead", {}, h("tr", {}, heads)), rows);
+    const heads = [...kind.heads, "Actions"].map((head) => h("th", { scope: "col", role: "columnheader" }, head));
+    const table = h("table", { class: "stack", role: "table" }, h("caption", {}, kind.caption), h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads)), rows);
     const scroll = h("div", { class: "scroll", hidden: true }, table);
     const nothing = h("div", { hidden: true }, kind.nothing);
     const fault = h("p", { class: "fault", role: "alert" });
@@ -50,8 +51,12 @@ export function putAside(kind) {
     }
 
     function row(item) {
-        const actions = h("td", {}, h("div", { class: "buttons" }, actButton("retry", "Retry", item), actButton("drop", "Drop…", item)));
-        return h("tr", {}, kind.cells(item).map((cell) => (cell.nodeName === "TH" ? cell : h("td", {}, cell))), actions);
+        const actions = h("td", { role: "cell" }, h("div", { class: "buttons" }, actButton("retry", "Retry", item), actButton("drop", "Drop…", item)));
+        const cells = kind.cells(item).map((content, place) => {
+            if (place === 0) return h("th", { scope: "row", role: "rowheader" }, content);
+            return h("td", { role: "cell", "data-label": kind.heads[place] }, content);
+        });
+        return h("tr", { role: "row" }, cells, actions);
     }
 
     function actButton(act, text, item) {

@@ -41,6 +41,7 @@ const COMMON_ACTIONS = [
 // `{ element, read, showErrors }`.
 export function ruleForm(rule, number) {
     const fields = new Map();
+    const written = new Map();
     const id = (key) => `rule-${number}-${key}`;
 
     function field([key, text, hint, { mono, options } = {}]) {
@@ -51,6 +52,7 @@ export function ruleForm(rule, number) {
             ? h("select", common, options.map((one) => h("option", { value: one, selected: one === value }, one || "–")))
             : h("input", { ...common, value, spellcheck: "false", autocomplete: "off", class: mono && "mono" });
         fields.set(key, { input, fault });
+        written.set(key, value);
         return h(
             "div",
             { class: `field field-${key}` },
@@ -101,12 +103,15 @@ export function ruleForm(rule, number) {
             const made = { ...rule };
             for (const [key, { input }] of fields) {
                 const text = input.value.trim();
-                if (key === "actions") continue;
+                // What nobody touched stays as it was written: a topic may have commas.
+                if (key === "actions" || text === written.get(key)) continue;
                 if (text === "") delete made[key];
                 else made[key] = key === "topics" ? list(text) : text;
             }
             made.name ??= "";
-            made.actions = [...boxes.filter(({ box }) => box.checked).map(({ box }) => box.value), ...list(others.value)];
+            const chosen = new Set([...boxes.filter(({ box }) => box.checked).map(({ box }) => box.value), ...list(others.value)]);
+            // In the order in which they were written, the new ones last.
+            made.actions = [...new Set([...actions.filter((one) => chosen.has(one)), ...chosen])];
             return made;
         },
 

@@ -2,7 +2,8 @@
 
 import * as api from "./api.js";
 import { fill, h } from "./dom.js";
-import { timeCell } from "./event-table.js";
+import * as session from "./session.js";
+import * as theme from "./theme.js";
 import * as words from "./words.js";
 
 const TIMES = [["1h", "the last hour"], ["24h", "the last day"], ["7d", "the last week"], ["30d", "the last month"]];
@@ -10,7 +11,8 @@ const TIMES = [["1h", "the last hour"], ["24h", "the last day"], ["7d", "the las
 // `rules()` gives those to test; `failed` is told a problem.
 export function ruleTrial(rules, failed) {
     const since = h("select", { id: "since" }, TIMES.map(([value, text]) => h("option", { value }, text)));
-    const button = h("button", { type: "submit" }, "Test");
+    const isAllowed = session.may("rules");
+    const button = h("button", { type: "submit", disabled: !isAllowed, title: isAllowed ? null : session.whyNot("rules") }, "Test");
     const answer = h("div", { "aria-live": "polite" });
 
     async function test(event) {
@@ -38,17 +40,36 @@ export function ruleTrial(rules, failed) {
 }
 
 function told({ readings, from, to, complete, rules }) {
-    const caption = `${words.counted(readings, "reading")} from ${words.time(from)} to ${words.time(to)}${complete ? "" : "; there are more, only these were read"}`;
-    const rows = rules.map(({ name, alerts, readings: met, last }) =>
+    const caption = `${words.counted(readings, "reading")} from ${words.time(from)} to ${words.time(to)}${complete ? "" : "; later ones would have taken too long"}`;
+    const rows = rules.map((one) =>
         h(
             "tr",
             {},
-            h("th", { scope: "row" }, name),
-            h("td", { class: "number" }, words.count(met)),
-            h("td", { class: "number" }, words.count(alerts)),
-            h("td", {}, last ? [h("span", {}, `${last.sensor_id} at ${words.value(last.value)}, `), timeCell(last.ts)] : "–"),
+            h("th", { scope: "row" }, one.rule),
+            h("td", { class: "number" }, words.count(one.raised)),
+            h("td", { class: "number" }, words.count(one.cleared)),
+            h("td", { class: "number" }, one.raised ? words.duration(one.longest_seconds) : "–"),
+            h("td", {}, one.raised ? timeline(one.timeline) : "–"),
+            h("td", { class: "number" }, one.failures ? `${words.count(one.failures)} failed` : "", one.late ? ` ${words.count(one.late)} late` : ""),
         ),
     );
-    const heads = ["Rule", "Readings met", "Alerts", "Last alert"].map((head) => h("th", { scope: "col" }, head));
+    const heads = ["Rule", "Alerts raised", "Cleared", "Longest", "When", "Left out"].map((head) => h("th", { scope: "col" }, head));
     return h("div", { class: "scroll" }, h("table", {}, h("caption", {}, caption), h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows)));
+}
+
+// How many alerts began in each part of the time.
+function timeline(counts) {
+    const most = Math.max(...counts);
+    const busy = counts.filter(Boolean).length;
+    const canvas = h("canvas", { class: "timeline", role: "img", "aria-label": `In ${busy} of ${counts.length} parts of the time`, width: "240", height: "28" });
+    const context = canvas.getContext("2d");
+    [context.fillStyle] = theme.colours("edge");
+    context.fillRect(0, 27, 240, 1);
+    [context.fillStyle] = theme.colours("threshold");
+    const width = 240 / counts.length;
+    for (const [place, count] of counts.entries()) {
+        const height = count && Math.max(3, (count / most) * 26);
+        context.fillRect(place * width, 27 - height, Math.max(1, width - 1), height);
+    }
+    return canvas;
 }

@@ -6,7 +6,7 @@ const PATH = "/api/v1/session";
 const RANK = { read: 0, write: 1, admin: 2 };
 
 // What a role has to be at least.
-const NEEDED = { acknowledge: "write", retry: "write", drop: "admin", rules: "admin" };
+const NEEDED = { acknowledge: "write", retry: "admin", drop: "admin", rules: "admin" };
 
 let session = { name: null, role: "read" };
 

@@ -137,7 +137,7 @@ function themeButton() {
 // Who came without a token has nothing to leave.
 function who(logout) {
     const { name, role } = session.current();
-    if (name === null) return h("span", { class: "who" }, `Role ${role}`);
+    if (name === null) return h("span", { class: "who who-anonymous" }, `Role ${role}`);
     const leave = async () => {
         try {
             await logout();
@@ -153,8 +153,10 @@ function who(logout) {
 function announce(gateway) {
     let fresh = [];
     let timer = null;
+    let toldAt = -Infinity;
     const tell = () => {
         timer = null;
+        toldAt = performance.now();
         const [one] = fresh;
         say(
             fresh.length === 1
@@ -165,6 +167,6 @@ function announce(gateway) {
     };
     return gateway.alerts.raised.on((event) => {
         fresh.push(event);
-        timer ??= setTimeout(tell, fresh.length === 1 ? 0 : SAY_MS);
+        timer ??= setTimeout(tell, toldAt + SAY_MS - performance.now());
     });
 }

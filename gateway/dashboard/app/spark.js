@@ -26,15 +26,12 @@ export function drawSpark(canvas, slots, colour) {
     context.strokeStyle = colour;
     context.lineJoin = "round";
 
-    context.globalAlpha = 0.3;
-    context.lineWidth = scale;
+    context.globalAlpha = 0.2;
+    context.fillStyle = colour;
     context.beginPath();
-    for (const slot of slots) {
-        if (slot.low === slot.high) continue;
-        context.moveTo(x(slot.at), y(slot.low));
-        context.lineTo(x(slot.at), y(slot.high));
-    }
-    context.stroke();
+    for (const slot of slots) context.lineTo(x(slot.at), y(slot.high));
+    for (let place = slots.length - 1; place >= 0; place--) context.lineTo(x(slots[place].at), y(slots[place].low));
+    context.fill();
 
     context.globalAlpha = 1;
     context.lineWidth = 1.5 * scale;
@@ -43,7 +40,6 @@ export function drawSpark(canvas, slots, colour) {
     context.stroke();
 
     const end = slots.at(-1);
-    context.fillStyle = colour;
     context.beginPath();
     context.arc(x(end.at), y(end.value), 2 * scale, 0, 2 * Math.PI);
     context.fill();

@@ -7,6 +7,9 @@ import * as theme from "./theme.js";
 import { createTile } from "./tile.js";
 
 const LEAST_WIDTH = 200;
+// On a phone two tiles stand side by side.
+const NARROW = 500;
+const LEAST_WIDTH_NARROW = 150;
 const GAP = 12;
 const ROW = 132 + GAP;
 const ROWS_AROUND = 2;
@@ -62,7 +65,8 @@ export function createTileGrid(gateway) {
     function layOut() {
         isLaidOut = true;
         const box = list.getBoundingClientRect();
-        columns = Math.max(1, Math.floor((box.width + GAP) / (LEAST_WIDTH + GAP)));
+        const least = box.width < NARROW ? LEAST_WIDTH_NARROW : LEAST_WIDTH;
+        columns = Math.max(1, Math.floor((box.width + GAP) / (least + GAP)));
         const rows = Math.ceil(sensors.length / columns);
         const above = Math.floor(-box.top / ROW) - ROWS_AROUND;
         const firstRow = Math.max(0, Math.min(above, rows - 1));
@@ -112,7 +116,7 @@ export function createTileGrid(gateway) {
         asking += 1;
         const to = Math.trunc(gateway.now());
         try {
-            const query = { sensor: sensor.id, from: to - PAST_MS, to, points: 60 };
+            const query = { sensor: sensor.id, from: to - PAST_MS, to, points: 240 };
             sensor.trace.precede((await api.get("/api/v1/series", query)).items);
             dirty.add(sensor.id);
         } catch {

@@ -14,8 +14,11 @@ export function value(number) {
     if (number === null || number === undefined) return "–";
     const size = Math.abs(number);
     if (size !== 0 && (size >= 1e9 || size < 1e-4)) return number.toExponential(3);
-    return precise.format(number);
+    return size >= 1e5 ? whole.format(number) : precise.format(number);
 }
+
+// A mean: digits beyond the fifth say nothing.
+export const mean = (number) => value(number === null || number === undefined ? null : Number(number.toPrecision(5)));
 
 // "1 reading", "3,214 readings".
 export const counted = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;

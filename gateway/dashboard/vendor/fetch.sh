@@ -14,23 +14,29 @@ npm ci --silent --no-fund --no-audit
 cat >nothing.js <<'JS'
 module.exports = {};
 JS
+cat >aliases.js <<'JS'
+exports.LRUCache = class { clear() {} };
+JS
 cat >silence.js <<'JS'
 module.exports = () => () => {};
 JS
-cat >node.js <<'JS'
-export { Buffer } from "buffer";
-export const process = {
+cat >process.js <<'JS'
+module.exports = {
     env: {}, browser: true, version: "", versions: {},
     nextTick: (act, ...given) => queueMicrotask(() => act(...given)),
 };
 JS
+cat >globals.js <<'JS'
+export { Buffer } from "buffer";
+export { default as process } from "./process.js";
+JS
 mkdir new
 node_modules/.bin/esbuild mqtt-entry.mjs --bundle --minify --format=esm --target=es2022 --platform=browser \
     --legal-comments=none --log-level=warning --metafile=parts.json --outfile=new/mqtt.js \
-    --inject:./node.js --define:global=globalThis \
+    --inject:./globals.js --define:global=globalThis \
     --alias:buffer=./node_modules/buffer/index.js --alias:events=./node_modules/events/events.js \
     --alias:stream=readable-stream --alias:debug=./silence.js --alias:worker-timers=./nothing.js \
-    --alias:ws=./nothing.js --alias:lru-cache=./nothing.js --alias:process=./nothing.js
+    --alias:ws=./nothing.js --alias:lru-cache=./aliases.js --alias:process=./process.js
 cp node_modules/uplot/dist/uPlot.iife.min.js node_modules/uplot/dist/uPlot.min.css new/
 
 # The licence of each package of which something is in a file.

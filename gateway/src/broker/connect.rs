@@ -110,6 +110,20 @@ impl Refusal {
             _ => None,
         }
     }
+
+    /// A short word out of a small set, for metrics.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::ClientId | Self::ClientIdTooLong => "client_id",
+            Self::Credentials => "credentials",
+            Self::NotAuthorized => "not_authorized",
+            Self::AuthenticationMethod => "authentication_method",
+            Self::WillTopic | Self::WillTooLarge => "will",
+            Self::TooManySessions => "sessions",
+            Self::Busy => "busy",
+            Self::TooManyConnections => "connections",
+        }
+    }
 }
 
 impl WantedWill {

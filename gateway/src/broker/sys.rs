@@ -23,6 +23,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     loop {
         let uptime = started.elapsed().as_secs();
         publish(&shared, "uptime", format!("{uptime} seconds"));
+        observe(&shared);
         for (name, value) in figures(&shared) {
             publish(&shared, name, value.to_string());
         }
@@ -31,6 +32,15 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
     }
+}
+
+/// What the hub counts, for metrics.
+fn observe(shared: &Shared) {
+    let metrics = &shared.metrics;
+    let subscriptions = shared.hub.subscription_count();
+    metrics.mqtt_subscriptions.set(subscriptions as i64);
+    let retained = shared.hub.retained_count();
+    metrics.mqtt_retained.set(retained as i64);
 }
 
 fn figures(shared: &Shared) -> [(&'static str, u64); 6] {

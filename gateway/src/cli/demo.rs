@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -20,6 +21,7 @@ use super::{EXIT_INTERNAL, runtime};
 use crate::app;
 use crate::config::{self, Config};
 use crate::forwarder::Progress;
+use crate::logging::LogFilter;
 use crate::store::Reader;
 
 /// What is on its way when the sensors stop has so long to arrive.
@@ -52,12 +54,12 @@ fn demo_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected 6s up to 24h, such as 60s or 5m".to_owned())
 }
 
-pub(super) fn main(options: &Options) -> ExitCode {
+pub(super) fn main(options: &Options, log_filter: Arc<LogFilter>) -> ExitCode {
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(code) => return code,
     };
-    let shown = runtime.block_on(show(options));
+    let shown = runtime.block_on(show(options, log_filter));
     // Whatever still runs after a second Ctrl-C is not waited for.
     runtime.shutdown_background();
     match shown {
@@ -71,12 +73,12 @@ pub(super) fn main(options: &Options) -> ExitCode {
 }
 
 /// Plays the demo; true if the books balance.
-async fn show(options: &Options) -> anyhow::Result<bool> {
+async fn show(options: &Options, log_filter: Arc<LogFilter>) -> anyhow::Result<bool> {
     let interrupted = CancellationToken::new();
     let mut signals = Signals::listen()?;
     let folder = tempfile::tempdir().context("a folder for the store")?;
     let cloud = Cloud::default().start().await.context("the cloud")?;
-    let running = app::start(configuration(folder.path(), &cloud)?).await?;
+    let running = app::start(configuration(folder.path(), &cloud)?, log_filter).await?;
     let addresses = running.addresses();
     let (mqtt, http) = (addresses.mqtt, addresses.http);
     println!("gateway    MQTT on {mqtt}, HTTP on http://{http}/data");

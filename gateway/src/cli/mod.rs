@@ -17,6 +17,7 @@ mod visible;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -108,12 +109,13 @@ pub fn main() -> ExitCode {
     let is_demo = matches!(arguments.command, Some(Command::Demo(_)));
     let quiet = is_demo && std::env::var_os("RUST_LOG").is_none();
     let level = arguments.log_level.as_deref().or(quiet.then_some("error"));
-    if let Err(error) = logging::start(format, level) {
-        return usage(&format!("log level: {error}"));
-    }
+    let log_filter = match logging::start(format, level) {
+        Ok(filter) => Arc::new(filter),
+        Err(error) => return usage(&format!("log level: {error}")),
+    };
     let config = || load(arguments.config.as_deref());
     match arguments.command.unwrap_or(Command::Run) {
-        Command::Run => run::main(config()),
+        Command::Run => run::main(config(), log_filter),
         Command::Check => check::main(config()),
         Command::Health => health::main(config()),
         Command::User(options) => user::main(&options, config),
@@ -125,7 +127,7 @@ pub fn main() -> ExitCode {
         Command::Rules(options) => rules::main(&options, config),
         Command::Top(options) => top::main(&options, config),
         Command::Tail(options) => tail::main(options, config),
-        Command::Demo(options) => demo::main(&options),
+        Command::Demo(options) => demo::main(&options, log_filter),
     }
 }
 

@@ -9,16 +9,17 @@ use super::{EXIT_INTERNAL, EXIT_STORE, runtime, usage};
 use crate::access::Access;
 use crate::app::{self, StartError};
 use crate::config::{Config, Faults};
+use crate::logging::LogFilter;
 use crate::tls::Server;
 
-pub(super) fn main(config: Result<Config, Faults>) -> ExitCode {
+pub(super) fn main(config: Result<Config, Faults>, log_filter: Arc<LogFilter>) -> ExitCode {
     let config = match config {
         Ok(config) => config,
         Err(faults) => return usage(&app::explain(&faults)),
     };
     match runtime() {
         Ok(runtime) => {
-            let code = runtime.block_on(run(config));
+            let code = runtime.block_on(run(config, log_filter));
             // Whatever outlived the grace is not waited for.
             runtime.shutdown_background();
             code
@@ -27,7 +28,7 @@ pub(super) fn main(config: Result<Config, Faults>) -> ExitCode {
     }
 }
 
-async fn run(config: Config) -> ExitCode {
+async fn run(config: Config, log_filter: Arc<LogFilter>) -> ExitCode {
     let mut shutdown = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
@@ -35,7 +36,7 @@ async fn run(config: Config) -> ExitCode {
             return ExitCode::from(EXIT_INTERNAL);
         }
     };
-    let running = match app::start(config).await {
+    let running = match app::start(config, log_filter).await {
         Ok(running) => running,
         Err(error) => return refused(&error),
     };
@@ -58,9 +59,9 @@ async fn run(config: Config) -> ExitCode {
 /// SIGHUP: what stands in the files now, unless they have faults.
 fn reload_access(access: &Access) {
     match access.reload() {
-        Ok(()) => tracing::info!("users and ACL are reloaded"),
+        Ok(()) => tracing::info!("users, ACL and tokens are reloaded"),
         Err(faults) => {
-            tracing::error!(%faults, "users and ACL stay as they were: their files have faults");
+            tracing::error!(%faults, "users, ACL and tokens stay as they were: their files have faults");
         }
     }
 }

@@ -40,12 +40,13 @@ pub(super) async fn admit_page(
     Ok(next.run(request).await)
 }
 
-/// Lets a request through whose visitor may do what it asks for, and says who that is.
+/// The same, if its visitor may do what it asks for as well; says who that is.
 pub(super) async fn admit(
     State(shared): State<Arc<Shared>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
+    shared.pages.check(request.headers())?;
     let visitor = shared.visitor(request.headers(), request.extensions())?;
     let needed = needed_role(request.method(), request.uri().path());
     if visitor.role() < needed {

@@ -6,8 +6,10 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
+use utoipa::ToSchema;
 
-use super::parameters::{DEFAULT_LIMIT, MAX_LIMIT, Pairs, moment, number, sensor, take_each};
+use super::openapi::shapes;
+use super::parameters::{self, DEFAULT_LIMIT, MAX_LIMIT, Pairs, moment, number, sensor, take_each};
 use super::{Page, Shared, done, problem::Problem};
 use crate::config::is_name;
 use crate::domain::alert::AlertState;
@@ -23,6 +25,17 @@ const MAX_EVENTS: usize = 200_000;
 /// The same of open alerts, of which each is looked up by itself.
 const MAX_OPEN: usize = 10_000;
 
+/// What `state` takes.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "for the description")]
+pub(super) enum Asked {
+    Open,
+    Raised,
+    Acknowledged,
+    Cleared,
+}
+
 /// What was asked for.
 #[derive(Debug)]
 struct Wanted {
@@ -32,6 +45,22 @@ struct Wanted {
 }
 
 /// A page of events, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/alerts", tag = "alerts",
+    params(
+        ("state" = Option<Asked>, Query, description = "`open`: of each alert that is not over the newest event"),
+        ("sensor" = Option<String>, Query, pattern = r"^[^+#$/\x00-\x1f\x7f-\x9f][^+#/\x00-\x1f\x7f-\x9f]*(/[^+#/\x00-\x1f\x7f-\x9f]+)*$", max_length = 256),
+        ("rule" = Option<String>, Query, pattern = "^[A-Za-z0-9._-]{1,64}$"),
+        ("from" = Option<i64>, Query, minimum = 0, maximum = 7_258_118_399_999_i64),
+        ("to" = Option<i64>, Query, minimum = 0, maximum = 7_258_118_399_999_i64),
+        ("limit" = Option<i64>, Query, description = "Items of a page; 100 if not given", minimum = 1, maximum = 1000),
+        ("after" = Option<i64>, Query, description = "`next` of the page before", minimum = 1),
+    ),
+    responses(
+        (status = 200, description = "A page, newest first", body = Page<shapes::Alert>),
+        (status = 400, description = "A parameter is bad"),
+    ),
+)]
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Query(pairs): Query<Pairs>,
@@ -96,15 +125,19 @@ fn rule(text: &str) -> Result<Box<str>, String> {
 }
 
 /// Acknowledges the alert of which `id` is any event. One that is over, or was seen before, stays as it is.
+#[utoipa::path(
+    post, path = "/api/v1/alerts/{id}/ack", tag = "alerts",
+    params(("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "On disk", body = shapes::Done), (status = 404, description = "There is none")),
+)]
 pub(super) async fn acknowledge(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let nothing = || Problem::NoSuchPath(uri.path().to_owned());
-    let id = number(&id, i64::MAX).map_err(|_| nothing())?;
+    let id = parameters::id(&id, &uri)?;
     if !shared.look(move |reader| Ok(reader.has_alert(id)?)).await? {
-        return Err(nothing());
+        return Err(Problem::no_such_path(&uri));
     }
     let mut submission = Submission::default();
     submission.acknowledged.push(id);

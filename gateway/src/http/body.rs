@@ -33,7 +33,7 @@ pub(super) async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
 pub(super) enum Shape {
     /// One JSON text.
     Json,
-    /// One on each line (https://github.com/ndjson/ndjson-spec).
+    /// One on each line (<https://github.com/ndjson/ndjson-spec>).
     Lines,
 }
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use flate2::read::GzDecoder;
 
-use super::problem::Problem;
+use super::{problem::Problem, security};
 
 const INDEX: &str = "index.html";
 
@@ -39,7 +39,7 @@ pub(super) async fn part(
 
 fn serve(path: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
     let file = FILES.iter().find(|file| file.path == path);
-    let file = file.ok_or_else(|| Problem::NoSuchPath(uri.path().to_owned()))?;
+    let file = file.ok_or_else(|| Problem::no_such_path(uri))?;
     let tag = file.tag()?;
     let is_known = headers.get(header::IF_NONE_MATCH) == Some(&tag);
     let mut response = if is_known {
@@ -54,6 +54,7 @@ fn serve(path: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem
         plain.into_response()
     };
     let answer = response.headers_mut();
+    security::protect_page(answer);
     let media_type = HeaderValue::from_static(file.media_type);
     answer.insert(header::CONTENT_TYPE, media_type);
     answer.insert(header::ETAG, tag);

@@ -7,9 +7,11 @@ use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::access::Peer;
 use super::body::{self, Shape};
+use super::openapi::shapes;
 use super::{Shared, problem::Problem};
 use crate::access::Visitor;
 use crate::clock;
@@ -17,6 +19,18 @@ use crate::ingest::{Source, Submission, decode};
 use crate::store::{Committed, LastReading};
 
 /// Takes the readings of one request; answers when they are on disk.
+#[utoipa::path(
+    post, path = "/data", tag = "readings",
+    request_body(content(
+        (shapes::NewReadings = "application/json"),
+        (String = "application/x-ndjson"),
+    )),
+    responses(
+        (status = 201, description = "On disk", body = Received),
+        (status = 413, description = "Larger than 1 MiB"),
+        (status = 422, description = "A reading is bad; nothing is stored"),
+    ),
+)]
 pub(super) async fn take(
     State(shared): State<Arc<Shared>>,
     Extension(visitor): Extension<Visitor>,
@@ -39,12 +53,13 @@ pub(super) async fn take(
     Ok(received(committed))
 }
 
+#[derive(Serialize, ToSchema)]
+struct Received {
+    status: &'static str,
+    message: &'static str,
+}
+
 fn received(_: Committed) -> Response {
-    #[derive(Serialize)]
-    struct Received {
-        status: &'static str,
-        message: &'static str,
-    }
     let received = Received {
         status: "success",
         message: "Data received!",
@@ -53,6 +68,10 @@ fn received(_: Committed) -> Response {
 }
 
 /// The newest value of each sensor, from memory.
+#[utoipa::path(
+    get, path = "/data", tag = "readings",
+    responses((status = 200, description = "The newest value of each sensor", body = HashMap<String, f64>)),
+)]
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
     Json(Values(shared.reader.last_readings())).into_response()
 }

@@ -8,12 +8,18 @@ use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
 
-use super::parameters::{Pairs, after_and_limit, number};
+use super::openapi::shapes;
+use super::parameters::{self, Pairs, after_and_limit};
 use super::{Page, Shared, done, problem::Problem};
 use crate::ingest::OutboxRequest;
 use crate::store::{Committed, DeadLetter, Reader};
 
 /// A page of them, oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/dead-letters", tag = "uplinks",
+    params(("limit" = Option<i64>, Query, description = "Items of a page; 100 if not given", minimum = 1, maximum = 1000), ("after" = Option<i64>, Query, description = "`next` of the page before", minimum = 1)),
+    responses((status = 200, description = "A page, oldest first", body = Page<shapes::DeadLetter>), (status = 400, description = "A parameter is bad")),
+)]
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Query(pairs): Query<Pairs>,
@@ -31,6 +37,11 @@ pub(super) async fn show(
 }
 
 /// Has one sent again, in a batch of its own number.
+#[utoipa::path(
+    post, path = "/api/v1/dead-letters/{id}/retry", tag = "uplinks",
+    params(("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "On disk", body = shapes::Done), (status = 404, description = "There is none"), (status = 409, description = "There is no such uplink any more")),
+)]
 pub(super) async fn retry(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
@@ -50,6 +61,11 @@ pub(super) async fn retry(
 }
 
 /// Gives one up.
+#[utoipa::path(
+    delete, path = "/api/v1/dead-letters/{id}", tag = "uplinks",
+    params(("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "On disk", body = shapes::Done), (status = 404, description = "There is none")),
+)]
 pub(super) async fn drop(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
@@ -60,10 +76,13 @@ pub(super) async fn drop(
 }
 
 async fn find(shared: &Shared, id: &str, uri: &Uri) -> Result<DeadLetter, Problem> {
-    let nothing = || Problem::NoSuchPath(uri.path().to_owned());
-    let id = number(id, i64::MAX).map_err(|_| nothing())?;
-    let find = move |reader: &Reader| Ok(reader.dead_letters(0, Some(id), 1)?.0);
-    shared.look(find).await?.pop().ok_or_else(nothing)
+    let number = parameters::id(id, uri)?;
+    let find = move |reader: &Reader| Ok(reader.dead_letters(0, Some(number), 1)?.0);
+    shared
+        .look(find)
+        .await?
+        .pop()
+        .ok_or_else(|| Problem::no_such_path(uri))
 }
 
 async fn change(

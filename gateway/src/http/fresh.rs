@@ -3,7 +3,6 @@
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ring::digest::{SHA256, digest};
 
@@ -12,23 +11,35 @@ use super::problem::Problem;
 /// Answers that are longer are not looked at, nor are those that are streamed.
 const MAX_BYTES: u64 = 1024 * 1024;
 
+/// What a client has already.
+pub(super) struct Known {
+    is_get: bool,
+    tags: Vec<HeaderValue>,
+}
+
+impl Known {
+    pub(super) fn by(request: &Request) -> Self {
+        let tags = request.headers().get_all(header::IF_NONE_MATCH);
+        Self {
+            is_get: request.method() == Method::GET,
+            tags: tags.iter().cloned().collect(),
+        }
+    }
+}
+
 /// Names what is answered, and leaves it out where the client has named it.
-pub(super) async fn tag(request: Request, next: Next) -> Result<Response, Problem> {
-    let is_get = request.method() == Method::GET;
-    let known = request.headers().get_all(header::IF_NONE_MATCH);
-    let known: Vec<HeaderValue> = known.iter().cloned().collect();
-    let response = next.run(request).await;
+pub(super) async fn tag(known: Known, response: Response) -> Result<Response, Problem> {
     let length = response.body().size_hint().exact();
     let is_short = length.is_some_and(|length| length <= MAX_BYTES);
     let has_tag = response.headers().contains_key(header::ETAG);
-    if !is_get || response.status() != StatusCode::OK || !is_short || has_tag {
+    if !known.is_get || response.status() != StatusCode::OK || !is_short || has_tag {
         return Ok(response);
     }
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, MAX_BYTES as usize).await;
     let body = body.map_err(Problem::internal)?;
     let tag = tag_of(&body)?;
-    let is_known = names(&known, &tag);
+    let is_known = names(&known.tags, &tag);
     parts.headers.insert(header::ETAG, tag);
     let no_cache = HeaderValue::from_static("private, no-cache");
     parts.headers.insert(header::CACHE_CONTROL, no_cache);

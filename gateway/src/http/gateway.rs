@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::health::{Check, checks};
 use super::{Shared, problem::Problem};
@@ -15,11 +16,12 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::topic::TopicFilter;
 use crate::metrics::sum;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Gateway<'s> {
     gateway_id: &'s str,
     version: &'static str,
     uptime_seconds: f64,
+    #[schema(value_type = i64)]
     now: Timestamp,
     topics: Topics<'s>,
     mqtt: Mqtt,
@@ -29,20 +31,21 @@ struct Gateway<'s> {
 }
 
 /// Filters of the topics on which they come.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Topics<'s> {
     readings: Vec<&'s str>,
     statuses: Vec<&'s str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Mqtt {
     connections: i64,
     /// Where sensors publish.
+    #[schema(value_type = String)]
     address: SocketAddr,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Store {
     bytes: u64,
     /// Free on its disk, null if that is not known.
@@ -52,7 +55,7 @@ struct Store {
 }
 
 /// Since the start.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Readings {
     received: u64,
     committed: u64,
@@ -61,6 +64,10 @@ struct Readings {
 }
 
 /// What there is to say in a few lines.
+#[utoipa::path(
+    get, path = "/api/v1/gateway", tag = "gateway",
+    responses((status = 200, description = "The whole at a glance", body = Gateway<'static>)),
+)]
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
     let checks = checks(&shared).await;
     let found = shared.glance(|reader| Ok((reader.bytes_on_disk(), reader.free_bytes())));

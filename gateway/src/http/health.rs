@@ -7,7 +7,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi::shapes;
 use super::{
     Shared, outbox,
     problem::{NOT_READY, Problem},
@@ -15,6 +17,10 @@ use super::{
 use crate::clock;
 
 /// Process, committer and store; the cloud does not matter.
+#[utoipa::path(
+    get, path = "/healthz", tag = "gateway",
+    responses((status = 200, description = "It lives", body = shapes::Done), (status = 503, description = "It does not")),
+)]
 pub(super) async fn live(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Live {
@@ -28,6 +34,13 @@ pub(super) async fn live(State(shared): State<Arc<Shared>>) -> Result<Response, 
 }
 
 /// Every check by name.
+#[utoipa::path(
+    get, path = "/readyz", tag = "gateway",
+    responses(
+        (status = 200, description = "It gets its work done", body = Readiness),
+        (status = 503, description = "It does not", body = Readiness),
+    ),
+)]
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<Readiness>) {
     let checks = checks(&shared).await;
     let (code, status) = if checks.iter().all(|check| check.ok) {
@@ -47,17 +60,17 @@ pub(super) async fn checks(shared: &Shared) -> Vec<Check> {
     checks
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Readiness {
     status: &'static str,
     checks: Vec<Check>,
 }
 
 /// Something that has to work.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Check {
-    name: String,
-    ok: bool,
+    pub(super) name: String,
+    pub(super) ok: bool,
     /// What is wrong.
     detail: Option<String>,
 }

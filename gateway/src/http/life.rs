@@ -7,8 +7,10 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::parameters::number;
+use super::openapi::shapes;
+use super::parameters;
 use super::{Shared, problem::Problem};
 use crate::domain::alert::Alert;
 use crate::domain::reading::{ReadingId, StoredReading};
@@ -17,21 +19,26 @@ use crate::ingest::Source;
 use crate::store::outbox::UplinkKey;
 use crate::store::{OutboxPlace, Reader, ReadingLife};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Life {
     /// Its tags are the rules with an alert or a tag that it met.
+    #[schema(value_type = shapes::Reading)]
     reading: StoredReading,
     /// Who brought it, null if that is not remembered: the newest are.
+    #[schema(value_type = Option<shapes::Source>)]
     source: Option<Source>,
+    #[schema(value_type = Option<i64>)]
     committed_at: Option<Timestamp>,
     /// The events that it set off.
+    #[schema(value_type = Vec<shapes::Alert>)]
     alerts: Vec<Alert>,
     uplinks: Vec<OnUplink>,
 }
 
 /// How it stands with one uplink.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct OnUplink {
+    #[schema(value_type = String)]
     name: Arc<str>,
     state: Standing,
     batch: Option<i64>,
@@ -44,7 +51,7 @@ struct OnUplink {
     verdicts: Vec<Verdict>,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Standing {
     Waiting,
@@ -55,24 +62,32 @@ enum Standing {
     None,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Verdict {
     batch: i64,
     verdict: &'static str,
+    #[schema(value_type = i64)]
     at: Timestamp,
 }
 
 /// Tells it.
+#[utoipa::path(
+    get, path = "/api/v1/readings/{id}", tag = "readings",
+    params(("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "Its whole way", body = Life), (status = 404, description = "There is none")),
+)]
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let nothing = || Problem::NoSuchPath(uri.path().to_owned());
-    let id = ReadingId(number(&id, i64::MAX).map_err(|_| nothing())?);
+    let id = ReadingId(parameters::id(&id, &uri)?);
     let gateway_id = Arc::clone(&shared.gateway_id);
     let look = move |reader: &Reader| Ok(reader.life(id, &gateway_id)?);
-    let life = shared.look(look).await?.ok_or_else(nothing)?;
+    let life = shared
+        .look(look)
+        .await?
+        .ok_or_else(|| Problem::no_such_path(&uri))?;
     let statuses = shared.uplink_statuses();
     let uplinks = statuses.into_iter().map(|(key, status)| {
         let name = status.name.as_ref().into();

@@ -6,49 +6,88 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::{Shared, outbox};
+use super::{Shared, health, outbox, problem::Problem};
 use crate::clock;
+use crate::metrics::Metrics;
+use crate::store::{Forsaken, Reader, outbox::UplinkKey};
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The text format. What the store does not tell stays as it was.
+#[utoipa::path(
+    get, path = "/metrics", tag = "gateway",
+    responses((status = 200, description = "For Prometheus", body = String, content_type = "text/plain")),
+)]
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
+    let metrics = &*shared.metrics;
     shared.submissions.observe(&shared.metrics);
-    let metrics = &shared.metrics;
-    metrics
-        .outbox_pending
-        .set(shared.reader.outbox_pending(None) as i64);
-    let found = shared
-        .glance(|reader| {
-            let oldest_seconds = outbox::oldest_of_all(reader, clock::now())?;
-            let dead_letters = reader.dead_letter_count()?;
-            let forsaken = reader.forsaken()?.to_vec();
-            Ok((
-                reader.bytes_on_disk(),
-                oldest_seconds,
-                dead_letters,
-                forsaken,
-            ))
+    shared.process.observe(metrics);
+    let uplinks = shared.uplink_statuses();
+    let keys: Vec<UplinkKey> = uplinks.iter().map(|(key, _)| *key).collect();
+    let look = move |reader: &Reader| Found::look(reader, &keys);
+    if let Ok(found) = shared.glance(look).await {
+        found.show(metrics);
+        for ((_, status), oldest_seconds) in uplinks.iter().zip(found.oldest_seconds) {
+            let oldest = &metrics.uplink_oldest_seconds;
+            oldest
+                .with_label_values(&[&*status.name])
+                .set(oldest_seconds.unwrap_or(0.0));
+        }
+    }
+    let pending = |key| shared.reader.outbox_pending(key) as i64;
+    metrics.outbox_pending.set(pending(None));
+    for (key, status) in uplinks {
+        let name = [&*status.name];
+        let of_uplink = metrics.uplink_pending.with_label_values(&name);
+        of_uplink.set(pending(Some(key)));
+        let held = i64::from(status.held.is_some());
+        metrics.uplink_held.with_label_values(&name).set(held);
+    }
+    for check in health::checks(&shared).await {
+        let ready = metrics.ready.with_label_values(&[&*check.name]);
+        ready.set(i64::from(check.ok));
+    }
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.render()).into_response()
+}
+
+/// What the store tells.
+struct Found {
+    bytes_on_disk: u64,
+    free_bytes: Option<u64>,
+    dead_letters: u64,
+    oldest_of_all_seconds: Option<f64>,
+    /// Of each uplink.
+    oldest_seconds: Vec<Option<f64>>,
+    forsaken: Vec<Forsaken>,
+}
+
+impl Found {
+    fn look(reader: &Reader, uplinks: &[UplinkKey]) -> Result<Self, Problem> {
+        let now = clock::now();
+        let oldest = uplinks
+            .iter()
+            .map(|key| outbox::oldest_seconds(reader, *key, now));
+        Ok(Self {
+            bytes_on_disk: reader.bytes_on_disk(),
+            free_bytes: reader.free_bytes(),
+            dead_letters: reader.dead_letter_count()?,
+            oldest_of_all_seconds: outbox::oldest_of_all(reader, now)?,
+            oldest_seconds: oldest.collect::<Result<_, _>>()?,
+            forsaken: reader.forsaken()?.to_vec(),
         })
-        .await;
-    if let Ok((bytes_on_disk, oldest_seconds, dead_letters, forsaken)) = found {
-        metrics.store_bytes.set(bytes_on_disk as i64);
-        metrics
-            .outbox_oldest_seconds
-            .set(oldest_seconds.unwrap_or(0.0));
-        metrics.dead_letters.set(dead_letters as i64);
-        for uplink in forsaken {
+    }
+
+    fn show(&self, metrics: &Metrics) {
+        metrics.store_bytes.set(self.bytes_on_disk as i64);
+        if let Some(free) = self.free_bytes {
+            metrics.store_free_bytes.set(free as i64);
+        }
+        metrics.dead_letters.set(self.dead_letters as i64);
+        let oldest = self.oldest_of_all_seconds.unwrap_or(0.0);
+        metrics.outbox_oldest_seconds.set(oldest);
+        for uplink in &self.forsaken {
             let pending = metrics.uplink_pending.with_label_values(&[&*uplink.name]);
             pending.set(uplink.pending as i64);
         }
     }
-    for (key, status) in shared.uplink_statuses() {
-        let name = [&*status.name];
-        let pending = shared.reader.outbox_pending(Some(key)) as i64;
-        metrics.uplink_pending.with_label_values(&name).set(pending);
-        let held = i64::from(status.held.is_some());
-        metrics.uplink_held.with_label_values(&name).set(held);
-    }
-    metrics.store_written_bytes.inc_by(shared.written.advance());
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.render()).into_response()
 }

@@ -18,17 +18,20 @@ mod health;
 mod life;
 mod line;
 mod listener;
+mod log_filter;
 mod metrics;
 mod mqtt;
+mod openapi;
 mod outbox;
 mod parameters;
 mod problem;
-mod process_io;
+mod process;
 mod readings;
 mod rejects;
 mod rules;
 mod security;
 mod sensors;
+mod series;
 mod session;
 mod status;
 
@@ -36,7 +39,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -55,13 +59,16 @@ use crate::access::{Access, Guest, OwnNames};
 use crate::config::{Anonymous, Http};
 use crate::domain::uplink::UplinkStatus;
 use crate::ingest::{Health, RuleBook, Submission, SubmissionQueue, Topics, Traces};
+use crate::logging::LogFilter;
 use crate::metrics::Metrics;
 use crate::store::{Committed, Reader, outbox::UplinkKey};
 use crate::tls;
 
+use utoipa::ToSchema;
+
 use access::Pages;
 use problem::Problem;
-use process_io::WrittenBytes;
+use process::Process;
 
 /// Asks an uplink how it goes. Called for each request that shows it: it must not wait.
 pub type UplinkHandle = Arc<dyn Fn() -> UplinkStatus + Send + Sync>;
@@ -89,6 +96,7 @@ pub struct Surroundings {
     /// The way to the broker for who comes by HTTP.
     pub guests: mpsc::Sender<Guest>,
     pub metrics: Arc<Metrics>,
+    pub log_filter: Arc<LogFilter>,
 }
 
 /// What all requests share.
@@ -111,8 +119,9 @@ struct Shared {
     traces: Arc<Traces>,
     topics: Topics,
     metrics: Arc<Metrics>,
+    log_filter: Arc<LogFilter>,
     received: IntCounter,
-    written: WrittenBytes,
+    process: Process,
 }
 
 /// The HTTP server, ready to run.
@@ -146,7 +155,8 @@ impl Server {
             topics: surroundings.topics,
             received: metrics.readings_received.with_label_values(&["http"]),
             metrics,
-            written: WrittenBytes::default(),
+            log_filter: surroundings.log_filter,
+            process: Process::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -171,6 +181,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/readings", get(readings::show))
         .route("/api/v1/readings/{id}", get(life::show))
         .route("/api/v1/sensors", get(sensors::show))
+        .route("/api/v1/series", get(series::show))
         .route("/api/v1/outbox", get(outbox::show))
         .route("/api/v1/dead-letters", get(dead_letters::show))
         .route("/api/v1/dead-letters/{id}", delete(dead_letters::drop))
@@ -181,29 +192,47 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/alerts", get(alerts::show))
         .route("/api/v1/alerts/{id}/ack", post(alerts::acknowledge))
         .route("/api/v1/rules", get(rules::show).put(rules::replace))
+        .route(
+            "/api/v1/log-filter",
+            get(log_filter::show).put(log_filter::replace),
+        )
         .route("/api/v1/rules/check", post(rules::check))
         .route("/api/v1/rules/test", post(rules::test))
         .route("/api/v1/gateway", get(gateway::show))
+        .route("/openapi.json", get(openapi::show))
         .route("/metrics", get(metrics::show))
         .route("/mqtt", get(mqtt::enter))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(from_fn_with_state(Arc::clone(&shared), access::admit));
     let door = get(session::show).post(session::begin).delete(session::end);
-    let pages = guarded
-        .merge(Router::new().route("/api/v1/session", door))
+    let pages = Router::new()
+        .route("/api/v1/session", door)
         .route("/", get(dashboard::page))
         .route("/dashboard/{*path}", get(dashboard::part))
+        .method_not_allowed_fallback(problem::wrong_method)
         .layer(from_fn_with_state(Arc::clone(&shared), access::admit_page));
     let open = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .method_not_allowed_fallback(problem::wrong_method);
-    let mut all = pages.merge(open).layer(from_fn(fresh::tag)).layer(packed());
+    let mut all = guarded
+        .merge(pages)
+        .merge(open)
+        .layer(from_fn(finish))
+        .layer(packed());
     if !shared.pages.allowed.is_empty() {
         all = all.layer(security::allow(&shared.pages.allowed));
     }
-    all.layer(from_fn(security::protect)).with_state(shared)
+    all.with_state(shared)
+}
+
+/// What is done to each answer.
+async fn finish(request: Request, next: Next) -> Result<Response, Problem> {
+    let known = fresh::Known::by(&request);
+    let mut response = fresh::tag(known, next.run(request).await).await?;
+    security::protect(response.headers_mut());
+    Ok(response)
 }
 
 /// Compresses what is long enough to gain by it. A board has better to do than to look for the last percent.
@@ -214,7 +243,7 @@ fn packed() -> CompressionLayer<impl Predicate> {
 }
 
 /// Part of a list, and what `after` takes for the next one; `None` at the end.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Page<T> {
     items: Vec<T>,
     next: Option<i64>,

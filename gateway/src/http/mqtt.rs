@@ -23,6 +23,14 @@ const VERSION: &str = "13";
 const SUBPROTOCOL: &str = "mqtt";
 
 /// Makes a WebSocket of the connection and hands it to the broker.
+#[utoipa::path(
+    get, path = "/mqtt", tag = "gateway",
+    responses(
+        (status = 101, description = "MQTT over WebSocket, subprotocol `mqtt`"),
+        (status = 400, description = "The handshake is wrong"),
+        (status = 426, description = "A WebSocket is not asked for"),
+    ),
+)]
 pub(super) async fn enter(
     State(shared): State<Arc<Shared>>,
     Extension(visitor): Extension<Visitor>,

@@ -6,14 +6,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi::shapes;
 use super::{Shared, problem::Problem};
 use crate::clock;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::uplink::UplinkStatus;
 use crate::store::{self, Reader, outbox::UplinkKey};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Outbox<'s> {
     #[serde(flatten)]
     waiting: Waiting,
@@ -23,31 +25,37 @@ struct Outbox<'s> {
     uplinks: Vec<Uplink<'s>>,
     /// For these readings wait as well, but there are no sections of their names. Absent if it is empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     forsaken: Vec<Forsaken>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Forsaken {
     name: Box<str>,
     #[serde(flatten)]
     waiting: Waiting,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Uplink<'s> {
     #[serde(flatten)]
+    #[schema(value_type = shapes::UplinkStatus)]
     status: &'s UplinkStatus,
     #[serde(flatten)]
     waiting: Waiting,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
 struct Waiting {
     pending: u64,
     oldest_seconds: Option<f64>,
 }
 
 /// The outbox; what is said of the first uplink stands at the top as well.
+#[utoipa::path(
+    get, path = "/api/v1/outbox", tag = "uplinks",
+    responses((status = 200, description = "What waits, and how it goes", body = Outbox<'static>)),
+)]
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
     let statuses = shared.uplink_statuses();
     let keys: Vec<UplinkKey> = statuses.iter().map(|(key, _)| *key).collect();
@@ -109,7 +117,7 @@ pub(super) fn oldest_of_all(reader: &Reader, now: Timestamp) -> Result<Option<f6
     Ok(oldest)
 }
 
-fn oldest_seconds(
+pub(super) fn oldest_seconds(
     reader: &Reader,
     uplink: UplinkKey,
     now: Timestamp,

@@ -1,5 +1,7 @@
 //! The parameters of a query and of a path: what they have to be, whoever takes them.
 
+use axum::http::Uri;
+
 use super::problem::Problem;
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
@@ -50,6 +52,11 @@ pub(super) fn number(text: &str, most: i64) -> Result<i64, String> {
         .ok()
         .filter(|number| is_digits && (1..=most).contains(number))
         .ok_or_else(|| format!("expected a whole number from 1 to {most}"))
+}
+
+/// The number in a path; where there is none, there is nothing.
+pub(super) fn id(text: &str, uri: &Uri) -> Result<i64, Problem> {
+    number(text, i64::MAX).map_err(|_| Problem::no_such_path(uri))
 }
 
 /// A sensor's id.

@@ -66,6 +66,8 @@ pub(super) enum Problem {
     #[error("it still cannot be read: {0}")]
     StillUnreadable(String),
     #[error("{0}")]
+    NoLogFilter(String),
+    #[error("{0}")]
     NoRules(String),
     #[error("{}", listed(.0))]
     BadRules(Vec<config::Fault>),
@@ -93,6 +95,11 @@ impl Problem {
             name: name.to_owned(),
             expected: expected.to_owned(),
         }
+    }
+
+    /// There is nothing there, or no more.
+    pub(super) fn no_such_path(uri: &Uri) -> Self {
+        Self::NoSuchPath(uri.path().to_owned())
     }
 
     /// Something that the gateway needs does not work.
@@ -125,6 +132,7 @@ impl Problem {
             Self::BadReading { .. }
             | Self::BadStatus(_)
             | Self::StillUnreadable(_)
+            | Self::NoLogFilter(_)
             | Self::NoRules(_)
             | Self::BadRules(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoRulesFile | Self::NoUplink(_) => StatusCode::CONFLICT,
@@ -257,7 +265,7 @@ impl IntoResponse for Problem {
 
 /// Answers for all paths that do not exist.
 pub(super) async fn no_such_path(uri: Uri) -> Problem {
-    Problem::NoSuchPath(uri.path().to_owned())
+    Problem::no_such_path(&uri)
 }
 
 /// Answers for the methods that a path does not know; the router adds `Allow`.

@@ -11,7 +11,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use url::form_urlencoded;
 
-use self::rows::Format;
+pub(super) use self::rows::Format;
+use super::openapi::shapes;
 use super::parameters::{DEFAULT_LIMIT, Pairs, moment, number, sensor, take_each};
 use super::{Shared, problem::Problem};
 use crate::domain::reading::ReadingId;
@@ -49,6 +50,26 @@ struct Page {
 }
 
 /// A page of readings, or a stream of all.
+#[utoipa::path(
+    get, path = "/api/v1/readings", tag = "readings",
+    description = "Newest first. Without `limit` csv and ndjson are streamed to the last.",
+    params(
+        ("sensor" = Option<String>, Query, pattern = r"^[^+#$/\x00-\x1f\x7f-\x9f][^+#/\x00-\x1f\x7f-\x9f]*(/[^+#/\x00-\x1f\x7f-\x9f]+)*$", max_length = 256),
+        ("from" = Option<i64>, Query, minimum = 0, maximum = 7_258_118_399_999_i64),
+        ("to" = Option<i64>, Query, minimum = 0, maximum = 7_258_118_399_999_i64),
+        ("limit" = Option<i64>, Query, description = "Items of a page; 100 if not given", minimum = 1, maximum = 10000),
+        ("after" = Option<i64>, Query, description = "`next` of the page before", minimum = 1),
+        ("format" = Option<Format>, Query),
+    ),
+    responses(
+        (status = 200, description = "A page", content(
+            (super::Page<shapes::Reading> = "application/json"),
+            (String = "text/csv"),
+            (String = "application/x-ndjson"),
+        )),
+        (status = 400, description = "A parameter is bad"),
+    ),
+)]
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Query(pairs): Query<Pairs>,

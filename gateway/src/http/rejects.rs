@@ -9,8 +9,10 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::parameters::{Pairs, after_and_limit, number};
+use super::openapi::shapes;
+use super::parameters::{self, Pairs, after_and_limit};
 use super::{Page, Shared, done, problem::Problem};
 use crate::domain::{timestamp::Timestamp, topic::TopicName};
 use crate::ingest::{Kind, Submission, Topics, decode};
@@ -19,17 +21,22 @@ use crate::store::{Reader, Reject};
 /// A page ends early when its payloads have so many bytes; `next` goes on from there.
 const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 
-#[derive(Serialize)]
-struct Item {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Reject)]
+pub(super) struct Item {
     id: i64,
     /// Empty if it came by HTTP.
+    #[schema(value_type = String)]
     topic: Box<str>,
     /// As text; what is no UTF-8 is replaced.
     payload: String,
     /// All of it, where it is no UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
     payload_base64: Option<String>,
+    #[schema(value_type = String)]
     reason: Box<str>,
+    #[schema(value_type = i64)]
     received_at: Timestamp,
 }
 
@@ -55,6 +62,11 @@ impl From<Reject> for Item {
 }
 
 /// A page of them, oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/rejects", tag = "rejects",
+    params(("limit" = Option<i64>, Query, description = "Items of a page; 100 if not given", minimum = 1, maximum = 1000), ("after" = Option<i64>, Query, description = "`next` of the page before", minimum = 1)),
+    responses((status = 200, description = "A page, oldest first", body = Page<Item>), (status = 400, description = "A parameter is bad")),
+)]
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Query(pairs): Query<Pairs>,
@@ -72,6 +84,11 @@ pub(super) async fn show(
 }
 
 /// Reads it once more, as if it had come when it came. All of it or nothing: if it still cannot be read, it stays.
+#[utoipa::path(
+    post, path = "/api/v1/rejects/{id}/retry", tag = "rejects",
+    params(("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "On disk", body = shapes::Done), (status = 404, description = "There is none"), (status = 422, description = "It still cannot be read")),
+)]
 pub(super) async fn retry(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
@@ -104,6 +121,11 @@ fn read_again(reject: &Reject, topics: &Topics) -> Result<Submission, Problem> {
 }
 
 /// Throws it away.
+#[utoipa::path(
+    delete, path = "/api/v1/rejects/{id}", tag = "rejects",
+    params(("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "On disk", body = shapes::Done), (status = 404, description = "There is none")),
+)]
 pub(super) async fn drop(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
@@ -114,8 +136,10 @@ pub(super) async fn drop(
 }
 
 async fn find(shared: &Shared, id: &str, uri: &Uri) -> Result<Reject, Problem> {
-    let nothing = || Problem::NoSuchPath(uri.path().to_owned());
-    let id = number(id, i64::MAX).map_err(|_| nothing())?;
-    let find = move |reader: &Reader| Ok(reader.reject(id)?);
-    shared.look(find).await?.ok_or_else(nothing)
+    let number = parameters::id(id, uri)?;
+    let find = move |reader: &Reader| Ok(reader.reject(number)?);
+    shared
+        .look(find)
+        .await?
+        .ok_or_else(|| Problem::no_such_path(uri))
 }

@@ -10,8 +10,10 @@ use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::body;
+use super::openapi::shapes;
 use super::parameters::{Pairs, sensor, take_each};
 use super::{Shared, problem::Problem};
 use crate::clock;
@@ -34,6 +36,10 @@ struct Page<'r> {
 }
 
 /// All of them, in their order, with the keys of the configuration.
+#[utoipa::path(
+    get, path = "/api/v1/rules", tag = "rules",
+    responses((status = 200, description = "All of them", body = shapes::Rules)),
+)]
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
     let rules = shared.rule_book.current();
     let items = rules.iter().map(|rule| &*rule.written).collect();
@@ -41,6 +47,18 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// Replaces all of them: TOML as in the configuration, or JSON as [`show`] has it.
+#[utoipa::path(
+    put, path = "/api/v1/rules", tag = "rules",
+    request_body(content(
+        (shapes::SentRules = "application/json"),
+        (String = "application/toml"),
+    )),
+    responses(
+        (status = 200, description = "The rules as they are now", body = shapes::Rules),
+        (status = 409, description = "The configuration names no rules_file"),
+        (status = 422, description = "`errors` says what is wrong with them"),
+    ),
+)]
 pub(super) async fn replace(
     State(shared): State<Arc<Shared>>,
     request: Request,
@@ -54,6 +72,14 @@ pub(super) async fn replace(
 }
 
 /// Says what is wrong with rules.
+#[utoipa::path(
+    post, path = "/api/v1/rules/check", tag = "rules",
+    request_body(content(
+        (shapes::SentRules = "application/json"),
+        (String = "application/toml"),
+    )),
+    responses((status = 200, description = "There is no fault in them", body = shapes::Done), (status = 422, description = "`errors` says what is wrong with them")),
+)]
 pub(super) async fn check(
     State(shared): State<Arc<Shared>>,
     request: Request,
@@ -68,18 +94,37 @@ pub(super) async fn check(
 }
 
 /// What rules would have made of the stored past.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Tested {
+    #[schema(value_type = i64)]
     from: Timestamp,
     /// Up to where it was looked.
+    #[schema(value_type = i64)]
     to: Timestamp,
     readings: u64,
     /// False if there was no time for all of it.
     complete: bool,
+    #[schema(value_type = Vec<shapes::RuleAnswer>)]
     rules: Vec<RuleAnswer>,
 }
 
 /// Tries rules against the stored past; one at a time, since that takes a core.
+#[utoipa::path(
+    post, path = "/api/v1/rules/test", tag = "rules",
+    params(
+        ("since" = Option<String>, Query, pattern = "^[1-9][0-9]{0,3}[smhd]$"),
+        ("sensor" = Option<String>, Query, pattern = r"^[^+#$/\x00-\x1f\x7f-\x9f][^+#/\x00-\x1f\x7f-\x9f]*(/[^+#/\x00-\x1f\x7f-\x9f]+)*$", max_length = 256),
+    ),
+    request_body(content(
+        (shapes::SentRules = "application/json"),
+        (String = "application/toml"),
+    )),
+    responses(
+        (status = 200, description = "What they would have done", body = Tested),
+        (status = 422, description = "`errors` says what is wrong with them"),
+        (status = 503, description = "Another test is under way"),
+    ),
+)]
 pub(super) async fn test(
     State(shared): State<Arc<Shared>>,
     Query(pairs): Query<Pairs>,

@@ -10,8 +10,10 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::access::{Peer, cookie_name, cookie_token};
+use super::openapi::shapes;
 use super::{Shared, body, problem::Problem};
 use crate::access::{Role, Visitor};
 use crate::config::Anonymous;
@@ -19,14 +21,19 @@ use crate::config::Anonymous;
 /// Seconds: 400 days, the longest that browsers keep a cookie (RFC 6265bis, section 5.5). Each visit begins them anew.
 const MAX_AGE: u32 = 400 * 24 * 60 * 60;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Session<'v> {
     /// The token's name; null for who came without one.
     name: Option<&'v str>,
+    #[schema(value_type = shapes::Role)]
     role: Role,
 }
 
 /// Who asks.
+#[utoipa::path(
+    get, path = "/api/v1/session", tag = "gateway",
+    responses((status = 200, description = "Who asks", body = Session<'static>), (status = 401, description = "A token is needed, or this is none")),
+)]
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     request: Request,
@@ -38,15 +45,20 @@ pub(super) async fn show(
     answer(&visitor, token.map(|token| (token, is_tls)))
 }
 
+#[derive(Deserialize, ToSchema)]
+struct Login {
+    token: String,
+}
+
 /// Takes a token and has the browser keep it.
+#[utoipa::path(
+    post, path = "/api/v1/session", tag = "gateway", request_body = Login,
+    responses((status = 200, description = "The browser keeps it in a cookie", body = Session<'static>), (status = 401, description = "A token is needed, or this is none")),
+)]
 pub(super) async fn begin(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    #[derive(Deserialize)]
-    struct Login {
-        token: String,
-    }
     let peer = request.extensions().get::<Peer>().copied();
     let peer = peer.ok_or(Problem::Unauthorized)?;
     let body = body::read_json(request).await?;
@@ -61,6 +73,10 @@ pub(super) async fn begin(
 }
 
 /// Has the browser forget it.
+#[utoipa::path(
+    delete, path = "/api/v1/session", tag = "gateway",
+    responses((status = 204, description = "The browser forgets it")),
+)]
 pub(super) async fn end(request: Request) -> Result<Response, Problem> {
     let cookie = cookie("", is_tls(&request), 0)?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())

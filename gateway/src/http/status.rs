@@ -1,12 +1,14 @@
 //! `/status`: what devices say of themselves.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
+use super::openapi::shapes;
 use super::{Shared, body, done, problem::Problem};
 use crate::clock;
 use crate::ingest::{Submission, decode};
@@ -29,6 +31,18 @@ impl Word {
 }
 
 /// Takes a device's word; answers when it is on disk. The body counts only for what the query does not say.
+#[utoipa::path(
+    post, path = "/status", tag = "devices",
+    description = "What the query does not say may stand in a body, `{\"device_id\":…,\"status\":…}`.",
+    params(
+        ("device_id" = String, Query, pattern = "^[A-Za-z0-9._-]{1,64}$"),
+        ("status" = String, Query, pattern = "^[A-Za-z0-9._-]{1,64}$"),
+    ),
+    responses(
+        (status = 200, description = "On disk", body = shapes::Done),
+        (status = 422, description = "One of them is missing or bad"),
+    ),
+)]
 pub(super) async fn take(
     State(shared): State<Arc<Shared>>,
     Query(pairs): Query<Vec<(String, String)>>,
@@ -69,6 +83,10 @@ async fn read(request: Request) -> Result<Word, Problem> {
 }
 
 /// The latest word of each device.
+#[utoipa::path(
+    get, path = "/status", tag = "devices",
+    responses((status = 200, description = "The latest word of each device", body = HashMap<String, String>)),
+)]
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
     let statuses = shared.look(|reader| Ok(reader.statuses()?)).await?;
     Ok(Json(BTreeMap::from_iter(statuses)).into_response())

@@ -2,7 +2,9 @@
 
 mod alerts;
 mod answers;
+mod connections;
 mod life;
+mod openapi;
 mod rejects;
 mod rules;
 mod visitors;
@@ -19,12 +21,7 @@ use axum::http::{Method, Request, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    runtime::Handle,
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -109,6 +106,7 @@ impl House {
             mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
             guests,
             metrics: Arc::default(),
+            log_filter: Arc::default(),
         };
         let server = Server::new(&config, surroundings);
         let house = Self {
@@ -302,7 +300,9 @@ async fn a_refused_request_leaves_nothing() {
     assert_eq!(house.get("/data").await.json(), json!({}));
     let metrics = house.get("/metrics").await.text;
     assert!(metrics.contains("gateway_readings_received_total{transport=\"http\"} 0"));
-    assert!(!metrics.contains("gateway_readings_rejected_total{"));
+    let rejected = |line: &&str| line.starts_with("gateway_readings_rejected_total{");
+    let mut rejected = metrics.lines().filter(rejected);
+    assert!(rejected.all(|line| line.ends_with(" 0")));
 }
 
 #[tokio::test]
@@ -552,6 +552,68 @@ async fn sensors_are_listed_with_their_last_reading() {
     );
     house.get("/api/v1/sensors?limit=0").await.is_problem(400);
     house.get("/api/v1/sensors?sensor=a").await.is_problem(400);
+}
+
+#[tokio::test]
+async fn a_series_has_the_shape_of_the_contract() {
+    let house = House::open();
+    let at = |second: u32| format!(r#"{{"id":"s1","value":{second},"ts":{second}000}}"#);
+    // One comes late, and one is of another sensor.
+    let body = [1, 2, 4, 3, 9].map(at).join(",");
+    let body = format!(r#"[{body},{{"id":"s2","value":7}}]"#);
+    house.post("/data", body).await.is(201);
+    let series = async |query: &str| -> Value {
+        let answer = house.get(&format!("/api/v1/series?sensor={query}")).await;
+        answer.is(200).json()
+    };
+    assert_eq!(
+        series("s1&from=1000&to=9000&points=4").await,
+        json!({"items": [
+            {"ts": 1000, "min": 1.0, "avg": 1.5, "max": 2.0, "count": 2},
+            {"ts": 3000, "min": 3.0, "avg": 3.5, "max": 4.0, "count": 2},
+        ], "next": null})
+    );
+    let whole = series("s1&from=0&to=2199-12-31T00:00:00Z&points=1").await;
+    assert_eq!(whole["items"].as_array().unwrap().len(), 1);
+    assert_eq!(whole["items"][0]["count"], 5);
+    // Buckets are no shorter than a millisecond.
+    let short = series("s1&from=1000&to=1003&points=10000").await;
+    assert_eq!(short["items"][0]["ts"], 1000);
+    let nothing = json!({"items": [], "next": null});
+    for empty in ["nobody", "s1&from=9&to=9", "s1&from=9000&to=8000", "s1"] {
+        assert_eq!(series(empty).await, nothing, "{empty}");
+    }
+    // The last day, if nobody says otherwise; and the day before `to`.
+    assert_eq!(series("s2").await["items"][0]["count"], 1);
+    assert_eq!(
+        series("s1&to=9000").await["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        4
+    );
+}
+
+#[tokio::test]
+async fn a_bad_parameter_of_a_series_is_named() {
+    let house = House::open();
+    for (query, name) in [
+        ("", "sensor"),
+        ("points=3", "sensor"),
+        ("sensor=", "sensor"),
+        ("sensor=s1&sensor=s2", "sensor"),
+        ("sensor=s1&points=0", "points"),
+        ("sensor=s1&points=10001", "points"),
+        ("sensor=s1&points=x", "points"),
+        ("sensor=s1&from=x", "from"),
+        ("sensor=s1&to=-1", "to"),
+        ("sensor=s1&limit=1", "limit"),
+    ] {
+        let answer = house.get(&format!("/api/v1/series?{query}")).await;
+        let problem = answer.is_problem(400);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("`{name}`")), "{query}: {detail}");
+    }
 }
 
 #[tokio::test]
@@ -822,130 +884,6 @@ async fn a_peer_that_is_not_known_is_refused() {
     let request = request(Method::GET, "/data", "");
     let answer = router(Arc::clone(&house.shared)).oneshot(request).await;
     Answer::of(answer.unwrap()).await.is_problem(401);
-}
-
-/// A server on a socket of its own, and a client that is connected to it.
-struct Line {
-    socket: TcpStream,
-    stop: CancellationToken,
-    tasks: JoinSet<()>,
-}
-
-impl Line {
-    async fn to(house: &House) -> Self {
-        let listener = TcpListener::bind(HERE.replace("40000", "0")).await.unwrap();
-        let socket = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(house.server().run(listener, None, stop.clone()));
-        Self {
-            socket,
-            stop,
-            tasks,
-        }
-    }
-
-    async fn write(&mut self, text: &str) {
-        self.socket.write_all(text.as_bytes()).await.unwrap();
-    }
-
-    async fn read_until(&mut self, end: &str) -> String {
-        let mut text = String::new();
-        while !text.ends_with(end) {
-            let byte = self.socket.read_u8().await.unwrap();
-            text.push(char::from(byte));
-        }
-        text
-    }
-}
-
-#[tokio::test]
-async fn a_request_in_flight_is_finished_before_the_server_ends() {
-    let house = House::open();
-    let mut line = Line::to(&house).await;
-    line.write(
-        "POST /data HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 21\r\n\r\n",
-    )
-    .await;
-    let first = line.read_until("\r\n\r\n").await;
-    assert!(first.starts_with("HTTP/1.1 100 "), "{first}");
-    line.stop.cancel();
-    line.write(r#"{"id":"s1","value":1}"#).await;
-    let mut rest = String::new();
-    line.socket.read_to_string(&mut rest).await.unwrap();
-    assert!(rest.starts_with("HTTP/1.1 201 "), "{rest}");
-    line.tasks.join_next().await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_body_that_does_not_come_is_not_waited_for() {
-    let house = House::idle(Anonymous::Loopback).0;
-    let mut line = Line::to(&house).await;
-    line.write("POST /data HTTP/1.1\r\nHost: localhost\r\nContent-Length: 21\r\n\r\n{")
-        .await;
-    let head = line.read_until("\r\n\r\n").await;
-    assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
-    assert!(head.contains("application/problem+json"), "{head}");
-}
-
-#[tokio::test]
-async fn a_client_that_still_writes_sees_why_its_body_is_refused() {
-    let house = House::open();
-    let mut line = Line::to(&house).await;
-    let body = " ".repeat(3 * body::MAX_BYTES);
-    let length = body.len();
-    line.write(&format!(
-        "POST /data HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
-    ))
-    .await;
-    let head = line.read_until("\r\n\r\n").await;
-    assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
-}
-
-#[tokio::test]
-async fn half_a_head_does_not_hold_up_a_stop() {
-    let house = House::open();
-    let mut line = Line::to(&house).await;
-    line.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /hea")
-        .await;
-    line.read_until("{\"status\":\"ok\"}").await;
-    line.stop.cancel();
-    let ended = time::timeout(Duration::from_secs(5), line.tasks.join_next()).await;
-    ended.expect("a stop at once").unwrap().unwrap();
-    assert_eq!(Arc::strong_count(&house.shared), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_head_that_does_not_come_is_not_waited_for() {
-    let house = House::idle(Anonymous::Loopback).0;
-    let mut line = Line::to(&house).await;
-    line.write("GET /healthz HTTP/1.1\r\nHost: local").await;
-    let mut rest = String::new();
-    line.socket.read_to_string(&mut rest).await.unwrap();
-    assert!(!rest.contains("200 OK"), "{rest}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_take_its_answer_is_not_waited_for() {
-    let house = House::open();
-    let readings = (0..1000).map(|n| format!(r#"{{"id":"s","value":{n},"x":"{:500}"}}"#, ""));
-    // More than the buffers of a socket hold.
-    for _ in 0..40 {
-        let body = format!("[{}]", readings.clone().collect::<Vec<_>>().join(","));
-        house.post("/data", body).await.is(201);
-    }
-    let mut line = Line::to(&house).await;
-    line.write("GET /api/v1/readings?format=ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await;
-    time::sleep(Duration::from_secs(3600)).await;
-    let mut taken = Vec::new();
-    let ended = line.socket.read_to_end(&mut taken).await;
-    assert!(
-        ended.is_err() || !taken.ends_with(b"0\r\n\r\n"),
-        "it was broken off"
-    );
 }
 
 #[tokio::test]

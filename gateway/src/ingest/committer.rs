@@ -317,6 +317,7 @@ impl Committer {
                     return Some(committed);
                 }
                 Err(error) => {
+                    self.settings.metrics.commit_failures.inc();
                     if !has_failed {
                         tracing::error!(%error, "commit failed: nothing is acknowledged until it succeeds");
                         self.settings.health.set(Some(error.to_string()));

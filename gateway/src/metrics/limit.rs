@@ -26,7 +26,7 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub(super) const ALL: &[Self] = &[
+    pub(super) const ALL: [Self; 19] = [
         Self::MaxConnections,
         Self::ConnectionsPerAddress,
         Self::ConnectTimeout,

@@ -35,6 +35,11 @@ impl Bounds {
         };
         Ok(Some(Self { sensor, from, to }))
     }
+
+    /// Whether anything from the first to the last of these times can be within.
+    pub(super) fn meet(&self, [first, last]: [i64; 2]) -> bool {
+        self.from.is_none_or(|from| from <= last) && self.to.is_none_or(|to| first < to)
+    }
 }
 
 fn sensor_key(connection: &Connection, sensor: &SensorId) -> Result<Option<i64>, StoreError> {

@@ -1,7 +1,7 @@
 //! A group: all that one transaction writes. Plain data with its ids already given, so that writing it a second
 //! time after a failure writes the same.
 
-use super::{RuleNames, RuleState, outbox, sessions};
+use super::{RuleNames, RuleState, blocks::FullBlock, outbox, sessions};
 use crate::domain::{
     alert::Alert,
     reading::{Reading, ReadingId},
@@ -16,6 +16,8 @@ use crate::domain::{
 pub struct Group {
     pub(super) readings: Vec<NewReading>,
     pub(super) sensors: Vec<NewSensor>,
+    /// Those that its readings fill.
+    pub(super) blocks: Vec<FullBlock>,
     pub(super) alerts: Vec<(i64, Alert)>,
     pub(super) rejects: Vec<(i64, NewReject)>,
     /// Rejects that need not be kept any more.

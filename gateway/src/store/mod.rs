@@ -8,6 +8,7 @@
 
 mod alert_pages;
 mod alerts;
+mod blocks;
 mod bounds;
 mod connection;
 mod devices;
@@ -22,6 +23,8 @@ mod rejects;
 mod rows;
 mod rules;
 mod sensors;
+mod series;
+
 pub mod sessions;
 mod waiting;
 mod writer;
@@ -35,6 +38,7 @@ pub use reading_pages::{ReadingPage, ReadingQuery};
 pub use rejects::Reject;
 pub use rules::{RuleMemory, RuleNames, RuleState};
 pub use sensors::{LastReading, SensorTotals, Sensors};
+pub use series::{Bucket, SeriesQuery};
 pub use waiting::{DeadLetter, Forsaken, WaitingQuery};
 pub use writer::{Committed, Writer};
 

@@ -1,17 +1,15 @@
-//! Stored readings by sensor and time, a page at a time. The table has no second index: it is looked through in steps, each
-//! well under a second.
+//! Stored readings by sensor and time, a page at a time. The table has no second index: what is to be read of it the blocks
+//! say (`blocks`), and it is read in steps, each well under a second.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
+use super::blocks::{Stretch, Walk, in_steps};
 use super::bounds::{Bounds, end};
 use super::reader::{Reader, Room, read_reading};
 use crate::domain::reading::{ReadingId, StoredReading};
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
-
-/// So many readings are looked through in one transaction: well under a second, also on a small board.
-const SCAN_ROWS: i64 = 200_000;
 
 /// Which readings a page of them shows, newest first.
 #[derive(Clone, Debug)]
@@ -54,8 +52,7 @@ pub struct ReadingPage {
 }
 
 impl Reader {
-    /// A page of readings, newest first. For a rare sensor or time it looks through the table from the sensor's newest reading
-    /// on, a bounded part in each transaction.
+    /// A page of readings, newest first. Of each block only those that may be of the sensor and the time are read.
     pub fn readings(&self, query: &ReadingQuery) -> Result<ReadingPage, StoreError> {
         self.with_connection(|connection| {
             let (sensor, times) = (query.sensor_id.as_ref(), [query.from, query.to]);
@@ -70,40 +67,108 @@ impl Reader {
             let oldest = end(connection, "SELECT min(id) FROM reading")?.unwrap_or(0);
             let before = query.before;
             let upper = before.map_or(newest, |id| newest.min(id.0.saturating_sub(1)));
-            look_through(connection, query, &bounds, (oldest, upper))
+            let mut walk = Walk::new(connection, &bounds, (oldest, upper));
+            PageInHand::new(query).fill(&mut walk, &bounds)
         })
     }
 }
 
-fn look_through(
-    connection: &Connection,
-    query: &ReadingQuery,
-    bounds: &Bounds,
-    (oldest, mut upper): (i64, i64),
-) -> Result<ReadingPage, StoreError> {
-    let (mut readings, mut room) = (Vec::new(), Room(query.max_bytes));
-    let mut looked_through = 0;
-    let Bounds { sensor, from, to } = bounds;
-    let mut select = connection.prepare_cached(
-        "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
-         FROM reading r CROSS JOIN sensor s ON s.key = r.sensor \
-         WHERE r.id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR r.sensor = ?3) \
-         AND (?5 IS NULL OR ?5 <= r.ts) AND (?6 IS NULL OR r.ts < ?6) \
-         ORDER BY r.id DESC LIMIT ?4",
-    )?;
-    while oldest <= upper && looked_through < query.max_looked_through {
-        let lower = upper.saturating_sub(SCAN_ROWS) + 1;
-        let wanted = (query.limit - readings.len()) as i64;
-        let values = params![lower, upper, sensor, wanted, from, to];
-        room.fill(select.query_map(values, read_reading)?, &mut readings)?;
-        if query.limit <= readings.len() || !room.is_left() {
-            // A page that is full is followed by another one, if only by an empty one.
-            let next = readings.last().map(|reading: &StoredReading| reading.id);
-            return Ok(ReadingPage { readings, next });
+/// A page while it is filled.
+struct PageInHand<'q> {
+    query: &'q ReadingQuery,
+    readings: Vec<StoredReading>,
+    room: Room,
+    looked_through: usize,
+}
+
+impl<'q> PageInHand<'q> {
+    fn new(query: &'q ReadingQuery) -> Self {
+        Self {
+            query,
+            readings: Vec::new(),
+            room: Room(query.max_bytes),
+            looked_through: 0,
         }
-        upper = lower - 1;
-        looked_through += SCAN_ROWS as usize;
     }
-    let next = (oldest <= upper).then_some(ReadingId(upper + 1));
-    Ok(ReadingPage { readings, next })
+
+    fn fill(mut self, walk: &mut Walk<'_>, bounds: &Bounds) -> Result<ReadingPage, StoreError> {
+        loop {
+            if self.query.max_looked_through <= self.looked_through + walk.rows() {
+                let next = walk.has_come_to().map(ReadingId);
+                return Ok(self.ending(next));
+            }
+            let connection = walk.connection();
+            match walk.next(|_| false)? {
+                None => return Ok(self.ending(None)),
+                Some(Stretch::Between { lower, upper }) => {
+                    self.look_through(connection, bounds, (lower, upper))?;
+                }
+                Some(Stretch::These(ids)) => self.look_up(connection, bounds, &ids)?,
+            }
+            if self.is_full() {
+                // A page that is full is followed by another one, if only by an empty one.
+                let next = self.readings.last().map(|reading| reading.id);
+                return Ok(self.ending(next));
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.query.limit <= self.readings.len() || !self.room.is_left()
+    }
+
+    fn ending(self, next: Option<ReadingId>) -> ReadingPage {
+        ReadingPage {
+            readings: self.readings,
+            next,
+        }
+    }
+
+    fn look_through(
+        &mut self,
+        connection: &Connection,
+        bounds: &Bounds,
+        (lower, upper): (i64, i64),
+    ) -> Result<(), StoreError> {
+        let wanted = (self.query.limit - self.readings.len()) as i64;
+        let Bounds { sensor, from, to } = bounds;
+        let mut select = connection.prepare_cached(
+            "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
+             FROM reading r CROSS JOIN sensor s ON s.key = r.sensor \
+             WHERE r.id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR r.sensor = ?3) \
+             AND (?5 IS NULL OR ?5 <= r.ts) AND (?6 IS NULL OR r.ts < ?6) \
+             ORDER BY r.id DESC LIMIT ?4",
+        )?;
+        let values = params![lower, upper, sensor, wanted, from, to];
+        let rows = select.query_map(values, read_reading)?;
+        self.room.fill(rows, &mut self.readings)?;
+        self.looked_through += (upper - lower) as usize + 1;
+        Ok(())
+    }
+
+    fn look_up(
+        &mut self,
+        connection: &Connection,
+        bounds: &Bounds,
+        ids: &[i64],
+    ) -> Result<(), StoreError> {
+        let Bounds { sensor, from, to } = bounds;
+        let mut select = connection.prepare_cached(
+            "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
+             FROM reading r CROSS JOIN sensor s ON s.key = r.sensor \
+             WHERE r.id = ?1 AND r.sensor = ?2 \
+             AND (?3 IS NULL OR ?3 <= r.ts) AND (?4 IS NULL OR r.ts < ?4)",
+        )?;
+        in_steps(connection, ids, |id| {
+            let found = select
+                .query_row(params![id, sensor, from, to], read_reading)
+                .optional()?;
+            self.looked_through += 1;
+            if let Some(reading) = found {
+                self.room.take(&reading);
+                self.readings.push(reading);
+            }
+            Ok(!self.is_full())
+        })
+    }
 }

@@ -19,6 +19,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
     Group, Reader, RuleMemory, Sensors, StoreError, alerts,
+    blocks::{self, Block, Filling},
     connection::{self, StoreLock},
     devices::{self, Devices},
     open_alerts::OpenAlerts,
@@ -67,6 +68,9 @@ pub struct Writer {
     /// The last alert of which is written what rules remember of it.
     rules_saved_upto: i64,
     index: Index,
+    filling: Filling,
+    /// Below it there may be blocks that are not indexed.
+    unindexed_below: Option<Block>,
     sensors: Sensors,
     open_alerts: OpenAlerts,
     devices: Devices,
@@ -102,6 +106,7 @@ impl Writer {
         let saved = "SELECT rules_saved_upto FROM counter";
         let rules_saved_upto = connection.query_row(saved, [], |row| row.get(0))?;
         let (index, sensors, unsaved_readings) = sensors::load(&connection)?;
+        let filling = Filling::load(&connection, given.reading)?;
         let devices = Devices::load(&connection)?;
         let mut pending = Vec::new();
         for key in outbox::keys(&connection, uplinks)? {
@@ -117,6 +122,8 @@ impl Writer {
             unsaved_readings,
             rules_saved_upto,
             index,
+            unindexed_below: Some(filling.block()),
+            filling,
             sensors,
             devices,
             uplinks: pending.into(),
@@ -258,6 +265,7 @@ impl Writer {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut growths: Vec<Growth> = Vec::new();
         rows::write_readings(&transaction, group, &self.uplinks, &mut growths)?;
+        let unindexed_below = blocks::write(&transaction, &group.blocks, self.unindexed_below)?;
         alerts::write(&transaction, group)?;
         rejects::write(&transaction, group)?;
         devices::write(&transaction, &group.statuses)?;
@@ -304,6 +312,7 @@ impl Writer {
                 pending.fetch_add(by, Ordering::Relaxed);
             }
         }
+        self.unindexed_below = unindexed_below;
         if group.has_all_rule_states {
             self.rules_saved_upto = self.given.alert;
         }

@@ -1,6 +1,7 @@
 //! The API: shapes, codes and content types of the contract.
 
 mod alerts;
+mod history;
 mod life;
 mod rejects;
 mod watching;
@@ -110,6 +111,7 @@ fn a_wrong_method_or_path_is_a_problem_document() {
             ("DELETE", "/data", "GET HEAD POST"),
             ("PUT", "/status", "GET HEAD POST"),
             ("POST", "/api/v1/readings", "GET HEAD"),
+            ("POST", "/api/v1/series", "GET HEAD"),
             ("POST", "/api/v1/outbox", "GET HEAD"),
             ("POST", "/api/v1/alerts", "GET HEAD"),
             ("DELETE", "/metrics", "GET HEAD"),

@@ -1,14 +1,13 @@
 //! What could not be read: listed, read once more, thrown away, by HTTP and from the command line.
 
-use std::process::Output;
-
 use serde_json::json;
 
 use super::check_problem;
 use crate::support::frames::{Publish, V5};
 use crate::support::http::{get_json, send};
+use crate::support::program::ask;
 use crate::support::raw::Raw;
-use crate::support::{Gateway, Site, command};
+use crate::support::{Gateway, Site};
 
 /// One that is no reading at all, and an array of which one part is none.
 fn publish_bad_ones(gateway: &Gateway<'_>) {
@@ -18,19 +17,8 @@ fn publish_bad_ones(gateway: &Gateway<'_>) {
     }
 }
 
-fn run(gateway: &Gateway<'_>, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command()
-        .env("EDGE_GATEWAY_HTTP__LISTEN", gateway.http.to_string())
-        .arg("rejects")
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code(), text(stdout), text(stderr))
+fn run(gateway: &Gateway<'_>, words: &[&str]) -> (Option<i32>, String, String) {
+    ask(gateway, &[&["rejects"], words].concat())
 }
 
 #[test]

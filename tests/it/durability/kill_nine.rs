@@ -12,7 +12,7 @@ use simulator::fleet::{Fleet, QoS};
 
 use crate::support::accounts::{assert_all_delivered_once, missing, seeded, stored};
 use crate::support::frames::{self, PUBACK, Publish, V311};
-use crate::support::http::{Answer, try_post};
+use crate::support::http::{Answer, get_json, paged, post_readings, try_post};
 use crate::support::raw::Raw;
 use crate::support::{Gateway, LIMIT, Site, cloud_section};
 
@@ -88,6 +88,47 @@ async fn acked_readings_survive_kill_nine_and_reach_the_cloud_once() {
         site.sql_all("SELECT reading_id FROM alerts WHERE state = 'raised' ORDER BY reading_id");
     let alarming: Vec<i64> = site.sql_all("SELECT id FROM readings WHERE value > 75 ORDER BY id");
     assert!(alerts == alarming, "each reading over 75 has one alert");
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_a_sensor_are_whole_after_kill_nine() {
+    let mut rng = seeded();
+    let site = Site::new().at_a_lasting_address();
+    let mut gateway = site.start();
+    // A block of the index has 32,768: the fleet comes to its end.
+    for part in 0..16_u64 {
+        let sensor = format!("s{}", 1 + part % 8);
+        post_readings(&gateway, &sensor, 1.0, part * 2000..(part + 1) * 2000);
+    }
+    let fleet = fleet(&gateway, QoS::AtLeastOnce, 1).start().unwrap();
+    for round in 1..=4 {
+        let until = fleet.counts().acked + rng.u64(100..1000);
+        fleet
+            .wait_for(|counts| until <= counts.acked, LIMIT)
+            .await
+            .unwrap();
+        gateway.kill();
+        gateway = site.start();
+        let newest: i64 = site.sql("SELECT max(id) FROM readings");
+        for sensor in [1, 8] {
+            let filter = format!("&sensor=s{sensor}");
+            let (mut found, _) = paged(&gateway, &filter, 5000);
+            found.retain(|id| *id <= newest);
+            let expected: Vec<i64> = site.sql_all(&format!(
+                "SELECT id FROM readings WHERE sensor_id = 's{sensor}' AND id <= {newest} ORDER BY id DESC"
+            ));
+            assert!(found == expected, "round {round}, s{sensor}");
+        }
+        let all = "SELECT count(*) FROM readings WHERE sensor_id = 's1'";
+        let path = "/api/v1/series?sensor=s1&from=0&to=2199-01-01T00:00:00Z&points=1";
+        let before: i64 = site.sql(all);
+        let count = get_json(&gateway, path)["items"][0]["count"]
+            .as_i64()
+            .unwrap();
+        assert!(before <= count && count <= site.sql(all), "round {round}");
+    }
+    fleet.stop_with_acked(LIMIT).await;
     gateway.stop();
 }
 

@@ -1,13 +1,12 @@
 //! Dead letters: shown, sent again and given up, by the API and on the command line.
 
-use std::process::Output;
-
 use rusqlite::Connection;
 use serde_json::Value;
 use simulator::cloud::{Cloud, RunningCloud};
 
 use crate::support::http::{get, get_json, post_readings, send};
-use crate::support::{Gateway, LIMIT, Site, cloud_section, command, eventually};
+use crate::support::program::ask;
+use crate::support::{Gateway, LIMIT, Site, cloud_section, eventually};
 
 async fn with_dead_letters(cloud: &RunningCloud, site: &Site, gateway: &Gateway<'_>) {
     cloud.script().set_poison_sensors(["bad"]);
@@ -84,19 +83,8 @@ async fn dead_letters_are_shown_sent_again_and_given_up() {
     gateway.stop();
 }
 
-fn run(gateway: &Gateway<'_>, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command()
-        .env("EDGE_GATEWAY_HTTP__LISTEN", gateway.http.to_string())
-        .arg("dead-letters")
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code(), text(stdout), text(stderr))
+fn run(gateway: &Gateway<'_>, words: &[&str]) -> (Option<i32>, String, String) {
+    ask(gateway, &[&["dead-letters"], words].concat())
 }
 
 #[tokio::test(flavor = "multi_thread")]

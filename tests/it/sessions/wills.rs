@@ -104,7 +104,7 @@ fn a_delayed_will_is_dropped_if_its_client_may_not_publish_it_any_more() {
     fs::write(site.path("acl.toml"), NO_WILLS).unwrap();
     signal(gateway.pid(), "HUP");
     wait_until("the ACL is reloaded", || {
-        gateway.log().contains("ACL are reloaded")
+        gateway.log().contains("tokens are reloaded")
     });
     is_refused(&gateway, "first");
     gateway.kill();

@@ -112,6 +112,24 @@ pub(crate) fn get_json(gateway: &Gateway<'_>, path: &str) -> Value {
     answer.json()
 }
 
+/// Ids of all readings that pages of at most `limit` show, and how many pages there were.
+#[track_caller]
+pub(crate) fn paged(gateway: &Gateway<'_>, filter: &str, limit: usize) -> (Vec<i64>, usize) {
+    let (mut found, mut after, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let path = format!("/api/v1/readings?limit={limit}{filter}{after}");
+        let page = get_json(gateway, &path);
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() <= limit);
+        found.extend(items.iter().map(|item| item["id"].as_i64().unwrap()));
+        pages += 1;
+        match page["next"].as_i64() {
+            None => return (found, pages),
+            Some(next) => after = format!("&after={next}"),
+        }
+    }
+}
+
 /// Posts a body that says it is JSON; an error as in [`send`].
 pub(crate) fn try_post(gateway: &Gateway<'_>, path: &str, body: &str) -> io::Result<Answer> {
     let start = format!("POST {path}");

@@ -251,6 +251,13 @@ impl Gateway<'_> {
         status
     }
 
+    /// As [`stop`](Self::stop), for all the log lines.
+    pub(crate) fn stop_for_log(self) -> Vec<String> {
+        let log = Arc::clone(&self.log);
+        assert_eq!(self.stop().code(), Some(0));
+        std::mem::take(&mut *log.lock().unwrap())
+    }
+
     /// Where it listens for another transport than `mqtt` and `http`.
     pub(crate) fn address(&self, transport: &str) -> SocketAddr {
         let log = self.log();

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use super::{LIMIT, command, signal};
+use super::{Gateway, LIMIT, command, signal};
 
 /// A process that has ended.
 #[derive(Debug)]
@@ -55,6 +55,16 @@ pub(crate) fn run_with(config: &Path, arguments: &[&str]) -> Ended {
     let mut command = command();
     command.arg("--config").arg(config).args(arguments);
     finish(command)
+}
+
+/// Runs the binary with words for a gateway that runs: exit code, output and what it says of faults.
+#[track_caller]
+pub(crate) fn ask(gateway: &Gateway<'_>, words: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = command();
+    command.env("EDGE_GATEWAY_HTTP__LISTEN", gateway.http.to_string());
+    command.args(words);
+    let ended = finish(command);
+    (ended.code, ended.stdout, ended.stderr)
 }
 
 /// Runs a command to its end; one that does not end is killed, and the test fails.

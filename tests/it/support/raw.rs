@@ -312,7 +312,7 @@ impl Raw {
         message
     }
 
-    /// All messages that came before the answer to a ping, acknowledged.
+    /// All messages that came before the answer to a ping, acknowledged; when it returns the gateway has read that.
     #[track_caller]
     pub(crate) fn messages(&mut self) -> Vec<Publish> {
         self.ping();
@@ -320,6 +320,7 @@ impl Raw {
         while !self.inbox.is_empty() {
             found.push(self.message());
         }
+        self.ping();
         found
     }
 

@@ -4,6 +4,7 @@ import { acknowledge } from "../acknowledge.js";
 import * as api from "../api.js";
 import { fill, h } from "../dom.js";
 import { eventRow } from "../event-table.js";
+import { onceAFrame } from "../frame.js";
 import { attempt, note } from "../notes.js";
 import { openAlerts } from "../open-alerts.js";
 import * as session from "../session.js";
@@ -11,22 +12,23 @@ import * as words from "../words.js";
 
 const MOST_CARDS = 100;
 const PAGE = 50;
+const FOLLOW_MS = 2000;
 const HEADS = ["State", "Sensor", "Rule", "Value", "At"];
 
 export function showAlerts(body, gateway) {
-    const open = openAlerts(gateway, MOST_CARDS);
-    const all = h("button", { type: "button" }, "Acknowledge all");
-    all.addEventListener("click", () => acknowledgeAll(all, gateway));
-    open.element.querySelector("h2").after(all);
+    const all = h("button", { type: "button", class: "small-button", onclick: () => acknowledgeAll(all, gateway) }, "Acknowledge all");
+    const open = openAlerts(gateway, MOST_CARDS, all);
     const paint = () => {
         const isAny = gateway.alerts.list().some((event) => event.state === "raised");
         all.hidden = !isAny || !session.may("acknowledge");
     };
-    const end = gateway.alerts.changed.on(paint);
+    const end = gateway.alerts.changed.on(onceAFrame(paint));
     paint();
-    fill(body, open.element, history());
+    const past = history(gateway);
+    fill(body, open.element, past.element);
     return () => {
         end();
+        past.end();
         open.end();
     };
 }
@@ -39,7 +41,7 @@ async function acknowledgeAll(button, gateway) {
     });
 }
 
-function history() {
+function history(gateway) {
     const state = h("select", { id: "history-state" }, [
         h("option", { value: "" }, "All events"),
         h("option", { value: "raised" }, "Raised"),
@@ -68,15 +70,27 @@ function history() {
             const query = { state: state.value, sensor: sensor.value.trim(), rule: rule.value.trim(), limit: PAGE };
             const page = await api.get("/api/v1/alerts", isMore ? { ...query, after: next } : query);
             next = page.next;
-            if (!isMore) fill(rows);
-            rows.append(...page.items.map(eventRow));
+            isFirst = !isMore;
+            const made = page.items.map(eventRow);
+            if (isMore) rows.append(...made);
+            else fill(rows, made);
         });
         older.hidden = next === null;
         hint.textContent = rows.firstChild ? "" : "Nothing of this kind has happened.";
     }
 
+    // The first page follows what happens, unless somebody is at work in it.
+    let timer = null;
+    let isFirst = true;
+    const follow = gateway.alerts.changed.on(() => {
+        timer ??= setTimeout(() => {
+            timer = null;
+            if (isFirst && !rows.contains(document.activeElement)) load(false);
+        }, FOLLOW_MS);
+    });
+
     load(false);
-    return h(
+    const element = h(
         "section",
         { "aria-labelledby": "history" },
         form,
@@ -84,4 +98,11 @@ function history() {
         hint,
         older,
     );
+    return {
+        element,
+        end() {
+            follow();
+            clearTimeout(timer);
+        },
+    };
 }

@@ -24,6 +24,8 @@ const SPANS = [
     [30 * DAY, "30 d"],
 ];
 const LEAST_SPAN = 2000;
+const YOUNGEST = 30_000;
+const CAN_DRAG = matchMedia("(hover: hover)").matches;
 const MOST_POINTS = 800;
 const MOST_EVENTS = 1000;
 const FASTEST_MS = 2000;
@@ -101,11 +103,12 @@ export function showCharts(body, gateway, query) {
         const lines = linesOf(gateway, asked);
         const all = events.flatMap((page) => page.items).sort((a, b) => b.alert_id - a.alert_id);
         const turns = all.filter((event) => event.state === "cleared" || event.alert_id === event.episode);
-        chart.show({ series: found, lines, events: turns, from, to, bucketMs: (to - from) / points });
+        const begin = range.from ? from : beginOf(found, from, to);
+        chart.show({ series: found, lines, events: turns, from: begin, to, bucketMs: (to - from) / points });
         tables.paint(found, lines, turns, { from, to });
         when.textContent = range.from
             ? `${words.time(from)} to ${words.time(to)}`
-            : `The last ${words.duration(range.span / 1000)}. Drag across the chart to look closer.`;
+            : `The last ${words.duration(range.span / 1000)}.${CAN_DRAG ? " Drag across the chart to look closer." : ""}`;
         picker.paintValues(latest());
     }
 
@@ -122,7 +125,7 @@ export function showCharts(body, gateway, query) {
             return;
         }
         const { values } = chart.valueAt(place);
-        picker.paintValues(values.map((value) => (value === null ? "–" : words.value(value))));
+        picker.paintValues(values.map(words.mean));
     }
 
     function changed() {
@@ -206,6 +209,12 @@ export function showCharts(body, gateway, query) {
         chart.end();
         for (const end of ends) end();
     };
+}
+
+// A chart that follows young sensors begins where they do: most of it would be empty.
+function beginOf(found, from, to) {
+    const first = Math.min(...found.map(({ items }) => items[0]?.ts ?? Infinity));
+    return first < Infinity && first - from > (to - from) * 0.1 ? Math.min(first, to - YOUNGEST) : from;
 }
 
 // Each line once, however many of the sensors it is for.

@@ -13,7 +13,7 @@ export function showRejects(body) {
         caption: "Messages that could not be read, the oldest first",
         heads: ["Topic", "Reason", "Payload", "Came"],
         cells: (item) => [
-            h("th", { scope: "row", class: "wrap" }, item.topic),
+            h("span", { class: "wrap" }, item.topic),
             h("span", { class: "wrap" }, item.reason),
             payloadCell(item.payload ?? item.payload_base64 ?? "", item.payload === null ? "base64" : "text"),
             timeCell(item.received_at),

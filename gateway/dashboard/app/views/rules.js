@@ -11,6 +11,9 @@ import * as session from "../session.js";
 
 let numbers = 0;
 
+// What was not saved yet when somebody went to another view.
+let draft = null;
+
 export function showRules(body, gateway) {
     const cards = h("ol", { class: "rules" });
     const faults = h("div", { class: "faults", role: "alert" });
@@ -18,7 +21,7 @@ export function showRules(body, gateway) {
     const why = isAllowed ? null : session.whyNot("rules");
     const button = (text, act, properties = {}) => h("button", { type: "button", onclick: act, ...properties }, text);
     const save = button("Save", () => put(), { class: "primary", disabled: !isAllowed, title: why });
-    const check = button("Check", () => ask());
+    const check = button("Check", () => ask(), { disabled: !isAllowed, title: why });
     const discard = button("Discard changes", () => reset());
     const add = button("Add a rule", () => insert(), { disabled: !isAllowed, title: why });
     const state = h("p", { class: "hint", role: "status" });
@@ -80,7 +83,8 @@ export function showRules(body, gateway) {
             entry.form = null;
         } else open(entry);
         draw();
-        entry.form?.element.querySelector("input").focus();
+        const place = entries.indexOf(entry);
+        (entry.form?.element.querySelector("input") ?? cards.children[place].querySelector("button")).focus();
     }
 
     function open(entry) {
@@ -167,6 +171,15 @@ export function showRules(body, gateway) {
         draw();
     }
 
+    async function begin() {
+        const unsaved = draft;
+        draft = null;
+        await reset();
+        if (!unsaved) return;
+        entries = unsaved.map((rule) => ({ rule, form: null }));
+        draw();
+    }
+
     async function reset() {
         fill(faults);
         take((await api.get("/api/v1/rules")).items);
@@ -174,6 +187,9 @@ export function showRules(body, gateway) {
 
     const guard = (event) => isChanged() && event.preventDefault();
     addEventListener("beforeunload", guard);
-    reset().catch((problem) => note(problem.message, "trouble"));
-    return () => removeEventListener("beforeunload", guard);
+    begin().catch((problem) => note(problem.message, "trouble"));
+    return () => {
+        if (saved && isChanged()) draft = rules();
+        removeEventListener("beforeunload", guard);
+    };
 }

@@ -20,7 +20,7 @@ export function showUplink(body, gateway) {
         caption: "Readings that the receiver refused for good, the oldest first",
         heads: ["Sensor", "Value", "Answer", "Refused"],
         cells: (item) => [
-            h("th", { scope: "row" }, item.reading.sensor_id),
+            h("span", { class: "wrap" }, item.reading.sensor_id),
             h("span", { class: "number" }, words.value(item.reading.value)),
             h("div", {}, h("b", {}, item.status === null ? "" : `${item.status} `), payloadCell(item.answer ?? "")),
             timeCell(item.at),

@@ -62,6 +62,8 @@ pub(super) async fn admit<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         },
         Err(refusal) => refusal,
     };
+    let refused = &shared.metrics.mqtt_refused;
+    refused.with_label_values(&[refusal.label()]).inc();
     if let Some(limit) = refusal.limit() {
         shared.metrics.limited(limit);
     }

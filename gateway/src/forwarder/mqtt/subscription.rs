@@ -45,7 +45,7 @@ impl Subscription<'_> {
     pub(super) fn answered(&self, ack: &SubAck) {
         let is_refused = ack.return_codes.contains(&SubscribeReasonCode::Failure);
         if is_refused {
-            tracing::warn!(uplink = %self.uplink, "{REFUSED}");
+            tracing::warn!(uplink = %self.uplink, "the broker refuses the subscription to commands");
             self.refused.notify_one();
         }
         self.progress

@@ -1,10 +1,13 @@
 //! Readings as rows of the formats that the API has.
 
+use utoipa::ToSchema;
+
 use crate::domain::reading::StoredReading;
 
 /// How readings are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(in crate::http) enum Format {
     Json,
     Ndjson,
     /// RFC 4180, with a line of names. Tags and attributes are JSON.

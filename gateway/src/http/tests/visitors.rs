@@ -70,6 +70,7 @@ async fn each_role_may_do_what_it_is_for() {
         ),
         (Method::POST, "/api/v1/alerts/9/ack", "", Role::Write),
         (Method::PUT, "/api/v1/rules", "{}", Role::Admin),
+        (Method::PUT, "/api/v1/log-filter", "{}", Role::Admin),
         (Method::DELETE, "/api/v1/rejects/9", "", Role::Admin),
         (
             Method::POST,

@@ -54,6 +54,7 @@ impl Committer {
             },
         );
         let states = states.collect();
+        self.begin_counting();
         let restored = self.engine.restore(&memory.names, states, &memory.alerts);
         let (mut known, mut now) = (memory.names, self.engine.names());
         known.sort_unstable();
@@ -74,8 +75,15 @@ impl Committer {
         self.remember_behind(pending);
         let restored = self.engine.replace(Arc::new(rules.set));
         self.failed_rules.clear();
+        self.begin_counting();
         self.end(restored, pending);
         pending.answer(rules.done, |committed| committed);
+    }
+
+    fn begin_counting(&self) {
+        for (rule, raises_alerts) in self.engine.rules() {
+            self.settings.metrics.begin_rule(rule, raises_alerts);
+        }
     }
 
     /// Rules are gone or have changed: their alerts are over.

@@ -7,9 +7,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::Engine;
 use crate::domain::alert::{AlertState, PastAlert};
+use crate::domain::rule::Action;
 use crate::rules::RuleSet;
 use crate::rules::life::{Episode, Life};
 use crate::rules::memory::{Kept, State};
+use crate::rules::rule::Rule;
 use crate::rules::scope::Previous;
 use crate::rules::states::Subject;
 
@@ -162,6 +164,13 @@ impl Engine {
         next.devices = std::mem::take(&mut self.devices);
         *self = next;
         restored
+    }
+
+    /// The names of the rules, and whether each raises alerts.
+    pub fn rules(&self) -> impl Iterator<Item = (&str, bool)> {
+        let raises = |rule: &Rule| rule.actions.contains(&Action::Alert);
+        let rules = self.set.rules.iter();
+        rules.map(move |rule| (&*rule.name, raises(rule)))
     }
 
     /// The rules, with all that the memory of each depends on.

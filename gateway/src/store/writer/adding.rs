@@ -52,6 +52,10 @@ impl Writer {
         };
         self.given.reading += 1;
         let id = ReadingId(self.given.reading);
+        let (ts, value) = (reading.ts.millis(), reading.value);
+        group
+            .blocks
+            .extend(self.filling.add(id.0, sensor, ts, value));
         group.readings.push(NewReading {
             id,
             reading,

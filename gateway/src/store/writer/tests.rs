@@ -1,4 +1,5 @@
 mod alerts;
+mod blocks;
 mod uplinks;
 
 use super::*;
@@ -300,20 +301,29 @@ fn a_page_ends_when_much_was_looked_through_and_the_next_one_goes_on() {
     let mut writer = place.open();
     let first = group(&mut writer, "rare", &[1.0]);
     writer.commit(&first).unwrap();
-    // More than one look.
-    let many = group(&mut writer, "a", &vec![1.0; 250_000]);
+    // More than one block, of which each may have something.
+    let mut many = Group::default();
+    for number in 0..100_000 {
+        let mut new = reading("a", 1.0);
+        if number % 1000 == 0 {
+            new.ts = Timestamp::MIN;
+        }
+        writer
+            .add_reading(&mut many, new, None, UplinkSet::NONE)
+            .unwrap();
+    }
     writer.commit(&many).unwrap();
     let reader = writer.reader();
     let mut query = ReadingQuery {
-        to: Some(Timestamp::from_millis(i64::MAX)),
-        from: Some(Timestamp::from_millis(1_764_000_000_001)),
-        max_looked_through: 200_000,
+        from: Some(Timestamp::from_millis(1)),
+        to: Some(Timestamp::from_millis(1000)),
+        max_looked_through: 33_000,
         ..ReadingQuery::newest(10)
     };
     let page = reader.readings(&query).unwrap();
     assert!(page.readings.is_empty());
     let next = page.next.unwrap();
-    assert_eq!(next, ReadingId(50_002), "where it has come to");
+    assert_eq!(next, ReadingId(65_536), "where it has come to");
     query.before = Some(next);
     let page = reader.readings(&query).unwrap();
     assert_eq!((page.readings.len(), page.next), (0, None));

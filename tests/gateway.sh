@@ -1,0 +1,37 @@
+# What scripts share that try a real gateway: to be sourced, at the root of the repository. Builds the binary, makes the folder
+# `$work`, and takes both away at the end.
+cargo build --quiet --locked -p edge-gateway
+binary="${CARGO_TARGET_DIR:-target}/debug/edge-gateway"
+
+work="$(mktemp -d)"
+gateway=
+finish() {
+    if [ -n "$gateway" ]; then
+        kill "$gateway" 2>/dev/null || true
+        wait "$gateway" 2>/dev/null || true
+    fi
+    rm -rf "$work"
+}
+trap finish EXIT
+
+# eventually COMMAND…: until it succeeds, at most 20 s.
+eventually() {
+    local turn
+    for turn in $(seq 400); do
+        if "$@" >/dev/null 2>&1; then return; fi
+        sleep 0.05
+    done
+    printf 'waited in vain: %s\n' "$*"
+    return 1
+}
+# address TRANSPORT
+address() { sed -n "s/.*\"transport\":\"$1\",\"address\":\"\([^\"]*\)\".*/\1/p" "$work/log"; }
+is_listening() { [ -n "$(address mqtt)" ] && [ -n "$(address http)" ]; }
+# Starts `$gateway` with `$work/gateway.toml`, also again after it was killed; then `$mqtt_port` and `$url` are known.
+start() {
+    env -u RUST_LOG "$binary" --config "$work/gateway.toml" --log-format json 2>"$work/log" &
+    gateway=$!
+    eventually is_listening || { cat "$work/log"; exit 1; }
+    mqtt_port="$(address mqtt)" && mqtt_port="${mqtt_port##*:}"
+    url="http://$(address http)"
+}
