@@ -314,13 +314,15 @@ check_contains "curl: GET /status" '"web":"online"' "$(curl -sS "$url/status")"
 check "curl: a fault is a problem document" 'application/problem+json 400' \
     "$(curl -sS -o /dev/null -w '%{content_type} %{http_code}' "${json[@]}" -d '{' "$url/data")"
 
-# In a terminal of `script`, from `util-linux`: what is shown, and that the screen is given back.
+# In a terminal of `script`, from `bsdutils`: what is shown, and that the screen is given back.
 mkfifo "$work/keys"
 TERM=xterm EDGE_GATEWAY_HTTP__LISTEN="$(address http)" script -qefc "stty cols 80 rows 24; '$binary' top" "$work/screen" \
     <"$work/keys" >/dev/null &
 top=$!
 exec 3>"$work/keys"
-eventually grep -q web "$work/screen" || printf 'top shows no sensor\n'
+shown=no
+eventually grep -q web "$work/screen" && shown=yes
+check "top: the sensors are shown" yes "$shown"
 printf q >&3
 code=0
 wait "$top" || code=$?

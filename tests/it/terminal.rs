@@ -241,7 +241,8 @@ fn what_cannot_be_followed_is_said_at_once() {
     ask(address, &["top"]).is_refused(64, &["needs a terminal"]);
     let stranger = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
-        socket.read(&mut [0; 4096]).unwrap();
+        let asked = BufReader::new(&socket).lines().map_while(Result::ok);
+        assert!(asked.take_while(|line| !line.is_empty()).count() > 1);
         socket.write_all(b"HTTP/1.0 200 OK\r\n\r\n<html>").unwrap();
     });
     ask(address, &["tail"]).is_refused(1, &["is no gateway"]);
