@@ -314,6 +314,20 @@ check_contains "curl: GET /status" '"web":"online"' "$(curl -sS "$url/status")"
 check "curl: a fault is a problem document" 'application/problem+json 400' \
     "$(curl -sS -o /dev/null -w '%{content_type} %{http_code}' "${json[@]}" -d '{' "$url/data")"
 
+# In a terminal of `script`, from `util-linux`: what is shown, and that the screen is given back.
+mkfifo "$work/keys"
+TERM=xterm EDGE_GATEWAY_HTTP__LISTEN="$(address http)" script -qefc "stty cols 80 rows 24; '$binary' top" "$work/screen" \
+    <"$work/keys" >/dev/null &
+top=$!
+exec 3>"$work/keys"
+eventually grep -q web "$work/screen" || printf 'top shows no sensor\n'
+printf q >&3
+code=0
+wait "$top" || code=$?
+exec 3>&-
+check "top: q ends it with 0" 0 "$code"
+check "top: the screen is given back" 1 "$(grep -c $'\e\[?1049l' "$work/screen")"
+
 check "sqlite3: readings" 'web|80.0|["high"]|{}' \
     "$(sql "SELECT sensor_id, value, tags, attributes FROM readings WHERE sensor_id = 'web'")"
 check "sqlite3: alerts" 'high|raised|web|80.0' \

@@ -20,6 +20,7 @@ mod rules;
 mod sessions;
 mod shutdown;
 mod support;
+mod terminal;
 mod tidy;
 mod tls;
 mod tokens;

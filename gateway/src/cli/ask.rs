@@ -1,7 +1,7 @@
 //! Asking the running gateway by HTTP, with a token where one is wanted.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -91,7 +91,13 @@ impl Door {
 
     /// What it means that there is no answer.
     pub(super) fn silent(&self, error: &io::Error) -> String {
-        format!("no gateway answers on {}: {error}", self.listen)
+        let listen = self.listen;
+        match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                format!("the gateway on {listen} does not answer in time")
+            }
+            _ => format!("no gateway answers on {listen}: {error}"),
+        }
     }
 
     /// What an answer other than 200 means.

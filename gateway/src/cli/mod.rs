@@ -11,6 +11,7 @@ mod run;
 mod stoppable;
 mod tail;
 mod token;
+mod top;
 mod user;
 mod visible;
 
@@ -69,6 +70,8 @@ enum Command {
     Rejects(put_aside::Options),
     /// Try rules against the stored past
     Rules(rules::Options),
+    /// Show the gateway live: rates, uplinks, checks, sensors, open alerts
+    Top(top::Options),
     /// Print readings and alerts as they come
     Tail(tail::Options),
     /// Show the whole story in a minute: sensors, rules, and a cloud with an outage
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
         }
         Command::Rejects(options) => put_aside::main(put_aside::Kind::Rejects, &options, config),
         Command::Rules(options) => rules::main(&options, config),
+        Command::Top(options) => top::main(&options, config),
         Command::Tail(options) => tail::main(options, config),
         Command::Demo(options) => demo::main(&options, log_filter),
     }
