@@ -21,7 +21,7 @@ const MAX_ANSWER_BYTES: u64 = 64 << 20;
 pub(super) struct Token {
     /// File whose first line is a token of the API, as `edge-gateway token add` prints it
     #[arg(long, global = true, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    bearer_token_file: Option<PathBuf>,
 }
 
 /// The way to the gateway.
@@ -58,7 +58,7 @@ impl Trouble {
 impl Door {
     /// To the gateway of this configuration.
     pub(super) fn find(config: &Config, token: &Token) -> Result<Self, Refusal> {
-        let token = token.token_file.as_ref().map(|path| {
+        let token = token.bearer_token_file.as_ref().map(|path| {
             let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
             let token = text.lines().next().unwrap_or_default().trim();
             if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -110,7 +110,7 @@ impl Door {
         match (status, detail) {
             (_, None) => self.stranger(),
             (401, Some(_)) if self.token.is_none() => "the gateway wants a token: \
-                `edge-gateway token add NAME --role read|write|admin` makes one; put it into a file and name that with --token-file"
+                `edge-gateway token add NAME --role read|write|admin` makes one; put it into a file and name that with --bearer-token-file"
                 .to_owned(),
             (status, Some(detail)) => format!("the gateway answers {status}: {detail}"),
         }

@@ -78,10 +78,11 @@ impl Claimer {
         Self {
             uplink,
             gateway_id,
-            reader,
             submissions,
             turns: Turns::new(config.backlog_share),
-            boundary: None,
+            // Now, and not with the first look, which may come late: what arrives meanwhile is fresh.
+            boundary: reader.newest_reading().ok(),
+            reader,
             linger_until: None,
             batch_readings: config.batch_max_readings,
             tagged_upto: ReadingId(0),

@@ -118,6 +118,8 @@ impl Committer {
             failed_rules: HashSet::new(),
             next_rules: None,
         };
+        // Before anybody is served: whoever asks sees what there is to count.
+        committer.begin_counting();
         thread::Builder::new()
             .name("committer".into())
             .stack_size(STACK_BYTES)

@@ -54,7 +54,6 @@ impl Committer {
             },
         );
         let states = states.collect();
-        self.begin_counting();
         let restored = self.engine.restore(&memory.names, states, &memory.alerts);
         let (mut known, mut now) = (memory.names, self.engine.names());
         known.sort_unstable();
@@ -80,7 +79,7 @@ impl Committer {
         pending.answer(rules.done, |committed| committed);
     }
 
-    fn begin_counting(&self) {
+    pub(super) fn begin_counting(&self) {
         for (rule, raises_alerts) in self.engine.rules() {
             self.settings.metrics.begin_rule(rule, raises_alerts);
         }
