@@ -186,16 +186,17 @@ pub(super) fn uplinks(outbox: &Outbox) -> Vec<Words> {
 fn uplink(uplink: &Uplink) -> Words {
     let mut parts = vec![waiting(uplink.pending, uplink.oldest_seconds)];
     let verdict = uplink.last_verdict.as_deref();
-    if let Some(held) = &uplink.held {
-        parts.push(format!("HELD: {}", visible(held)));
-    } else if let Some(verdict) = verdict {
-        parts.push(format!("last {}", visible(verdict)));
-    }
     if let Some(seconds) = uplink.next_attempt_seconds {
         parts.push(format!("next try in {}", span(seconds)));
     }
     if let Some(seconds) = uplink.drain_seconds.filter(|_| 0 < uplink.pending) {
         parts.push(format!("drained in {}", span(seconds)));
+    }
+    // A reason may be long: it is what is cut off.
+    if let Some(held) = &uplink.held {
+        parts.push(format!("HELD: {}", visible(held)));
+    } else if let Some(verdict) = verdict {
+        parts.push(format!("last {}", visible(verdict)));
     }
     let is_well = verdict.is_none_or(|verdict| verdict.starts_with("delivered"));
     Words {

@@ -95,7 +95,7 @@ fn a_screen_of_80_by_24_has_the_whole_picture() {
     let expected = "\
 edge-1 0.1.0  up 2h 10m  received 200/s  committed 200/s  3 connections
 store 12.3 MiB of 1.0 GiB  1,190 readings since the start  3 rejected
-cloud: 3,214 wait, the oldest 2h 10m, last retry: 503, next try in 40s, drained
+cloud: 3,214 wait, the oldest 2h 10m, next try in 40s, drained in 6m, last retry
 old: 7 wait, but there is no uplink of that name
 checks  uplink:cloud: 404  store ok
 2 sensors
