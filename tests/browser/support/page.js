@@ -21,7 +21,7 @@ export async function endBrowser() {
 }
 
 // `expected`: patterns of console errors that belong to the test, such as refused connections while the gateway is away.
-export async function openPage(t, gateway, { path = "/", expected = [], viewport = DESKTOP, colours = "light", motion = "reduce" } = {}) {
+export async function openPage(t, gateway, { path = "/", expected = [], viewport = DESKTOP, colours = "light", motion = "reduce", prepare } = {}) {
     browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
     const context = await browser.newContext({
         viewport,
@@ -49,6 +49,7 @@ export async function openPage(t, gateway, { path = "/", expected = [], viewport
     };
     gateway.clients.push({ stop });
     t.after(stop);
+    await prepare?.(page);
     await page.goto(gateway.url + path);
     return page;
 }
