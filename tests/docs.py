@@ -31,7 +31,7 @@ def blocks():
             yield f"{path.relative_to(ROOT)}:{line}", found.group(1), found.group(2)
 
 
-# Each stands for a command of the same name: `$BINARY`, `$HTTP`, `$MQTT` and `$TOKEN` are in the environment.
+# Each stands for a command of the same name: `$BINARY`, `$HTTP`, `$MQTT`, `$TOKEN` and `$GATEWAY` are in the environment.
 STAND_INS = {
     "cargo": """
         case "$1" in
@@ -43,7 +43,18 @@ STAND_INS = {
         if [ "$1" = demo ]; then exec "$BINARY" demo --for 6s; fi
         exec "$BINARY" "$@"
     """,
-    "edge-gateway": 'exec "$BINARY" --config gateway.toml "$@"',
+    "edge-gateway": """
+        if [ "$1 ${2:-}" != "token add" ]; then exec "$BINARY" --config gateway.toml "$@"; fi
+        made="$("$BINARY" --config gateway.toml "$@")"
+        printf '%s\\n' "$made"
+        # As the program tells its reader to; until the gateway has read it.
+        /bin/kill -HUP "$GATEWAY"
+        for _ in $(seq 200); do
+            if "$REAL_curl" -sf -o /dev/null -H "Authorization: Bearer $made" "http://$HTTP/data"; then exit 0; fi
+            sleep 0.05
+        done
+        exit 1
+    """,
     "mosquitto_pub": 'exec "$REAL_mosquitto_pub" -p "$MQTT" "$@"',
     "mosquitto_sub": 'exec "$REAL_mosquitto_sub" -p "$MQTT" "$@"',
     "curl": """
@@ -51,6 +62,7 @@ STAND_INS = {
         for word in "$@"; do
             word="${word//127.0.0.1:8080/$HTTP}"
             word="${word//edge-1.local:8080/$HTTP}"
+            word="${word//gateway.example.com:8080/$HTTP}"
             words+=("${word//egt_…/$TOKEN}")
         done
         exec "$REAL_curl" -sS --fail-with-body "${words[@]}"
@@ -151,6 +163,7 @@ def main():
             **os.environ,
             "PATH": f"{folder / 'stand-ins'}:{path}",
             "BINARY": str(binary), "ROOT": str(ROOT), "TOKEN": token,
+            "ADMIN": f"Authorization: Bearer {token}", "GATEWAY": str(gateway.pid),
             "HTTP": addresses["http"], "MQTT": addresses["mqtt"].rsplit(":", 1)[1],
         }
         for command in ["mosquitto_pub", "mosquitto_sub", "curl"]:
