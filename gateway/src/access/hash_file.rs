@@ -1,5 +1,5 @@
-//! A file of users or tokens, lines `name:hash`, as it is edited: comments, order and whatever else stands in it stay. It is replaced whole, so that
-//! a reader, or a power cut, finds either what was or what is.
+//! A file of users or tokens, lines `name:hash`, as it is edited: comments, order and whatever else stands in it stay. It is
+//! replaced whole, so that a reader, or a power cut, finds either what was or what is.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

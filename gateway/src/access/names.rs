@@ -12,7 +12,8 @@ pub struct OwnNames {
 }
 
 impl OwnNames {
-    /// Addresses, `localhost` and the machine's own name, also as it is called on its own network (RFC 6762); where everybody may come anyway, any name.
+    /// Addresses, `localhost` and the machine's own name, also as it is called on its own network (RFC 6762); where everybody
+    /// may come anyway, any name.
     pub fn new(anonymous: Anonymous, host_name: Option<Box<str>>) -> Self {
         Self {
             host_name,

@@ -88,6 +88,8 @@ pub(super) struct Tokens {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) name: Arc<str>,
+    /// Whose MQTT sessions its bearer has; no user can have this name.
+    pub(super) owner: Arc<str>,
     pub(super) role: Role,
     hash: Hash,
 }
@@ -106,7 +108,7 @@ impl Tokens {
     fn parse(text: &str, path: &Arc<str>) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut lines_of = HashMap::new();
-        let mut by_hash = HashMap::new();
+        let mut by_hash: HashMap<Hash, Token> = HashMap::new();
         let entries = text.lines().enumerate();
         for (index, (name, rest)) in entries.filter_map(|(at, line)| Some((at, entry(line)?))) {
             let line = index + 1;
@@ -114,6 +116,10 @@ impl Tokens {
                 Some(first) => Err(format!("the token {name:?} stands in line {first} already")),
                 None => read(name, rest),
             };
+            let token = token.and_then(|token| match by_hash.get(&token.hash) {
+                Some(Token { name, .. }) => Err(format!("this is the token of {name:?} as well")),
+                None => Ok(token),
+            });
             match token {
                 Ok(token) => drop(by_hash.insert(token.hash, token)),
                 Err(message) => {
@@ -147,6 +153,7 @@ fn read(name: &str, rest: Option<&str>) -> Result<Token, String> {
         .ok_or("expected name:role:hash; `edge-gateway token add NAME` writes such lines")?;
     Ok(Token {
         name: name.into(),
+        owner: format!("token:{name}").into(),
         role: role.parse()?,
         hash: from_hex(hash).ok_or("the hash is no SHA-256 in 64 hexadecimal digits")?,
     })
@@ -211,7 +218,7 @@ mod tests {
     fn every_fault_of_the_file_is_told() {
         let hash = "ab".repeat(32);
         let file = format!(
-            "a:read:{hash}\nb\nc:owner:{hash}\nd:read:xyz\na:read:{hash}\n e:read:{hash}\nf:read\n"
+            "a:read:{hash}\nb\nc:owner:{hash}\nd:read:xyz\na:read:{hash}\n e:read:{hash}\nf:read\ng:admin:{hash}\n"
         );
         let faults = parse(&file).unwrap_err();
         let expected = [
@@ -221,6 +228,7 @@ mod tests {
             "tokens:5: the token \"a\" stands in line 1 already",
             "tokens:6: \" e\" cannot be a token's name",
             "tokens:7: expected name:role:hash",
+            "tokens:8: this is the token of \"a\" as well",
         ];
         assert_eq!(faults.len(), expected.len(), "{faults:?}");
         for (fault, expected) in faults.iter().zip(expected) {

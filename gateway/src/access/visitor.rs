@@ -2,7 +2,6 @@
 //! MQTT client.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use crate::access::grants::{Rights, Verdicts};
 use crate::access::tokens::{Role, Token, Tokens};
@@ -18,8 +17,6 @@ const ALL: [&str; 2] = ["#", "$SYS/#"];
 pub struct Visitor {
     role: Role,
     token: Option<Token>,
-    /// As MQTT knows it; no user can have this name.
-    owner: Option<Arc<str>>,
 }
 
 /// Why a visitor may not come.
@@ -45,19 +42,22 @@ impl Access {
             let token = tokens.find(token).ok_or(Unwelcome::Token)?;
             return Ok(Visitor {
                 role: token.role,
-                owner: Some(format!("token:{}", token.name).into()),
                 token: Some(token.clone()),
             });
         }
         if anonymous.welcomes(peer) {
             Ok(Visitor {
                 role: Role::Admin,
-                owner: None,
                 token: None,
             })
         } else {
             Err(Unwelcome::Anonymous)
         }
+    }
+
+    /// Whether there is a token file.
+    pub fn has_tokens(&self) -> bool {
+        self.state().tokens.is_some()
     }
 }
 
@@ -78,7 +78,7 @@ impl Visitor {
     }
 
     pub(super) fn owner(&self) -> Option<&str> {
-        self.owner.as_deref()
+        self.token.as_ref().map(|token| &*token.owner)
     }
 
     pub(super) fn is_still_in(&self, tokens: Option<&Tokens>) -> bool {

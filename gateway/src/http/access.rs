@@ -98,7 +98,7 @@ impl Shared {
 
     /// Where there are no tokens a certificate takes their place.
     fn anonymous_from(&self, peer: &Peer) -> Anonymous {
-        if peer.is_certified && !self.has_tokens {
+        if peer.is_certified && !self.access.has_tokens() {
             Anonymous::Always
         } else {
             self.anonymous

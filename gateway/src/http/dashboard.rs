@@ -4,7 +4,7 @@
 use std::io::Read as _;
 
 use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use flate2::read::GzDecoder;
 
@@ -40,11 +40,7 @@ pub(super) async fn part(
 fn serve(path: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
     let file = FILES.iter().find(|file| file.path == path);
     let file = file.ok_or_else(|| Problem::no_such_path(uri))?;
-    let tag = file.tag()?;
-    let is_known = headers.get(header::IF_NONE_MATCH) == Some(&tag);
-    let mut response = if is_known {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else if accepts_gzip(headers) {
+    let mut response = if accepts_gzip(headers) {
         let encoding = [(header::CONTENT_ENCODING, "gzip")];
         (encoding, file.packed).into_response()
     } else {
@@ -57,7 +53,7 @@ fn serve(path: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem
     security::protect_page(answer);
     let media_type = HeaderValue::from_static(file.media_type);
     answer.insert(header::CONTENT_TYPE, media_type);
-    answer.insert(header::ETAG, tag);
+    answer.insert(header::ETAG, file.tag()?);
     answer.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     Ok(response)
 }

@@ -29,13 +29,22 @@ impl Known {
 
 /// Names what is answered, and leaves it out where the client has named it.
 pub(super) async fn tag(known: Known, response: Response) -> Result<Response, Problem> {
-    let length = response.body().size_hint().exact();
-    let is_short = length.is_some_and(|length| length <= MAX_BYTES);
-    let has_tag = response.headers().contains_key(header::ETAG);
-    if !known.is_get || response.status() != StatusCode::OK || !is_short || has_tag {
+    if !known.is_get || response.status() != StatusCode::OK {
         return Ok(response);
     }
+    let length = response.body().size_hint().exact();
+    let is_short = length.is_some_and(|length| length <= MAX_BYTES);
     let (mut parts, body) = response.into_parts();
+    if let Some(tag) = parts.headers.get(header::ETAG) {
+        return Ok(if names(&known.tags, tag) {
+            not_modified(parts.headers)
+        } else {
+            Response::from_parts(parts, body)
+        });
+    }
+    if !is_short {
+        return Ok(Response::from_parts(parts, body));
+    }
     let body = to_bytes(body, MAX_BYTES as usize).await;
     let body = body.map_err(Problem::internal)?;
     let tag = tag_of(&body)?;
@@ -52,6 +61,7 @@ pub(super) async fn tag(known: Known, response: Response) -> Result<Response, Pr
 fn not_modified(mut headers: HeaderMap) -> Response {
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::CONTENT_TYPE);
+    headers.remove(header::CONTENT_ENCODING);
     (StatusCode::NOT_MODIFIED, headers).into_response()
 }
 

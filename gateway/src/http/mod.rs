@@ -104,7 +104,6 @@ struct Shared {
     gateway_id: Arc<str>,
     access: Arc<Access>,
     anonymous: Anonymous,
-    has_tokens: bool,
     pages: Pages,
     /// Who tries rules against the past.
     replays: Arc<Semaphore>,
@@ -137,7 +136,6 @@ impl Server {
             gateway_id: surroundings.gateway_id,
             access: surroundings.access,
             anonymous: config.anonymous,
-            has_tokens: config.token_file.is_some(),
             pages: Pages {
                 own_names: OwnNames::new(config.anonymous, config.host_name.clone()),
                 allowed: config.allowed_origins.clone(),
