@@ -26,6 +26,8 @@ mod sensors;
 mod series;
 
 pub mod sessions;
+mod unpacked;
+mod upkeep;
 mod waiting;
 mod writer;
 
@@ -39,6 +41,7 @@ pub use rejects::Reject;
 pub use rules::{RuleMemory, RuleNames, RuleState};
 pub use sensors::{LastReading, SensorTotals, Sensors};
 pub use series::{Bucket, SeriesQuery};
+pub use upkeep::Step;
 pub use waiting::{DeadLetter, Forsaken, WaitingQuery};
 pub use writer::{Committed, Writer};
 

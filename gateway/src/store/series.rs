@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::blocks::{Block, Piece, Stretch, Summary, Walk, in_steps};
-use super::bounds::{Bounds, end};
+use super::blocks::{self, Block, Piece, Stretch, Summary, Walk, in_steps};
+use super::bounds::{self, Bounds};
 use super::{Reader, StoreError};
 use crate::background::give_way_at;
 use crate::domain::{sensor::SensorId, timestamp::Timestamp};
@@ -47,7 +47,8 @@ impl Reader {
             let Some((newest, key)) = newest.zip(bounds.sensor) else {
                 return Ok(Vec::new());
             };
-            let oldest = end(connection, "SELECT min(id) FROM reading")?.unwrap_or(0);
+            let ends = bounds::of_readings(connection)?;
+            let oldest = ends.map_or(0, |(oldest, _)| oldest);
             let mut buckets = Buckets::new(query);
             // Up to the end of the block, so that it is whole.
             let upper = Block::of(newest).last();
@@ -71,6 +72,13 @@ fn look_through(
     (lower, upper): (i64, i64),
     buckets: &mut Buckets,
 ) -> Result<(), StoreError> {
+    let _transaction = connection.unchecked_transaction()?;
+    if blocks::is_packed(connection, Block::of(upper))? {
+        for stored in blocks::between(connection, blocks::key(sensor), (lower, upper))? {
+            buckets.add(stored.columns.ts, stored.columns.value);
+        }
+        return Ok(());
+    }
     let mut select = connection.prepare_cached(
         "SELECT ts, value FROM reading WHERE id BETWEEN ?1 AND ?2 AND sensor = ?3",
     )?;
@@ -96,6 +104,12 @@ fn look_up(
         let found = select
             .query_row([id, sensor], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
+        // It may have been packed since the way to it was found.
+        let found = match found {
+            Some(found) => Some(found),
+            None => blocks::find(connection, blocks::key(sensor), id)?
+                .map(|stored| (stored.columns.ts, stored.columns.value)),
+        };
         if let Some((ts, value)) = found {
             buckets.add(ts, value);
         }

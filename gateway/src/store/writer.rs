@@ -266,6 +266,9 @@ impl Writer {
         let mut growths: Vec<Growth> = Vec::new();
         rows::write_readings(&transaction, group, &self.uplinks, &mut growths)?;
         let unindexed_below = blocks::write(&transaction, &group.blocks, self.unindexed_below)?;
+        for step in &group.upkeep {
+            step.write(&transaction)?;
+        }
         alerts::write(&transaction, group)?;
         rejects::write(&transaction, group)?;
         devices::write(&transaction, &group.statuses)?;

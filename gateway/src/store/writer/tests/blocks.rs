@@ -64,7 +64,11 @@ impl Story {
             topic: None,
         };
         let writer = self.writer();
-        let id = writer.add_reading(group, new, None, UplinkSet::NONE);
+        let forward = match number {
+            7..20 => UplinkSet::one(0),
+            _ => UplinkSet::NONE,
+        };
+        let id = writer.add_reading(group, new, None, forward);
         self.model.push((id.unwrap().0, number, ts, value));
     }
 
@@ -103,6 +107,51 @@ impl Story {
             writer.is_doubtful = true;
             writer.commit(group).unwrap();
         }
+    }
+
+    /// Packs what is old, or a part of it: the gateway may be killed, or may try again, behind each step.
+    fn pack(&mut self) {
+        let now = Timestamp::from_millis(START * 4);
+        let mut left = self.rng.usize(1..200);
+        loop {
+            let steps = self.writer().reader().upkeep(now).unwrap();
+            if steps.is_empty() {
+                return;
+            }
+            for step in steps {
+                let mut group = Group::default();
+                group.push_upkeep(step);
+                self.commit(&group);
+                left -= 1;
+                if left == 0 {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// All readings, oldest first, as programs beside the gateway see them.
+    fn check_history(&mut self) {
+        let history = self.writer().reader().history().unwrap();
+        let (mut after, mut found) = (ReadingId(0), Vec::new());
+        loop {
+            let page = history.page(after, self.rng.usize(1..40_000)).unwrap();
+            let Some(last) = page.last() else { break };
+            after = last.id;
+            found.extend(
+                page.into_iter()
+                    .map(|reading| (reading.id.0, reading.ts.millis(), reading.value)),
+            );
+        }
+        let expected = self
+            .model
+            .iter()
+            .map(|(id, _, ts, value)| (*id, *ts, *value));
+        assert!(expected.eq(found));
+        let waiting = waiting(&self.writer().reader(), CLOUD_KEY);
+        let expected = self.model.iter().filter(|(_, of, ..)| (7..20).contains(of));
+        let expected = expected.map(|(id, ..)| *id).take(waiting.len());
+        assert!(waiting.iter().map(|reading| reading.id.0).eq(expected));
     }
 
     fn restart(&mut self, is_clean: bool, meanwhile: &str) {
@@ -249,7 +298,7 @@ fn pages_and_series_are_those_of_a_list_whatever_happens_to_the_store() {
         let readings = story.rng.i64(1..20_000);
         story.store(readings);
         let is_clean = story.rng.bool();
-        match story.rng.u32(..6) {
+        match story.rng.u32(..8) {
             0 => story.restart(is_clean, ""),
             1 => {
                 // As after a restore.
@@ -257,6 +306,7 @@ fn pages_and_series_are_those_of_a_list_whatever_happens_to_the_store() {
                 let jump = format!("UPDATE counter SET reading = reading + {gap}");
                 story.restart(is_clean, &jump);
             }
+            2..4 => story.pack(),
             _ => {}
         }
         if story.rng.u32(..5) == 0 {
@@ -264,9 +314,20 @@ fn pages_and_series_are_those_of_a_list_whatever_happens_to_the_store() {
         }
     }
     story.check(30);
+    story.check_history();
+    let packed = "SELECT count(*) FROM reading_block WHERE packed = 2";
+    while story.rows_of(packed) < 3 {
+        story.pack();
+    }
+    story.check(30);
+    story.check_history();
     // A part of the past is taken away, up to somewhere in a block.
     let (oldest, ..) = story.model[story.rng.usize(..70_000)];
-    story.sql(&format!("DELETE FROM reading WHERE id < {oldest}"));
+    story.sql(&format!(
+        "DELETE FROM reading_block WHERE number <= {oldest} >> 15;
+         DELETE FROM reading WHERE id < {oldest} OR id >> 15 = {oldest} >> 15;"
+    ));
+    let oldest = (oldest | 32_767) + 1;
     story.model.retain(|(id, ..)| oldest <= *id);
     story.check(20);
 }
