@@ -174,6 +174,7 @@ impl Works {
         let settings = Settings {
             gateway_id: "edge-1".into(),
             group_commit: Duration::ZERO,
+            max_bytes: 1 << 30,
             max_devices: 100,
             outlet: Box::new(Nobody),
             outbox_wakes: Vec::new(),

@@ -8,6 +8,7 @@ mod clock;
 mod outbox;
 mod overflow;
 mod rules;
+mod space;
 
 use std::{
     collections::HashSet,
@@ -25,8 +26,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::clock::RulesClock;
+use self::space::Space;
 use super::rule_book::NewRules;
-use super::submission::Work;
+use super::submission::{UpkeepRequest, Work};
 use super::{Health, Outlet, Refused, Routed, Source, Submission, SubmissionReceiver, Traces};
 use crate::clock as wall_clock;
 use crate::domain::{message::Message, reading::ReadingId, status::DeviceStatus};
@@ -49,6 +51,8 @@ pub struct Settings {
     pub group_commit: Duration,
     /// Devices whose status is stored.
     pub max_devices: usize,
+    /// What the store's files may take.
+    pub max_bytes: u64,
     pub outlet: Box<dyn Outlet>,
     /// By the places of the uplinks: woken when something came into their part of the outbox.
     pub outbox_wakes: Vec<Arc<Notify>>,
@@ -70,12 +74,14 @@ pub struct Committer {
     failed_rules: HashSet<Arc<str>>,
     /// Rules that wait for the commit of what came before them.
     next_rules: Option<NewRules>,
+    space: Space,
 }
 
 /// What comes first.
 enum First {
     Work(Box<Work>),
     Rules(Box<NewRules>),
+    Upkeep(UpkeepRequest),
     /// The time for something that the rules have to do.
     Due,
     /// Nothing any more.
@@ -117,6 +123,7 @@ impl Committer {
             runtime,
             failed_rules: HashSet::new(),
             next_rules: None,
+            space: Space::default(),
         };
         // Before anybody is served: whoever asks sees what there is to count.
         committer.begin_counting();
@@ -141,6 +148,10 @@ impl Committer {
         loop {
             let mut pending = Pending::default();
             match self.first() {
+                First::Upkeep(request) => {
+                    pending.keep_up(request);
+                    self.fill(&mut pending);
+                }
                 First::Work(work) => {
                     self.tick(&mut pending);
                     self.take(*work, &mut pending);
@@ -159,25 +170,74 @@ impl Committer {
 
     /// Waits for work, or until the rules have something to do.
     fn first(&mut self) -> First {
-        if let Some(rules) = self.next_rules.take() {
-            return First::Rules(Box::new(rules));
-        }
-        let received = match self.engine.next_due() {
-            None => self.receiver.receiver.blocking_recv(),
-            Some(due) => {
-                let until = self
-                    .rules_clock
-                    .instant(due.min(self.rules_clock.kept_until()));
-                let receive = self.receiver.receiver.recv();
-                // The timer needs the runtime's context when it is made.
-                let receive = async { time::timeout_at(until.into(), receive).await };
-                match self.runtime.block_on(receive) {
-                    Ok(received) => received,
-                    Err(_) => return First::Due,
+        loop {
+            if let Some(rules) = self.next_rules.take() {
+                return First::Rules(Box::new(rules));
+            }
+            self.look_for_room();
+            if let Ok(request) = self.receiver.upkeep.try_recv() {
+                return First::Upkeep(request);
+            }
+            if let Some(work) = self.space.next_held() {
+                return First::Work(Box::new(work));
+            }
+            let first = match self.receiver.receiver.try_recv() {
+                Ok(work) => Some(work).map_or(First::Ended, |work| First::Work(Box::new(work))),
+                Err(TryRecvError::Disconnected) => First::Ended,
+                Err(TryRecvError::Empty) => match self.wait() {
+                    Some(first) => first,
+                    None => continue,
+                },
+            };
+            match first {
+                First::Work(work) => {
+                    if let Some(work) = self.space.admit(*work) {
+                        return First::Work(Box::new(work));
+                    }
                 }
+                other => return other,
+            }
+        }
+    }
+
+    /// Waits for what comes first; `None`: it is time to look for room again.
+    fn wait(&mut self) -> Option<First> {
+        let due = self.engine.next_due().map(|due| {
+            let due = due.min(self.rules_clock.kept_until());
+            self.rules_clock.instant(due)
+        });
+        let look = self.space.next_look();
+        let until = [due, look].into_iter().flatten().min();
+        let SubmissionReceiver { receiver, upkeep } = &mut self.receiver;
+        let wait = async {
+            // The timer needs the runtime's context when it is made.
+            let sleep = async {
+                match until {
+                    Some(until) => time::sleep_until(until.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                Some(request) = upkeep.recv() => Some(First::Upkeep(request)),
+                work = receiver.recv() => Some(work.map_or(First::Ended, |work| First::Work(Box::new(work)))),
+                () = sleep => (due == until).then_some(First::Due),
             }
         };
-        received.map_or(First::Ended, |work| First::Work(Box::new(work)))
+        self.runtime.block_on(wait)
+    }
+
+    /// Whether the budget has room for what comes next.
+    fn look_for_room(&mut self) {
+        if !self.space.is_to_be_looked_at() {
+            return;
+        }
+        match self.writer.room(self.settings.max_bytes) {
+            Ok(room) => self.space.found(room, &self.settings.health),
+            Err(error) => {
+                tracing::debug!(%error, "the room in the store cannot be looked at");
+            }
+        }
     }
 
     fn commit_all(&mut self, mut pending: Pending) -> Option<()> {
@@ -190,7 +250,14 @@ impl Committer {
     /// Adds what has arrived, and what arrives within `group_commit`.
     fn fill(&mut self, pending: &mut Pending) {
         let until = Instant::now() + self.settings.group_commit;
-        while self.next_rules.is_none() && pending.group.row_count() < MAX_GROUP_ROWS {
+        while self.next_rules.is_none()
+            && pending.group.row_count() < MAX_GROUP_ROWS
+            && self.space.is_for_more()
+        {
+            if let Some(held) = self.space.next_held() {
+                self.take(held, pending);
+                continue;
+            }
             let work = match self.receiver.receiver.try_recv() {
                 Ok(work) => work,
                 Err(TryRecvError::Disconnected) => return,
@@ -205,13 +272,16 @@ impl Committer {
                     }
                 }
             };
-            self.take(work, pending);
+            if let Some(work) = self.space.admit(work) {
+                self.take(work, pending);
+            }
         }
     }
 
     fn take(&mut self, work: Work, pending: &mut Pending) {
         match work {
             Work::Submission(mut submission) => {
+                self.space.takes(submission.weight());
                 if submission.is_indivisible && !self.writer.has_room_for(&submission.readings) {
                     return submission.complete(Err(Refused::TooManySensors));
                 }

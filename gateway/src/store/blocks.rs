@@ -10,16 +10,22 @@ mod columns;
 mod numbers;
 mod pack;
 mod packed;
+mod rewritten;
 mod summary;
+mod thin;
 mod walk;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+pub(super) use self::columns::Columns;
 pub(super) use self::pack::Piece;
 use self::pack::{Entry, pack};
 pub(super) use self::packed::{
-    PackingStep, Stored, between, find, is_packed, next_packed, rows_from, steps_to_clear,
-    steps_to_pack,
+    PackingStep, Stored, between, find, held_between, is_packed, is_waited_for, next_packed,
+    rows_from, steps_to_clear, steps_to_pack,
+};
+pub(super) use self::rewritten::{
+    Fate, Rewritten, Unit, intervals_within, merge, remove_units, rewrite,
 };
 pub(super) use self::summary::Summary;
 pub(super) use self::walk::{Stretch, Walk, in_steps};

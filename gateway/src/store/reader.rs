@@ -2,7 +2,7 @@
 //! Calls block on the disk: async callers go through a blocking thread.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
 };
 
@@ -70,6 +70,10 @@ impl Reader {
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.shared.path
     }
 
     /// The stored past, from its beginning on.
@@ -198,7 +202,7 @@ impl Reader {
     pub fn totals(&self) -> Result<Totals, StoreError> {
         let connection = self.connection()?;
         let totals = connection.query_row(
-            "SELECT (SELECT count(*) FROM reading) + (SELECT coalesce(sum(count), 0) FROM reading_block WHERE packed = 2), \
+            "SELECT (SELECT count(*) FROM reading) + (SELECT coalesce(sum(count), 0) FROM reading_block WHERE 2 <= packed), \
              (SELECT count(*) FROM alert WHERE state = 'raised')",
             [],
             |row| {

@@ -50,6 +50,12 @@ impl Reader {
             let ends = bounds::of_readings(connection)?;
             let oldest = ends.map_or(0, |(oldest, _)| oldest);
             let mut buckets = Buckets::new(query);
+            if let Some(sensor) = blocks::key(key) {
+                let within = [query.from.millis(), query.to.millis()];
+                blocks::intervals_within(connection, sensor, within, |ts, values| {
+                    buckets.take_interval(ts, values);
+                })?;
+            }
             // Up to the end of the block, so that it is whole.
             let upper = Block::of(newest).last();
             let mut walk = Walk::new(connection, &bounds, (oldest, upper));
@@ -143,6 +149,12 @@ impl Buckets {
     fn slot(&self, ts: i64) -> Option<usize> {
         let is_within = (self.from..self.to).contains(&ts);
         is_within.then(|| (ts.abs_diff(self.from) / self.width) as usize)
+    }
+
+    fn take_interval(&mut self, ts: i64, values: Summary) {
+        if let Some(slot) = self.slot(ts) {
+            self.merge(slot, values);
+        }
     }
 
     fn add(&mut self, ts: i64, value: f64) {

@@ -88,6 +88,18 @@ fn put_bits(bytes: &mut Vec<u8>, numbers: &[i64], smallest: i64, bits: u8) {
     }
 }
 
+/// How many decimals all of these have at most; `None` where they are not decimals.
+pub(super) fn decimals_of(values: &[f64]) -> Option<u8> {
+    (0..=MOST_DECIMALS).find(|decimals| whole(values, *decimals).is_some())
+}
+
+/// The nearest value with so many decimals.
+pub(super) fn rounded(value: f64, decimals: u8) -> f64 {
+    let power = 10_f64.powi(i32::from(decimals.min(MOST_DECIMALS)));
+    let rounded = (value * power).round() / power;
+    if rounded.is_finite() { rounded } else { value }
+}
+
 /// Writes a column of values. Its length is not written.
 pub(super) fn put_values(bytes: &mut Vec<u8>, values: &[f64]) {
     let decimals =
@@ -315,9 +327,8 @@ mod tests {
         for _ in 0..5000 {
             let bytes: Vec<u8> = (0..random.usize(0..60)).map(|_| random.u8(..)).collect();
             let count = random.usize(0..64);
-            for column in [Bytes::new(&bytes).column(count)] {
-                assert!(column.is_none_or(|column| column.len() == count));
-            }
+            let column = Bytes::new(&bytes).column(count);
+            assert!(column.is_none_or(|column| column.len() == count));
             let values = Bytes::new(&bytes).values(count);
             assert!(values.is_none_or(|values| values.len() == count));
         }

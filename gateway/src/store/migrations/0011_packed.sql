@@ -12,3 +12,25 @@ CREATE TABLE packed_reading (
     id INTEGER PRIMARY KEY,
     pieces BLOB NOT NULL
 );
+
+-- What thinned readings come to. first, last: blocks of which they were; interval: in milliseconds; min_ts, max_ts: from the
+-- beginning of the first interval to the end of the last. packed = 3 in reading_block: what was neither tagged nor waiting is here.
+CREATE TABLE summary_block (
+    first INTEGER PRIMARY KEY,
+    last INTEGER NOT NULL,
+    interval INTEGER NOT NULL,
+    min_ts INTEGER NOT NULL,
+    max_ts INTEGER NOT NULL,
+    newest_at INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    count INTEGER NOT NULL
+);
+
+-- By sensor and interval, packed into about a page each (store/blocks/thin.rs). id: as in reading_pack, of the first block.
+CREATE TABLE summary_pack (
+    id INTEGER PRIMARY KEY,
+    pieces BLOB NOT NULL
+);
+
+-- Events up to this one were taken away by age, but for those that are needed.
+ALTER TABLE counter ADD COLUMN alerts_gone INTEGER NOT NULL DEFAULT 0;

@@ -1,5 +1,6 @@
 mod alerts;
 mod blocks;
+mod upkeep;
 mod uplinks;
 
 use super::*;

@@ -1,9 +1,18 @@
 //! Readings by sensor and time through the index behind the table, against a list that is looked through.
 
 use super::*;
-use crate::store::{Bucket, SeriesQuery};
+use crate::config::WhenFull;
+use crate::store::{Bucket, Limits, SeriesQuery};
 
 const START: i64 = 1_764_000_000_000;
+
+pub(super) fn limits(keep: Option<i64>, max_bytes: u64, when_full: WhenFull) -> Limits {
+    Limits {
+        keep,
+        max_bytes,
+        when_full,
+    }
+}
 
 /// What was stored: id, sensor, time and value.
 type Model = Vec<(i64, usize, i64, f64)>;
@@ -114,7 +123,11 @@ impl Story {
         let now = Timestamp::from_millis(START * 4);
         let mut left = self.rng.usize(1..200);
         loop {
-            let steps = self.writer().reader().upkeep(now).unwrap();
+            let steps = self
+                .writer()
+                .reader()
+                .upkeep(now, &limits(None, u64::MAX / 2, WhenFull::Refuse))
+                .unwrap();
             if steps.is_empty() {
                 return;
             }
