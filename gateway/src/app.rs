@@ -234,6 +234,7 @@ impl Running {
             guests,
             metrics: Arc::clone(&metrics),
             log_filter: Arc::clone(&log_filter),
+            max_bytes: config.store.max_size,
         };
         self.add("log filter", |stop| async move {
             log_filter.watch(stop).await;

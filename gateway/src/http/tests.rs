@@ -106,6 +106,7 @@ impl House {
             mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
             guests,
             metrics: Arc::default(),
+            max_bytes: 1 << 30,
             log_filter: Arc::default(),
         };
         let server = Server::new(&config, surroundings);

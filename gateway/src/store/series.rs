@@ -9,6 +9,9 @@ use super::{Reader, StoreError};
 use crate::background::give_way_at;
 use crate::domain::{sensor::SensorId, timestamp::Timestamp};
 
+/// Where readings were thinned meanwhile it is looked again, so many times in all.
+const TRIES: usize = 4;
+
 /// What a chart shows.
 #[derive(Clone, Debug)]
 pub struct SeriesQuery {
@@ -36,6 +39,26 @@ impl Reader {
     /// Buckets of equal width, oldest first, without those that have no readings. Looks at the store in short steps, however
     /// much there is.
     pub fn series(&self, query: &SeriesQuery) -> Result<Vec<Bucket>, StoreError> {
+        for _ in 1..TRIES {
+            let before = self.thinned_state()?;
+            let found = self.series_once(query)?;
+            if self.thinned_state()? == before {
+                return Ok(found);
+            }
+        }
+        self.series_once(query)
+    }
+
+    /// Changes when readings go into what they come to.
+    fn thinned_state(&self) -> Result<(i64, i64), StoreError> {
+        self.with_connection(|connection| {
+            let select = "SELECT count(*), coalesce(sum(count), 0) FROM summary_block";
+            let mut select = connection.prepare_cached(select)?;
+            Ok(select.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+        })
+    }
+
+    fn series_once(&self, query: &SeriesQuery) -> Result<Vec<Bucket>, StoreError> {
         self.with_connection(|connection| {
             let times = [Some(query.from), Some(query.to)];
             let Some(bounds) = Bounds::find(connection, Some(&query.sensor_id), times)? else {

@@ -7,11 +7,13 @@
 
 mod room;
 mod steps;
+mod thinned;
 
 use rusqlite::{Connection, OptionalExtension};
 
 pub use self::room::Room;
 pub use self::steps::{Removed, Step};
+pub use self::thinned::Thinned;
 use super::blocks::{self, Block, Columns, Fate, Rewritten};
 use super::{Reader, StoreError};
 use crate::config::WhenFull;

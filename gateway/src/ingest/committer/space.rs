@@ -3,15 +3,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::Health;
-use super::Work;
+use super::{Health, Refused, Work};
 use crate::store::Room;
 
 /// A byte on its way takes about so many in the file, in the worst case.
 const GROWTH: u64 = 3;
-
-/// Beside what is on its way there is to be so much room, at least.
-const MARGIN: u64 = 1 << 20;
 
 /// However little was written: other tables grow too, and the log.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -24,8 +20,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 pub(super) struct Space {
     /// Bytes that may be written before the file is looked at.
     left: u64,
+    /// With less than half of it left nothing is taken.
+    margin: u64,
     looked_at: Option<Instant>,
     is_full: bool,
+    /// That it stays so.
+    is_told: bool,
     /// In the order in which they came. Bounded by the room that the queue gives out.
     held: VecDeque<Work>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Space {
 impl Space {
     pub(super) fn is_to_be_looked_at(&self) -> bool {
         let every = if self.is_full { LOOK_AGAIN } else { LOOK_EVERY };
-        self.left < MARGIN || self.looked_at.is_none_or(|at| every < at.elapsed())
+        self.left <= self.margin / 2 || self.looked_at.is_none_or(|at| every < at.elapsed())
     }
 
     pub(super) fn next_look(&self) -> Option<Instant> {
@@ -41,16 +41,28 @@ impl Space {
     }
 
     pub(super) fn found(&mut self, room: Room, health: &Health) {
-        let was_full = self.is_full;
-        self.is_full = !room.is_for(2 * MARGIN);
-        self.left = room.most.saturating_sub(room.used);
+        self.is_full = room.left() <= room.margin() / 2;
+        self.left = room.left();
+        self.margin = room.margin();
         self.looked_at = Some(Instant::now());
-        if self.is_full && !was_full {
+        health.set_full(self.is_full);
+        let is_told = std::mem::replace(&mut self.is_told, health.is_full());
+        if self.is_told && !is_told {
             tracing::warn!("the store's budget is spent: nothing is taken until there is room");
-        } else if was_full && !self.is_full {
+        } else if is_told && !self.is_told {
             tracing::info!("the store has room again");
         }
-        health.set_full(self.is_full);
+    }
+
+    /// Refuses what was asked for by who waits for an answer, and can ask again.
+    pub(super) fn refuse_requests(&mut self) {
+        self.held.retain_mut(|work| match work {
+            Work::Submission(submission) if submission.is_indivisible => {
+                submission.complete(Err(Refused::Full));
+                false
+            }
+            _ => true,
+        });
     }
 
     /// What comes first of those who had to wait, if there is room.
@@ -73,7 +85,7 @@ impl Space {
 
     /// Whether a group that grows is within what was found.
     pub(super) fn is_for_more(&self) -> bool {
-        self.is_full || MARGIN <= self.left
+        self.is_full || self.margin / 4 <= self.left
     }
 
     pub(super) fn takes(&mut self, kib: u32) {

@@ -5,10 +5,11 @@ use rusqlite::Connection;
 use crate::store::{Reader, StoreError, connection};
 
 /// Beside the database: the log's index, and what is written between two looks.
-const BESIDE: u64 = 1 << 20;
+const BESIDE: u64 = 3 << 20;
 
-/// Room is made when less than this part of the budget is left.
-const SCARCE: u64 = 16;
+/// Room is made when less is left than this part of what there may be, or than this.
+const MARGIN: u64 = 8;
+const LARGEST_MARGIN: u64 = 64 << 20;
 
 /// What the store takes and what it may take, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +53,14 @@ impl Room {
         })
     }
 
-    /// Whether so many bytes more are within the budget.
-    pub fn is_for(&self, bytes: u64) -> bool {
-        self.used + bytes <= self.most
+    /// What is left, in bytes.
+    pub fn left(&self) -> u64 {
+        self.most.saturating_sub(self.used)
+    }
+
+    /// With less left room is made; with half of it nothing more is taken until there is.
+    pub fn margin(&self) -> u64 {
+        (self.most / MARGIN).min(LARGEST_MARGIN)
     }
 
     /// How many pages are to be given back, if more are free than are soon used again.
@@ -68,7 +74,7 @@ impl Room {
 
     /// Whether room is to be made.
     pub fn is_scarce(&self) -> bool {
-        self.most - self.most / SCARCE < self.used
+        self.left() <= self.margin()
     }
 }
 
