@@ -15,6 +15,7 @@ mod monitoring;
 mod mqtt;
 mod ordering;
 mod overload;
+mod power;
 mod reload;
 mod rules;
 mod sessions;

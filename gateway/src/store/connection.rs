@@ -2,7 +2,8 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    path::{Path, PathBuf},
+    io,
+    path::{self, Path, PathBuf},
     time::Duration,
 };
 
@@ -50,7 +51,7 @@ pub(super) fn lock(path: &Path) -> Result<StoreLock, StoreError> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
     {
-        fs::create_dir_all(folder).map_err(|source| StoreError::Folder {
+        create_folder(folder).map_err(|source| StoreError::Folder {
             folder: folder.display().to_string(),
             source,
         })?;
@@ -76,6 +77,22 @@ pub(super) fn lock(path: &Path) -> Result<StoreLock, StoreError> {
             source,
         }),
     }
+}
+
+/// Creates a folder, and sees to it that it is there after a power cut: SQLite does that only for what is in it.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    let folder = path::absolute(folder)?;
+    let new = folder.ancestors().take_while(|above| !above.is_dir());
+    let new = new.count();
+    fs::create_dir_all(&folder)?;
+    // Also when it was there: whoever made it may have been killed before it was safe.
+    for above in folder.ancestors().skip(1).take(new.max(1)) {
+        // One that may not be read is not ours either.
+        if let Ok(above) = File::open(above) {
+            above.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 /// The path of a file that belongs to the database, such as its write-ahead log (`-wal`).
