@@ -2,13 +2,14 @@
 //! all in one transaction, and only then completes the receipts. The next group is what arrived meanwhile.
 //!
 //! If a commit fails, nothing is acknowledged and nothing dropped: the same group is tried again until it succeeds,
-//! and meanwhile nothing more is taken from the queue.
+//! and meanwhile nothing more is taken from the queue, but for what gives room back on a disk that is full ([`scarcity`]).
 
 mod clock;
 mod next;
 mod outbox;
 mod overflow;
 mod rules;
+mod scarcity;
 mod space;
 
 use std::{
@@ -42,6 +43,9 @@ const MAX_GROUP_ROWS: usize = 8192;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
+/// Between two tries to copy the log, if nothing is committed.
+const LOG_PAUSE: Duration = Duration::from_secs(1);
+
 /// What the committer needs beside the store.
 pub struct Settings {
     pub gateway_id: Arc<str>,
@@ -73,6 +77,8 @@ pub struct Committer {
     /// Rules that wait for the commit of what came before them.
     next_rules: Option<NewRules>,
     space: Space,
+    /// Since when the log cannot be copied into the database: when that was last tried.
+    log_tried: Option<Instant>,
 }
 
 /// A group and who waits for it.
@@ -111,6 +117,7 @@ impl Committer {
             failed_rules: HashSet::new(),
             next_rules: None,
             space: Space::default(),
+            log_tried: None,
         };
         // Before anybody is served: whoever asks sees what there is to count.
         committer.begin_counting();
@@ -157,7 +164,7 @@ impl Committer {
 
     fn commit_all(&mut self, mut pending: Pending) -> Option<()> {
         self.remember(&mut pending);
-        let committed = self.commit(&pending.group)?;
+        let committed = self.commit(&mut pending)?;
         self.finish(pending, committed);
         Some(())
     }
@@ -252,12 +259,12 @@ impl Committer {
     }
 
     /// Commits, however often it takes; `None` if it was given up.
-    fn commit(&mut self, group: &Group) -> Option<Committed> {
+    fn commit(&mut self, pending: &mut Pending) -> Option<Committed> {
         let mut has_failed = false;
         let mut pause = RETRY_PAUSE;
         loop {
             let started = Instant::now();
-            match self.writer.commit(group) {
+            let error = match self.writer.commit(&pending.group) {
                 Ok(committed) => {
                     let metrics = &self.settings.metrics;
                     metrics
@@ -265,28 +272,60 @@ impl Committer {
                         .observe(started.elapsed().as_secs_f64());
                     metrics
                         .commit_readings
-                        .observe(group.reading_count() as f64);
+                        .observe(pending.group.reading_count() as f64);
                     if has_failed {
                         tracing::info!("commits succeed again");
                         self.settings.health.set(None);
                     }
+                    self.tell_of_the_log();
                     return Some(committed);
                 }
-                Err(error) => {
-                    self.settings.metrics.commit_failures.inc();
-                    if !has_failed {
-                        tracing::error!(%error, "commit failed: nothing is acknowledged until it succeeds");
-                        self.settings.health.set(Some(error.to_string()));
-                        has_failed = true;
-                    }
-                }
+                Err(error) => error,
+            };
+            self.settings.metrics.commit_failures.inc();
+            let told = self.writer.explain(&error);
+            if !has_failed {
+                tracing::error!(error = %told, "commit failed: nothing is acknowledged until it succeeds");
+                has_failed = true;
             }
+            self.settings.health.set(Some(told));
             if self.settings.give_up.is_cancelled() {
                 tracing::error!("the last commit was given up; none of it was acknowledged");
                 return None;
             }
-            self.pause(pause);
+            let is_out_of_room = self.writer.is_out_of_room(&error);
+            if !is_out_of_room || self.wait_for_room(pending, pause).is_err() {
+                self.pause(pause);
+            }
             pause = (pause * 2).min(LONGEST_RETRY_PAUSE);
+        }
+    }
+
+    /// What is on disk is there without that, but the log grows.
+    fn tell_of_the_log(&mut self) {
+        let Some(error) = self.writer.log_trouble() else {
+            if self.log_tried.take().is_some() {
+                tracing::info!("the log is copied into the database again");
+                self.settings.health.set(None);
+            }
+            return;
+        };
+        let told = self.writer.explain(error);
+        if self.log_tried.replace(Instant::now()).is_none() {
+            tracing::error!(error = %told, "the log cannot be copied into the database: it grows until it can");
+        }
+        self.settings.health.set(Some(told));
+    }
+
+    /// When the log is to be copied again, if that failed.
+    fn next_log_try(&self) -> Option<Instant> {
+        self.log_tried.map(|at| at + LOG_PAUSE)
+    }
+
+    fn copy_log_again(&mut self) {
+        if self.next_log_try().is_some_and(|at| at <= Instant::now()) {
+            self.writer.copy_log_again();
+            self.tell_of_the_log();
         }
     }
 

@@ -4,10 +4,11 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{self, Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::StoreError;
 
@@ -29,10 +30,6 @@ const MIGRATIONS: &[&str] = &[
 /// How long a statement waits for another process that holds a lock, such as an SQLite shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The log is copied into the database when it has so many pages (of 4 KiB). Larger means fewer
-/// rewrites of the same page and a larger file beside the database.
-const CHECKPOINT_PAGES: u32 = 4096;
-
 /// Pages that a connection keeps in memory, in KiB.
 const CACHE_KIB: u32 = 2048;
 
@@ -40,9 +37,9 @@ const CACHE_KIB: u32 = 2048;
 const CACHED_STATEMENTS: usize = 64;
 
 /// Holds the store for this process until it is dropped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct StoreLock {
-    _file: File,
+    _file: Arc<File>,
 }
 
 /// Creates the folder and takes the lock; a second gateway on the same store is refused.
@@ -68,7 +65,9 @@ pub(super) fn lock(path: &Path) -> Result<StoreLock, StoreError> {
             source,
         })?;
     match file.try_lock() {
-        Ok(()) => Ok(StoreLock { _file: file }),
+        Ok(()) => Ok(StoreLock {
+            _file: file.into(),
+        }),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
             path: path.display().to_string(),
         }),
@@ -118,7 +117,8 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         });
     }
     connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    // Its failure would not be told: see `log`.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
@@ -126,11 +126,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Copies the log into the database at so many pages, and does not let its file stay larger than twice that.
-pub(super) fn bound_log(connection: &Connection, pages: u32) -> Result<(), StoreError> {
-    connection.pragma_update(None, "wal_autocheckpoint", pages)?;
-    let bytes = 2 * i64::from(pages) * 4096;
-    connection.pragma_update_and_check(None, "journal_size_limit", bytes, |_| Ok(()))?;
+/// Has the log stay when the connection is closed.
+pub(super) fn keep_log(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(())
 }
 

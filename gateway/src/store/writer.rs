@@ -3,9 +3,11 @@
 //! A failed COMMIT is ambiguous: after an I/O error in the log's fsync the rows may be there when the file is opened
 //! again. So each group has a number that is written with it; after a failure the file is opened anew, the number
 //! looked up, the group written again only if it is absent, and nothing counts as committed until the log has been
-//! copied into the database and synced.
+//! copied into the database and synced. What can be read of a log whose sync failed need not be on disk:
+//! [`super::log`] has what is done about it.
 
 mod adding;
+mod room;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,13 +20,16 @@ use std::{
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
-    Group, Reader, Room, RuleMemory, Sensors, StoreError, alerts,
+    Group, Reader, RuleMemory, Sensors, StoreError, alerts,
     blocks::{self, Block, Filling},
     connection::{self, StoreLock},
     devices::{self, Devices},
+    log::{self, Log},
     open_alerts::OpenAlerts,
     outbox::{self, Growth, UplinkKey},
-    rejects, rows, rules,
+    rejects,
+    reserve::{self, Reserve},
+    rows, rules,
     sensors::{self, Index},
     sessions::{self, BrokerState},
 };
@@ -78,8 +83,8 @@ pub struct Writer {
     uplinks: Pending,
     /// After a failure, until a checkpoint has succeeded.
     is_doubtful: bool,
-    /// At which the log is copied into the database; `None`: as the connection has it.
-    log_pages: Option<u32>,
+    log: Log,
+    reserve: Reserve,
     _lock: StoreLock,
 }
 
@@ -95,7 +100,22 @@ impl Writer {
     /// Opens or creates the store at `path` for the uplinks of these names.
     pub fn open_for(path: &Path, uplinks: &[Arc<str>]) -> Result<Self, StoreError> {
         let lock = connection::lock(path)?;
+        log::write_again(path)?;
+        match Self::open_locked(path, uplinks, lock.clone()) {
+            Err(error) if error.is_of_disk() && reserve::let_go_to_open(path) => {
+                Self::open_locked(path, uplinks, lock)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_locked(
+        path: &Path,
+        uplinks: &[Arc<str>],
+        lock: StoreLock,
+    ) -> Result<Self, StoreError> {
         let connection = connection::open_writer(path)?;
+        let mut log = Log::of(path);
         let new_store_id = format!("{:016x}", fastrand::u64(..));
         connection.execute(
             "INSERT OR IGNORE INTO counter VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
@@ -103,7 +123,7 @@ impl Writer {
         )?;
         sessions::remove_orphans(&connection)?;
         // What a killed gateway left in the log may not have been synced: what is said of it must stand.
-        checkpoint_if_free(&connection, "FULL")?;
+        log.copy_if_free(&connection, "FULL")?;
         let (store_id, given) = read_counters(&connection)?;
         let saved = "SELECT rules_saved_upto FROM counter";
         let rules_saved_upto = connection.query_row(saved, [], |row| row.get(0))?;
@@ -130,7 +150,8 @@ impl Writer {
             devices,
             uplinks: pending.into(),
             is_doubtful: false,
-            log_pages: None,
+            log,
+            reserve: Reserve::of(path),
             _lock: lock,
         })
     }
@@ -144,26 +165,6 @@ impl Writer {
             self.open_alerts.clone(),
             Arc::clone(&self.uplinks),
         )
-    }
-
-    /// How much room there is within a budget.
-    pub fn room(&self, max_bytes: u64) -> Result<Room, StoreError> {
-        let log = connection::beside(&self.path, "-wal");
-        let log_bytes = log.metadata().map_or(0, |metadata| metadata.len());
-        Room::look(&self.connection, log_bytes, max_bytes)
-    }
-
-    /// Keeps the log small in a small budget.
-    pub fn set_budget(&mut self, max_bytes: u64) -> Result<(), StoreError> {
-        self.log_pages = Some(Room::log_pages(max_bytes));
-        self.bound_log()
-    }
-
-    fn bound_log(&self) -> Result<(), StoreError> {
-        match self.log_pages {
-            Some(pages) => connection::bound_log(&self.connection, pages),
-            None => Ok(()),
-        }
     }
 
     /// What is owed to clients that are away.
@@ -238,21 +239,32 @@ impl Writer {
             // All before it is on disk.
             return Ok(Committed(()));
         }
+        self.commit_with(group, self.given)
+    }
+
+    fn commit_with(&mut self, group: &Group, counters: Counters) -> Result<Committed, StoreError> {
         let number = self.given.group + 1;
+        let counters = Counters {
+            group: number,
+            ..counters
+        };
         let is_written = self.is_doubtful && self.reopen()? == number;
-        if !is_written {
-            self.write(group, number)
+        if is_written {
+            log::write_again(&self.path)?;
+        } else {
+            self.write(group, counters)
                 .inspect_err(|_| self.is_doubtful = true)?;
         }
         if self.is_doubtful {
-            checkpoint(&self.connection, "FULL")?;
+            self.log.copy(&self.connection, "FULL")?;
             self.recount_outbox()?;
             self.is_doubtful = false;
         }
         self.given.group = number;
-        self.committed = self.given;
+        self.committed = counters;
         self.sensors.adopt(group);
         self.open_alerts.adopt(group);
+        self.log.copy_if_due(&self.connection);
         Ok(Committed(()))
     }
 
@@ -263,13 +275,18 @@ impl Writer {
         let mut last = Group::default();
         last.set_rules_clock(rules_clock);
         self.commit(&last)?;
-        checkpoint_if_free(&self.connection, "TRUNCATE")?;
+        let copied = self.log.copy_if_free(&self.connection, "TRUNCATE");
+        if self.log.is_doubtful() {
+            // Or SQLite would take the log away.
+            connection::keep_log(&self.connection)?;
+        }
+        copied?;
         self.connection.close().map_err(|(_, error)| error.into())
     }
 
     fn reopen(&mut self) -> Result<i64, StoreError> {
         self.connection = connection::open_writer(&self.path)?;
-        self.bound_log()?;
+        self.log.bound_again(&self.connection)?;
         let (_, stored) = read_counters(&self.connection)?;
         Ok(stored.group)
     }
@@ -282,7 +299,7 @@ impl Writer {
         Ok(())
     }
 
-    fn write(&mut self, group: &Group, number: i64) -> Result<(), StoreError> {
+    fn write(&mut self, group: &Group, counters: Counters) -> Result<(), StoreError> {
         let is_saving = self.saves_sensors(group);
         let transaction = self
             .connection
@@ -309,7 +326,7 @@ impl Writer {
         if group.has_all_rule_states {
             transaction
                 .prepare_cached("UPDATE counter SET rules_saved_upto = ?1")?
-                .execute([self.given.alert])?;
+                .execute([counters.alert])?;
         }
         if is_saving {
             self.sensors.save(&transaction)?;
@@ -326,11 +343,11 @@ impl Writer {
                  rules_clock = coalesce(?6, rules_clock)",
             )?
             .execute(params![
-                number,
-                self.given.reading,
-                self.given.alert,
-                self.given.reject,
-                self.given.batch,
+                counters.group,
+                counters.reading,
+                counters.alert,
+                counters.reject,
+                counters.batch,
                 group.rules_clock,
             ])?;
         transaction.commit()?;
@@ -341,7 +358,7 @@ impl Writer {
         }
         self.unindexed_below = unindexed_below;
         if group.has_all_rule_states {
-            self.rules_saved_upto = self.given.alert;
+            self.rules_saved_upto = counters.alert;
         }
         if is_saving {
             self.sensors.mark_saved();
@@ -372,26 +389,6 @@ fn read_counters(connection: &Connection) -> Result<(Arc<str>, Counters), StoreE
         rusqlite::Error::QueryReturnedNoRows => StoreError::NoCounters,
         other => other.into(),
     })
-}
-
-/// Copies the log into the database and syncs it; an error if a reader kept part of it from being copied.
-fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StoreError> {
-    let busy: i64 = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-        row.get(0)
-    })?;
-    if busy == 0 {
-        Ok(())
-    } else {
-        Err(StoreError::CheckpointBusy)
-    }
-}
-
-/// As far as no reader is in the way.
-fn checkpoint_if_free(connection: &Connection, mode: &str) -> Result<(), StoreError> {
-    match checkpoint(connection, mode) {
-        Err(StoreError::CheckpointBusy) => Ok(()),
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn connect(gateway: &Gateway<'_>, connect: &Connect<'_>) -> Step<(Raw, bool)> {
 }
 
 /// The client's name with a session that outlives the connection.
-fn lasting(client_id: &str) -> Connect<'_> {
+pub(super) fn lasting(client_id: &str) -> Connect<'_> {
     let connect = Connect {
         is_clean: false,
         ..Connect::new(V5, client_id)

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -21,6 +22,7 @@ struct Seen {
 
 pub(super) struct Uplink {
     receiver: Receiver,
+    refuses: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -49,9 +51,15 @@ impl Uplink {
     pub(super) fn start() -> Self {
         let seen = Arc::<Mutex<Seen>>::default();
         let shared = Arc::clone(&seen);
+        let refuses = Arc::<AtomicBool>::default();
+        let is_refused = Arc::clone(&refuses);
         let receiver = Receiver::judging(move |number, request, stream: &mut TcpStream| {
             // Every other one is accepted at once; of one the answer is lost.
-            let outcome = number % 4;
+            let outcome = if is_refused.load(Ordering::Relaxed) {
+                1
+            } else {
+                number % 4
+            };
             shared.lock().unwrap().see(request, outcome != 1);
             match outcome {
                 1 => write_answer(stream, "503 Service Unavailable", "", ""),
@@ -59,7 +67,16 @@ impl Uplink {
                 _ => write_answer(stream, "200 OK", "", ""),
             }
         });
-        Self { receiver, seen }
+        Self {
+            receiver,
+            refuses,
+            seen,
+        }
+    }
+
+    /// Whether it takes nothing.
+    pub(super) fn refuses(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Relaxed);
     }
 
     pub(super) fn section(&self, keys: &str) -> String {

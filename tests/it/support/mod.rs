@@ -135,6 +135,10 @@ impl Site {
         self
     }
 
+    pub(crate) fn database(&self) -> &Path {
+        &self.database
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -340,6 +344,7 @@ impl Gateway<'_> {
 impl Drop for Gateway<'_> {
     /// A test that fails leaves no process behind.
     fn drop(&mut self) {
+        if std::env::var_os("DBGLOG").is_some() { eprintln!("{}", self.log()); }
         self.child.kill().ok();
         self.child.wait().ok();
     }
