@@ -1,6 +1,7 @@
 //! A disk that goes bad: nothing acknowledged is lost, nothing is acknowledged that is not there, `/healthz` says what is
 //! wrong meanwhile, and the gateway goes on by itself when it is over. Whether it is there is asked after a power cut.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -198,6 +199,7 @@ fn a_start_after_a_failed_sync_trusts_nothing_that_it_reads() {
         let gateway = site.start();
         place.check(&gateway);
         let pid = gateway.pid();
+        place.story.ledger.keeper.visit(&gateway, 0).unwrap();
         place.story.load(&gateway, &mut place.rng, &AtomicBool::new(false), || {
             commits_go_on(&gateway);
             place.disk.set(|faults| {
@@ -286,14 +288,10 @@ fn confirmations_are_stored_on_a_full_disk_while_readings_wait() {
     let Some((mut place, site)) = Place::new() else {
         return;
     };
-    let length = |suffix: &str| {
-        let file = site.database().with_extension(format!("db{suffix}"));
-        std::fs::metadata(file).unwrap().len()
-    };
-    let reserve = || length("-reserve");
+    let reserve = |place: &Place| place.disk.lengths("data")["gateway.db-reserve"];
     place.story.uplink.refuses(true);
     let gateway = site.start();
-    let whole = reserve();
+    let whole = reserve(&place);
     assert!(0 < whole);
     place.under_load(&gateway, |_| {});
     let waiting: i64 = place.look("SELECT count(*) FROM outbox");
@@ -301,21 +299,30 @@ fn confirmations_are_stored_on_a_full_disk_while_readings_wait() {
     let mut keeper = Raw::resume(&gateway, &lasting("keeper"));
     let shown = [(); 5].map(|()| keeper.unacknowledged());
 
-    let size = place.disk.used() + (64 << 10);
-    place.disk.set(|faults| faults.size = size);
-    // Not even without the log could the reserve be made again.
-    let is_spent = || reserve() == 0 && size - place.disk.used() + length("-wal") < whole;
+    let used = place.disk.used();
+    place.disk.set(|faults| faults.size = used + (64 << 10));
     let mut sensor = Raw::connect(&gateway, V311, "witness");
     let (mut sent, mut acked) = (0, 0);
-    while !is_spent() {
-        if sent - acked < 20 {
-            sent += 1;
-            let text = "x".repeat(1000);
-            let reading = format!(r#"{{"sensor_id":"w","value":60,"seq":{sent},"text":"{text}"}}"#);
-            sensor.send(&Publish::new("sensors/w", reading).qos(1, sent).bytes(V311));
+    let lengths = || place.disk.lengths("data");
+    let mut send_until_the_reserve_is_used = || {
+        let is_used = |lengths: HashMap<String, u64>| {
+            lengths["gateway.db-reserve"] == 0 && lengths["gateway.db-wal"] < whole / 4
+        };
+        while !is_used(lengths()) {
+            if sent - acked < 20 {
+                sent += 1;
+                let text = "x".repeat(1000);
+                let reading = format!(r#"{{"sensor_id":"w","value":60,"seq":{sent},"text":"{text}"}}"#);
+                sensor.send(&Publish::new("sensors/w", reading).qos(1, sent).bytes(V311));
+            }
+            acked += sensor.ping_past(PUBACK);
         }
-        acked += sensor.ping_past(PUBACK);
-    }
+    };
+    send_until_the_reserve_is_used();
+    // Somebody else takes so much that it cannot be made again, and no reading is tried.
+    let size = lengths().values().sum::<u64>() + whole / 2;
+    place.disk.set(|faults| faults.size = size);
+    send_until_the_reserve_is_used();
     let of_witness = "SELECT count(*) FROM readings WHERE sensor_id = 'w'";
     let stored: i64 = place.look(of_witness);
     assert!(stored < i64::from(sent));
@@ -340,7 +347,7 @@ fn confirmations_are_stored_on_a_full_disk_while_readings_wait() {
     wait_until("all is stored", || {
         place.look::<i64>(of_witness) == i64::from(sent)
     });
-    assert_eq!(reserve(), whole);
+    assert_eq!(reserve(&place), whole);
     drop(keeper);
     place.check_and_cut(&site, gateway);
 }

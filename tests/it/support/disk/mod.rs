@@ -6,6 +6,7 @@
 mod image;
 mod mount;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -200,6 +201,13 @@ impl Disk {
                 std::fs::write(to.join(name), bytes).unwrap();
             }
         }
+    }
+
+    /// How long the files of a folder are, all at one moment, in whole pages.
+    pub(crate) fn lengths(&self, folder: &str) -> HashMap<String, u64> {
+        let files = self.shared.lock().image.files(folder);
+        let length = |bytes: Vec<u8>| bytes.len().next_multiple_of(4096) as u64;
+        files.into_iter().map(|(name, bytes)| (name, length(bytes))).collect()
     }
 
     /// Bytes that its files take.

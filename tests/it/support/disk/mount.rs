@@ -113,7 +113,8 @@ impl State {
         self.is_powered()?;
         let fault = self.faults.read.then_some(self.faults.of);
         let file = self.image.file(number).ok_or(Errno::EIO)?;
-        if fault.is_some_and(|of| file.name.ends_with(of)) {
+        // What is mapped into memory stays in the page cache; a process that cannot have it is ended by the system.
+        if !is_shared(&file.name) && fault.is_some_and(|of| file.name.ends_with(of)) {
             return Err(Errno::EIO);
         }
         let start = file.now.len().min(at as usize);
