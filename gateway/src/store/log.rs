@@ -229,7 +229,9 @@ mod tests {
         // It keeps the log from being copied in full.
         let old = open_reader(&path).unwrap();
         old.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
-        connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        connection
+            .execute_batch("INSERT INTO t VALUES (1)")
+            .unwrap();
         log.copy_if_free(&connection, "PASSIVE").unwrap();
         let status = status(&connection).unwrap();
         assert!(0 < status.copied && status.copied < status.pages);

@@ -70,10 +70,7 @@ impl Reserve {
     }
 
     fn open(&self) -> io::Result<File> {
-        File::options()
-            .create(true)
-            .append(true)
-            .open(&self.path)
+        File::options().create(true).append(true).open(&self.path)
     }
 
     fn grow(&self, file: &File, bytes: u64) -> io::Result<()> {
@@ -126,7 +123,14 @@ mod tests {
     fn it_is_made_let_go_and_made_again() {
         let folder = tempfile::tempdir().unwrap();
         let mut reserve = Reserve::of(&folder.path().join("gateway.db"));
-        let length = || folder.path().join("gateway.db-reserve").metadata().unwrap().len();
+        let length = || {
+            folder
+                .path()
+                .join("gateway.db-reserve")
+                .metadata()
+                .unwrap()
+                .len()
+        };
         reserve.set_bytes(1 << 20);
         for _ in 0..2 {
             reserve.make().unwrap();

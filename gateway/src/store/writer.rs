@@ -109,11 +109,7 @@ impl Writer {
         }
     }
 
-    fn open_locked(
-        path: &Path,
-        uplinks: &[Arc<str>],
-        lock: StoreLock,
-    ) -> Result<Self, StoreError> {
+    fn open_locked(path: &Path, uplinks: &[Arc<str>], lock: StoreLock) -> Result<Self, StoreError> {
         let connection = connection::open_writer(path)?;
         let mut log = Log::of(path);
         let new_store_id = format!("{:016x}", fastrand::u64(..));

@@ -11,7 +11,11 @@ fn set<T: Ord>(items: Vec<T>) -> BTreeSet<T> {
 }
 
 #[track_caller]
-fn assert_has<T: Ord + Copy + std::fmt::Debug>(what: &str, promised: &BTreeSet<T>, found: &BTreeSet<T>) {
+fn assert_has<T: Ord + Copy + std::fmt::Debug>(
+    what: &str,
+    promised: &BTreeSet<T>,
+    found: &BTreeSet<T>,
+) {
     let lost: Vec<T> = promised.difference(found).copied().take(20).collect();
     assert!(lost.is_empty(), "{what}: promised and lost: {lost:?}");
 }
@@ -30,9 +34,8 @@ impl Story {
 
     fn check_readings(&self, store: Look<'_>) {
         let mut found: HashMap<String, BTreeMap<u64, u32>> = HashMap::new();
-        let rows: Vec<String> = store.sql_all(
-            "SELECT sensor_id || ' ' || json_extract(attributes, '$.seq') FROM readings",
-        );
+        let rows: Vec<String> = store
+            .sql_all("SELECT sensor_id || ' ' || json_extract(attributes, '$.seq') FROM readings");
         for row in rows {
             let (sensor, seq) = row.split_once(' ').unwrap();
             let numbers = found.entry(sensor.to_owned()).or_default();
@@ -43,11 +46,19 @@ impl Story {
         assert_has("QoS 1", &self.ledger.once.acked, &numbers("once"));
         assert_has("POST", &self.ledger.posted.acked, &numbers("posted"));
         assert_has("QoS 2", &self.ledger.exact.recorded, &numbers("exact"));
-        let twice: Vec<u64> = of("exact").into_iter().filter(|(_, n)| 1 < *n).map(|(seq, _)| seq).collect();
+        let twice: Vec<u64> = of("exact")
+            .into_iter()
+            .filter(|(_, n)| 1 < *n)
+            .map(|(seq, _)| seq)
+            .collect();
         assert!(twice.is_empty(), "QoS 2: stored twice: {twice:?}");
         for (seq, count) in of("posted").range(1..) {
             let first = (seq - 1) / 10 * 10 + 1;
-            assert_eq!(of("posted").get(&first), Some(count), "a request is stored in part");
+            assert_eq!(
+                of("posted").get(&first),
+                Some(count),
+                "a request is stored in part"
+            );
         }
     }
 
@@ -56,13 +67,21 @@ impl Story {
         let mut found: HashSet<i64> = self.uplink.accepted();
         found.extend(store.sql_all::<i64>("SELECT reading_id FROM outbox"));
         let wanted: Vec<i64> = store.sql_all("SELECT id FROM readings WHERE value > 50");
-        let lost: Vec<i64> = wanted.into_iter().filter(|id| !found.contains(id)).take(20).collect();
-        assert!(lost.is_empty(), "neither in the outbox nor delivered: {lost:?}");
+        let lost: Vec<i64> = wanted
+            .into_iter()
+            .filter(|id| !found.contains(id))
+            .take(20)
+            .collect();
+        assert!(
+            lost.is_empty(),
+            "neither in the outbox nor delivered: {lost:?}"
+        );
     }
 
     fn check_retained(&self, store: Look<'_>) {
-        let rows: Vec<String> = store
-            .sql_all("SELECT topic || ' ' || CAST(payload AS TEXT) FROM retained WHERE topic LIKE 'state/%'");
+        let rows: Vec<String> = store.sql_all(
+            "SELECT topic || ' ' || CAST(payload AS TEXT) FROM retained WHERE topic LIKE 'state/%'",
+        );
         let found: HashMap<&str, u64> = rows
             .iter()
             .map(|row| row.split_once(' ').unwrap())

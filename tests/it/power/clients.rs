@@ -9,7 +9,8 @@ use fastrand::Rng;
 
 use crate::support::Gateway;
 use crate::support::frames::{
-    Connect, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Publish, SUBACK, V5, V311, ack, read_connack, reading, subscribe,
+    Connect, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Publish, SUBACK, V5, V311, ack,
+    read_connack, reading, subscribe,
 };
 use crate::support::http::{Answer, try_post};
 use crate::support::properties::{Property, SESSION_EXPIRY};
@@ -94,7 +95,10 @@ pub(super) fn lasting(client_id: &str) -> Connect<'_> {
 fn acknowledged(client: &mut Raw, kind: u8, packet_id: u16) -> Step {
     let frame = client.receive()?;
     let version = client.version;
-    assert_eq!((frame.kind(), frame.acknowledged(version).0), (kind, packet_id));
+    assert_eq!(
+        (frame.kind(), frame.acknowledged(version).0),
+        (kind, packet_id)
+    );
     Some(())
 }
 
@@ -129,12 +133,16 @@ impl AtLeastOnce {
     fn post(&mut self, gateway: &Gateway<'_>, stop: &AtomicBool) -> Step {
         while !stop.load(Ordering::Relaxed) {
             let numbers = self.sent + 1..=self.sent + OF_A_REQUEST;
-            let readings: Vec<String> =
-                numbers.clone().map(|number| reading("posted", value(number), number)).collect();
+            let readings: Vec<String> = numbers
+                .clone()
+                .map(|number| reading("posted", value(number), number))
+                .collect();
             self.sent += OF_A_REQUEST;
             match try_post(gateway, "/data", &format!("[{}]", readings.join(","))) {
                 Ok(Answer { status: 201, .. }) => self.acked.extend(numbers),
-                Ok(Answer { status: 503 | 507, .. }) => {}
+                Ok(Answer {
+                    status: 503 | 507, ..
+                }) => {}
                 Ok(other) => panic!("unexpected answer {other:?}"),
                 Err(_) => return None,
             }
@@ -146,7 +154,10 @@ impl AtLeastOnce {
 impl Exact {
     fn publish(&mut self, gateway: &Gateway<'_>, stop: &AtomicBool) -> Step {
         let (mut client, is_present) = connect(gateway, &lasting("exact"))?;
-        assert!(is_present || !self.has_session, "the publisher's session is gone");
+        assert!(
+            is_present || !self.has_session,
+            "the publisher's session is gone"
+        );
         self.has_session = true;
         while !stop.load(Ordering::Relaxed) {
             let (number, is_recorded) = *self.open.get_or_insert_with(|| {
@@ -155,7 +166,8 @@ impl Exact {
             });
             let id = (number % 60_000 + 1) as u16;
             if !is_recorded {
-                let publish = Publish::new("sensors/exact", reading("exact", value(number), number));
+                let publish =
+                    Publish::new("sensors/exact", reading("exact", value(number), number));
                 client.send(&publish.qos(2, id).again().bytes(V5));
                 acknowledged(&mut client, PUBREC, id)?;
                 self.recorded.insert(number);
@@ -173,7 +185,10 @@ impl Keeper {
     /// Subscribes once, and takes at most so many of the messages that wait.
     pub(super) fn visit(&mut self, gateway: &Gateway<'_>, mut most: usize) -> Step {
         let (mut client, is_present) = connect(gateway, &lasting("keeper"))?;
-        assert!(is_present || !self.has_session, "the keeper's session is gone");
+        assert!(
+            is_present || !self.has_session,
+            "the keeper's session is gone"
+        );
         self.has_session = true;
         if !self.is_subscribed {
             client.send(&subscribe(V5, 1, &[("queue/#", 1), ("alerts/#", 1)], &[]));

@@ -68,7 +68,10 @@ fn cut(rng: &mut Rng, cuts: u64, account: &mut Account) -> Option<()> {
                 continue;
             }
             Err(log) => {
-                assert!(disk.is_cut_within(Duration::ZERO), "it does not open: {log}");
+                assert!(
+                    disk.is_cut_within(Duration::ZERO),
+                    "it does not open: {log}"
+                );
                 done += 1;
                 account.in_start += 1;
                 note(account, disk.start_again());

@@ -16,7 +16,7 @@ use crate::support::disk::{Disk, Faults, Unsynced};
 use crate::support::frames::{PUBACK, Publish, V311, ack};
 use crate::support::http::{get, metric};
 use crate::support::raw::Raw;
-use crate::support::{Gateway, Look, Site, wait_until};
+use crate::support::{Gateway, Look, Site, command, wait_until};
 
 /// A disk, and what happens on it.
 struct Place {
@@ -170,7 +170,9 @@ fn outlives_failed_syncs(of: &'static str, unsynced: Unsynced) {
             is_well(&gateway);
         });
     }
-    assert!(gateway.log().contains("Input/output error") || gateway.log().contains("disk I/O error"));
+    assert!(
+        gateway.log().contains("Input/output error") || gateway.log().contains("disk I/O error")
+    );
     place.check_and_cut(&site, gateway);
 }
 
@@ -189,30 +191,43 @@ fn failed_syncs_of_the_database_that_forget_what_they_should_have_written() {
     outlives_failed_syncs(".db", Unsynced::Dropped);
 }
 
-/// What a sync has forgotten is still read by the gateway that starts next.
+/// What a sync has forgotten is still read by the gateway that starts next; the power is cut while it copies that.
 #[test]
 fn a_start_after_a_failed_sync_trusts_nothing_that_it_reads() {
     let Some((mut place, site)) = Place::new() else {
         return;
     };
-    for _ in 0..5 {
+    for _ in 0..12 {
         let gateway = site.start();
         place.check(&gateway);
-        let pid = gateway.pid();
         place.story.ledger.keeper.visit(&gateway, 0).unwrap();
-        place.story.load(&gateway, &mut place.rng, &AtomicBool::new(false), || {
+        let Place { disk, story, rng } = &mut place;
+        story.load(&gateway, rng, &AtomicBool::new(false), || {
             commits_go_on(&gateway);
-            place.disk.set(|faults| {
+            disk.set(|faults| {
                 (faults.syncs, faults.of, faults.unsynced) = (u32::MAX, "-wal", Unsynced::Dropped);
             });
             is_unwell(&gateway, "I/O error");
-            crate::support::signal(pid, "KILL");
+            crate::support::signal(gateway.pid(), "KILL");
         });
         gateway.kill();
-        place.disk.is_well();
-        let gateway = site.start();
-        place.check_and_cut(&site, gateway);
+        disk.is_well();
+        disk.cut_after(rng.u64(..150));
+        match site.try_start_as(command(), |pid| disk.powers(pid)) {
+            Ok(gateway) => {
+                disk.cut();
+                gateway.kill();
+            }
+            Err(log) => assert!(
+                disk.is_cut_within(Duration::ZERO),
+                "it does not open: {log}"
+            ),
+        }
+        disk.start_again();
     }
+    let gateway = site.start();
+    place.check(&gateway);
+    gateway.kill();
 }
 
 #[test]
@@ -312,7 +327,8 @@ fn confirmations_are_stored_on_a_full_disk_while_readings_wait() {
             if sent - acked < 20 {
                 sent += 1;
                 let text = "x".repeat(1000);
-                let reading = format!(r#"{{"sensor_id":"w","value":60,"seq":{sent},"text":"{text}"}}"#);
+                let reading =
+                    format!(r#"{{"sensor_id":"w","value":60,"seq":{sent},"text":"{text}"}}"#);
                 sensor.send(&Publish::new("sensors/w", reading).qos(1, sent).bytes(V311));
             }
             acked += sensor.ping_past(PUBACK);
@@ -332,7 +348,11 @@ fn confirmations_are_stored_on_a_full_disk_while_readings_wait() {
     });
     let queued: i64 = place.look("SELECT count(*) FROM queued");
     for message in &shown {
-        place.story.ledger.keeper.note(&message.topic, &message.payload);
+        place
+            .story
+            .ledger
+            .keeper
+            .note(&message.topic, &message.payload);
         keeper.send(&ack(PUBACK, message.packet_id));
     }
     wait_until("what was acknowledged is taken away", || {
@@ -349,5 +369,27 @@ fn confirmations_are_stored_on_a_full_disk_while_readings_wait() {
     });
     assert_eq!(reserve(&place), whole);
     drop(keeper);
+    place.check_and_cut(&site, gateway);
+}
+
+#[test]
+fn a_start_on_a_full_disk() {
+    let Some((mut place, site)) = Place::new() else {
+        return;
+    };
+    let gateway = site.start();
+    place.under_load(&gateway, |_| {});
+    let reserve = |place: &Place| place.disk.lengths("data")["gateway.db-reserve"];
+    let whole = reserve(&place);
+    assert_eq!(gateway.stop().code(), Some(0));
+    let used = place.disk.used();
+    place.disk.set(|faults| faults.size = used);
+    let gateway = site.start();
+    assert!(
+        reserve(&place) < whole,
+        "there was no other room to start in"
+    );
+    place.disk.is_well();
+    place.under_load(&gateway, |_| {});
     place.check_and_cut(&site, gateway);
 }

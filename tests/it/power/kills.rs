@@ -40,5 +40,8 @@ fn nothing_acknowledged_is_lost_when_the_gateway_is_killed() {
         gateway.kill();
         readings += site.sql::<i64>("SELECT count(*) FROM readings");
     }
-    println!("{kills} kills in {:.1?}, {readings} readings stored", started.elapsed());
+    println!(
+        "{kills} kills in {:.1?}, {readings} readings stored",
+        started.elapsed()
+    );
 }

@@ -50,11 +50,22 @@ impl Story {
         let section = self.uplink.section("batch_max_readings = 40\n");
         Site::with(&format!("{limits}{section}"))
             .environment("EDGE_GATEWAY_STORE__MAX_SIZE", "16MiB")
-            .allow(&["commit failed", "batch not delivered", "cannot be looked after", "forwarding pauses"])
+            .allow(&[
+                "commit failed",
+                "batch not delivered",
+                "cannot be looked after",
+                "forwarding pauses",
+            ])
     }
 
     /// All clients at once, until the gateway is gone or they are told to stop.
-    fn load(&mut self, gateway: &Gateway<'_>, rng: &mut Rng, stop: &AtomicBool, meanwhile: impl FnOnce()) {
+    fn load(
+        &mut self,
+        gateway: &Gateway<'_>,
+        rng: &mut Rng,
+        stop: &AtomicBool,
+        meanwhile: impl FnOnce(),
+    ) {
         self.ledger.load(gateway, rng, stop, meanwhile);
     }
 }

@@ -30,15 +30,20 @@ impl Seen {
     fn see(&mut self, request: &Request, is_accepted: bool) {
         let key = request.header("idempotency-key").to_owned();
         let body: Value = serde_json::from_slice(&request.body).unwrap();
-        let before = self.bodies.entry(key.clone()).or_insert_with(|| request.body.clone());
+        let before = self
+            .bodies
+            .entry(key.clone())
+            .or_insert_with(|| request.body.clone());
         if *before != request.body {
-            self.faults.push(format!("{key} stands for other bytes than before"));
+            self.faults
+                .push(format!("{key} stands for other bytes than before"));
         }
         for reading in body["readings"].as_array().unwrap() {
             let id = reading["id"].as_i64().unwrap();
             let before = self.keys.entry(id).or_insert_with(|| key.clone());
             if *before != key {
-                self.faults.push(format!("reading {id} came as {before} and as {key}"));
+                self.faults
+                    .push(format!("reading {id} came as {before} and as {key}"));
             }
             if is_accepted {
                 self.accepted.insert(id);

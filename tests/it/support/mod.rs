@@ -344,7 +344,6 @@ impl Gateway<'_> {
 impl Drop for Gateway<'_> {
     /// A test that fails leaves no process behind.
     fn drop(&mut self) {
-        if std::env::var_os("DBGLOG").is_some() { eprintln!("{}", self.log()); }
         self.child.kill().ok();
         self.child.wait().ok();
     }

@@ -232,10 +232,13 @@ impl Image {
         let Some(Node::Folder(folder)) = top.now.get(name).and_then(|node| self.node(*node)) else {
             return Vec::new();
         };
-        let files = folder.now.iter().filter_map(|(name, node)| match self.node(*node) {
-            Some(Node::File(file)) => Some((name.clone(), file.now.clone())),
-            _ => None,
-        });
+        let files = folder
+            .now
+            .iter()
+            .filter_map(|(name, node)| match self.node(*node) {
+                Some(Node::File(file)) => Some((name.clone(), file.now.clone())),
+                _ => None,
+            });
         files.collect()
     }
 

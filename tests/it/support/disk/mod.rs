@@ -16,8 +16,8 @@ use fuser::{BackgroundSession, Config, Errno, MountOption};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-pub(crate) use self::image::{Entries, Loss};
 use self::image::Image;
+pub(crate) use self::image::{Entries, Loss};
 use self::mount::Mounted;
 
 /// Bytes of a disk that is not said to be smaller.
@@ -207,7 +207,10 @@ impl Disk {
     pub(crate) fn lengths(&self, folder: &str) -> HashMap<String, u64> {
         let files = self.shared.lock().image.files(folder);
         let length = |bytes: Vec<u8>| bytes.len().next_multiple_of(4096) as u64;
-        files.into_iter().map(|(name, bytes)| (name, length(bytes))).collect()
+        files
+            .into_iter()
+            .map(|(name, bytes)| (name, length(bytes)))
+            .collect()
     }
 
     /// Bytes that its files take.

@@ -224,15 +224,7 @@ impl Filesystem for Mounted {
         answer!(reply, set, attr => reply.attr(&NOT_CACHED, &attr));
     }
 
-    fn mkdir(
-        &self,
-        _: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        _: u32,
-        _: u32,
-        reply: ReplyEntry,
-    ) {
+    fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
         let made = self.0.lock().create(parent.0, name, true);
         answer!(reply, made, attr => reply.entry(&NOT_CACHED, &attr, Generation(0)));
     }
@@ -390,7 +382,16 @@ impl Filesystem for Mounted {
         let state = self.0.lock();
         let blocks = state.faults.size / BLOCK;
         let free = blocks.saturating_sub(state.image.used() / BLOCK);
-        reply.statfs(blocks, free, free, 1000, 1000, BLOCK as u32, 255, BLOCK as u32);
+        reply.statfs(
+            blocks,
+            free,
+            free,
+            1000,
+            1000,
+            BLOCK as u32,
+            255,
+            BLOCK as u32,
+        );
     }
 }
 
