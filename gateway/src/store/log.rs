@@ -242,8 +242,14 @@ mod tests {
         log.is_doubtful = true;
         log.copy_again(&connection).unwrap();
         let again = std::fs::read(&path).unwrap();
-        // But for the file's length, which the first copying may have set.
-        assert!(again[..] == copied[..again.len()]);
+        let pages = |bytes: &[u8]| bytes.chunks(4096).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let (before, copied, again) = (pages(&before), pages(&copied), pages(&again));
+        for (number, page) in copied.iter().enumerate() {
+            // One that is in the rest of the log as well was left out by SQLite.
+            if before.get(number) != Some(page) {
+                assert!(again[number] == *page, "page {number}");
+            }
+        }
     }
 
     #[test]
