@@ -3,11 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::store::Progress;
+
 /// Whether commits succeed, for whoever asks.
 #[derive(Debug, Default)]
 pub struct Health {
     has_ended: AtomicBool,
     failure: Mutex<Option<String>>,
+    salvage: Mutex<Option<Progress>>,
 }
 
 impl Health {
@@ -20,6 +23,19 @@ impl Health {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// How far the salvage of a damaged store is, while one runs.
+    pub fn salvage(&self) -> Option<Progress> {
+        self.salvage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Says how far it is.
+    pub fn set_salvage(&self, progress: Option<Progress>) {
+        *self.salvage.lock().unwrap_or_else(PoisonError::into_inner) = progress;
     }
 
     pub(super) fn set(&self, failure: Option<String>) {

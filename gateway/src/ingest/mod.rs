@@ -9,6 +9,7 @@ mod outbox;
 mod outlet;
 pub mod replay;
 mod rule_book;
+mod salvage;
 mod submission;
 mod topics;
 mod traces;
@@ -18,6 +19,7 @@ pub use health::Health;
 pub use outbox::OutboxRequest;
 pub use outlet::{Outlet, Retention, Routed};
 pub use rule_book::{NotReplaced, RuleBook};
+pub use salvage::SalvageRequest;
 pub use submission::{
     Place, Receipt, Refused, RequestPlace, Stopped, Submission, SubmissionQueue, SubmissionReceiver,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::rule_book::NewRules;
-use super::{OutboxRequest, Source};
+use super::{OutboxRequest, SalvageRequest, Source};
 use crate::domain::{message::Message, reading::Reading, status::DeviceStatus};
 use crate::metrics::Metrics;
 use crate::store::{Committed, NewReject, sessions::Change};
@@ -130,6 +130,7 @@ pub(super) enum Work {
     Submission(Submission),
     Outbox(OutboxRequest),
     Rules(NewRules),
+    Salvage(Box<SalvageRequest>),
 }
 
 /// The committer is gone.
@@ -196,6 +197,13 @@ impl SubmissionQueue {
     pub(super) async fn replace_rules(&self, rules: NewRules) -> Result<(), Stopped> {
         let permit = self.sender.reserve().await.map_err(|_| Stopped)?;
         permit.send(Work::Rules(rules));
+        Ok(())
+    }
+
+    /// Hands over rows of a damaged store, waiting for room.
+    pub(super) async fn send_salvage(&self, request: SalvageRequest) -> Result<(), Stopped> {
+        let permit = self.sender.reserve().await.map_err(|_| Stopped)?;
+        permit.send(Work::Salvage(Box::new(request)));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! Calls block on the disk: async callers go through a blocking thread.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
 };
 
@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::value::RawValue;
 
 use super::{
-    Forsaken, History, LastReading, SensorTotals, Sensors, StoreError, connection,
+    Alarm, Damage, Forsaken, History, LastReading, SensorTotals, Sensors, StoreError, connection,
     open_alerts::OpenAlerts, outbox::UplinkKey, writer::Pending,
 };
 use crate::background::give_way_at;
@@ -39,6 +39,7 @@ struct Shared {
     sensors: Sensors,
     open_alerts: OpenAlerts,
     uplinks: Pending,
+    alarm: Arc<Alarm>,
     forsaken: OnceLock<Box<[Forsaken]>>,
     idle: Mutex<Vec<Connection>>,
 }
@@ -57,6 +58,7 @@ impl Reader {
         sensors: Sensors,
         open_alerts: OpenAlerts,
         uplinks: Pending,
+        alarm: Arc<Alarm>,
     ) -> Self {
         let shared = Shared {
             path,
@@ -64,6 +66,7 @@ impl Reader {
             sensors,
             open_alerts,
             uplinks,
+            alarm,
             forsaken: OnceLock::new(),
             idle: Mutex::default(),
         };
@@ -134,9 +137,8 @@ impl Reader {
 
     /// Readings by their ids, in the order asked for.
     pub fn readings_by_id(&self, ids: &[ReadingId]) -> Result<Vec<StoredReading>, StoreError> {
-        let connection = self.connection()?;
-        let mut found = Vec::with_capacity(ids.len());
-        {
+        self.with_connection(|connection| {
+            let mut found = Vec::with_capacity(ids.len());
             let mut select = connection.prepare_cached(
                 "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
                  FROM reading r CROSS JOIN sensor s ON s.key = r.sensor WHERE r.id = ?1",
@@ -145,9 +147,8 @@ impl Reader {
                 give_way_at(number);
                 found.extend(select.query_row([id.0], read_reading).optional()?);
             }
-        }
-        self.give_back(connection);
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// Whether there is an alert event of this id.
@@ -162,34 +163,64 @@ impl Reader {
 
     /// How many readings are stored, and how many of them raised an alert. Counts them: takes a second or so for ten million.
     pub fn totals(&self) -> Result<Totals, StoreError> {
-        let connection = self.connection()?;
-        let totals = connection.query_row(
-            "SELECT (SELECT count(*) FROM reading), (SELECT count(*) FROM alert WHERE state = 'raised')",
-            [],
-            |row| {
+        let select = "SELECT (SELECT count(*) FROM reading), (SELECT count(*) FROM alert WHERE state = 'raised')";
+        self.with_connection(|connection| {
+            let totals = connection.query_row(select, [], |row| {
                 Ok(Totals {
                     readings: row.get(0)?,
                     alerts: row.get(1)?,
                 })
-            },
-        )?;
-        self.give_back(connection);
-        Ok(totals)
+            })?;
+            Ok(totals)
+        })
     }
 
     /// The latest status of each device, by device id.
     pub fn statuses(&self) -> Result<Vec<(String, String)>, StoreError> {
-        let connection = self.connection()?;
-        let found = connection
-            .prepare_cached("SELECT device_id, status FROM device_status ORDER BY device_id")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<_, _>>()?;
-        self.give_back(connection);
-        Ok(found)
+        self.with_connection(|connection| {
+            let found = connection
+                .prepare_cached("SELECT device_id, status FROM device_status ORDER BY device_id")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<_, _>>()?;
+            Ok(found)
+        })
     }
 
     pub(super) fn forsaken_once(&self) -> &OnceLock<Box<[Forsaken]>> {
         &self.shared.forsaken
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Where whoever meets damage says so.
+    pub fn alarm(&self) -> &Arc<Alarm> {
+        &self.shared.alarm
+    }
+
+    /// A connection that met an error is not used again. What looks like damage is looked at once more, through another
+    /// connection, before it is believed.
+    pub(super) fn with_connection<T>(
+        &self,
+        look: impl Fn(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let once = || {
+            let connection = self.connection()?;
+            let found = look(&connection)?;
+            self.give_back(connection);
+            Ok(found)
+        };
+        let found = once();
+        if !matches!(&found, Err(error) if Damage::of(error).is_some()) {
+            return found;
+        }
+        self.idle().clear();
+        once().inspect_err(|error| {
+            if let Some(damage) = Damage::of(error) {
+                self.shared.alarm.raise(damage);
+            }
+        })
     }
 
     pub(super) fn connection(&self) -> Result<Connection, StoreError> {

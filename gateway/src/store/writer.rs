@@ -6,9 +6,11 @@
 //! copied into the database and synced.
 
 mod adding;
+mod opening;
+mod salvaging;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -18,20 +20,19 @@ use std::{
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
-    Group, Reader, RuleMemory, Sensors, StoreError, alerts,
+    Alarm, Group, Reader, RuleMemory, Sensors, StoreError, alerts,
     blocks::{self, Block, Filling},
     connection::{self, StoreLock},
     devices::{self, Devices},
     open_alerts::OpenAlerts,
     outbox::{self, Growth, UplinkKey},
-    rejects, rows, rules,
-    sensors::{self, Index},
+    rejects, rows, rules, salvage,
+    sensors::Index,
     sessions::{self, BrokerState},
 };
 use crate::domain::{
     alert::Alert,
     reading::{Attributes, ReadingId},
-    uplink::CLOUD,
 };
 
 /// The newest reading and alert of each sensor, and the open alerts, are written down after so many readings; that many are
@@ -53,6 +54,18 @@ struct Counters {
     alert: i64,
     reject: i64,
     batch: i64,
+}
+
+impl Counters {
+    fn skip(&mut self, numbers: i64) {
+        let all = [
+            &mut self.reading,
+            &mut self.alert,
+            &mut self.reject,
+            &mut self.batch,
+        ];
+        all.into_iter().for_each(|counter| *counter += numbers);
+    }
 }
 
 /// The only write connection.
@@ -78,60 +91,18 @@ pub struct Writer {
     uplinks: Pending,
     /// After a failure, until a checkpoint has succeeded.
     is_doubtful: bool,
-    _lock: StoreLock,
+    /// Of damaged stores beside this one rows are still taken over.
+    is_salvaging: bool,
+    /// The one before did not close the file.
+    is_after_unclean_end: bool,
+    alarm: Arc<Alarm>,
+    _lock: Option<StoreLock>,
 }
 
 /// How many readings wait for each uplink.
 pub(super) type Pending = Arc<[(UplinkKey, AtomicI64)]>;
 
 impl Writer {
-    /// Opens or creates the store at `path`. Readings to forward wait for the cloud.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_for(path, &[CLOUD.into()])
-    }
-
-    /// Opens or creates the store at `path` for the uplinks of these names.
-    pub fn open_for(path: &Path, uplinks: &[Arc<str>]) -> Result<Self, StoreError> {
-        let lock = connection::lock(path)?;
-        let connection = connection::open_writer(path)?;
-        let new_store_id = format!("{:016x}", fastrand::u64(..));
-        connection.execute(
-            "INSERT OR IGNORE INTO counter VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
-            [new_store_id],
-        )?;
-        sessions::remove_orphans(&connection)?;
-        // What a killed gateway left in the log may not have been synced: what is said of it must stand.
-        checkpoint_if_free(&connection, "FULL")?;
-        let (store_id, given) = read_counters(&connection)?;
-        let saved = "SELECT rules_saved_upto FROM counter";
-        let rules_saved_upto = connection.query_row(saved, [], |row| row.get(0))?;
-        let (index, sensors, unsaved_readings) = sensors::load(&connection)?;
-        let filling = Filling::load(&connection, given.reading)?;
-        let devices = Devices::load(&connection)?;
-        let mut pending = Vec::new();
-        for key in outbox::keys(&connection, uplinks)? {
-            pending.push((key, outbox::count(&connection, key)?.into()));
-        }
-        Ok(Self {
-            open_alerts: OpenAlerts::load(&connection)?,
-            connection,
-            path: path.to_owned(),
-            store_id,
-            committed: given,
-            given,
-            unsaved_readings,
-            rules_saved_upto,
-            index,
-            unindexed_below: Some(filling.block()),
-            filling,
-            sensors,
-            devices,
-            uplinks: pending.into(),
-            is_doubtful: false,
-            _lock: lock,
-        })
-    }
-
     /// A way to look at the store, for other threads.
     pub fn reader(&self) -> Reader {
         Reader::new(
@@ -140,6 +111,7 @@ impl Writer {
             self.sensors.clone(),
             self.open_alerts.clone(),
             Arc::clone(&self.uplinks),
+            Arc::clone(&self.alarm),
         )
     }
 
@@ -176,7 +148,8 @@ impl Writer {
 
     /// The alert with this id, as this gateway's, if it is on disk.
     pub fn alert(&self, id: i64, gateway_id: &Arc<str>) -> Result<Option<Alert>, StoreError> {
-        Ok(alerts::read(&self.connection, &[id], gateway_id)?.pop())
+        let found = alerts::read(&self.connection, &[id], gateway_id);
+        Ok(found.inspect_err(|error| self.note(error))?.pop())
     }
 
     /// The attributes of a reading that is in the group or on disk; none if it is neither.
@@ -184,7 +157,7 @@ impl Writer {
         let of_group = group.readings.iter().rev().find(|new| new.id == id);
         match of_group {
             Some(new) => Ok(new.reading.attributes.clone()),
-            None => rows::attributes_of(&self.connection, id),
+            None => rows::attributes_of(&self.connection, id).inspect_err(|error| self.note(error)),
         }
     }
 
@@ -293,6 +266,7 @@ impl Writer {
                 )?
                 .execute([self.committed.reading, self.committed.alert])?;
         }
+        let salvaged = salvage::write(&transaction, &group.salvaged, &mut growths)?;
         transaction
             .prepare_cached(
                 "UPDATE counter SET commit_group = ?1, reading = ?2, alert = ?3, reject = ?4, batch = ?5, \
@@ -313,6 +287,7 @@ impl Writer {
             }
         }
         self.unindexed_below = unindexed_below;
+        self.end_salvage(&group.salvaged)?;
         if group.has_all_rule_states {
             self.rules_saved_upto = self.given.alert;
         }
@@ -322,6 +297,7 @@ impl Writer {
             self.unsaved_readings = 0;
         }
         self.unsaved_readings += group.readings.len();
+        self.sensors.adopt_salvaged(&salvaged, &group.salvaged);
         Ok(())
     }
 }
@@ -364,6 +340,13 @@ fn checkpoint_if_free(connection: &Connection, mode: &str) -> Result<(), StoreEr
     match checkpoint(connection, mode) {
         Err(StoreError::CheckpointBusy) => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+impl Writer {
+    pub(in crate::store) fn connection_of_test(&self) -> &Connection {
+        &self.connection
     }
 }
 
