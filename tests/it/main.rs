@@ -7,6 +7,7 @@ mod api;
 mod carets;
 mod config;
 mod conformance;
+mod damage;
 mod durability;
 mod forwarding;
 mod logs;

@@ -1,0 +1,82 @@
+use super::*;
+use crate::support::frames::V5;
+use crate::support::http::get;
+use crate::support::raw::Raw;
+
+/// Overwrites the middle of a file that the gateway has open.
+fn spoil(path: &Path) {
+    let length = fs::metadata(path).unwrap().len() as usize;
+    let garbage = vec![0xa5; length / 4];
+    use std::os::unix::fs::FileExt;
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(&garbage, (length / 2) as u64).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_that_a_reader_meets_is_healed_without_a_restart_of_the_process() {
+    let (cloud, site) = site().await;
+    let gateway = site.start();
+    fill(&gateway);
+    fill(&gateway);
+    gateway.stop();
+    let gateway = site.start();
+    let mut device = Raw::connect(&gateway, V5, "device");
+    let before = site.path("gateway.db");
+    spoil(&before);
+    eventually("a reader has met it and the files are moved", || {
+        get(&gateway, "/api/v1/readings?limit=10000&from=0");
+        (!moved(&site).is_empty()).then_some(())
+    })
+    .await;
+    assert!(device.is_closed_within(crate::support::LIMIT));
+    // The same process, at the same address.
+    eventually("it serves", || {
+        crate::support::http::try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
+            .ok()
+            .filter(|answer| answer.status == 201)
+    })
+    .await;
+    healed(&site, &gateway).await;
+    takes_readings(&site, &gateway);
+    assert_eq!(moved(&site).len(), 1);
+    let back: i64 = site.sql("SELECT count(*) FROM readings WHERE id <= 2000");
+    assert!(0 < back, "some pages were whole");
+    assert_eq!(site.sql::<String>("PRAGMA integrity_check"), "ok");
+    cloud.set_outage(false);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_unclean_end_the_whole_is_read_and_damage_is_found_that_nobody_asked_for() {
+    let (_cloud, site) = site().await;
+    let gateway = site.start();
+    fill(&gateway);
+    fill(&gateway);
+    gateway.stop();
+    let gateway = site.start();
+    takes_readings(&site, &gateway);
+    gateway.kill();
+    // Behind all that a start looks at.
+    let path = site.path("gateway.db");
+    let (root, pages): (i64, i64) = (
+        site.sql("SELECT rootpage FROM sqlite_schema WHERE name = 'alert'"),
+        site.sql("PRAGMA page_count"),
+    );
+    assert!(0 < root && root <= pages);
+    overwrite(&path, (root as usize - 1) * 4096, &[0; 8]);
+    let gateway = site.start();
+    eventually("the damage is found", || {
+        (!moved(&site).is_empty()).then_some(())
+    })
+    .await;
+    eventually("it serves", || {
+        crate::support::http::try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
+            .ok()
+            .filter(|answer| answer.status == 201)
+    })
+    .await;
+    healed(&site, &gateway).await;
+    let back: i64 = site.sql("SELECT count(*) FROM readings WHERE id <= 2000");
+    assert_eq!(back, 2000);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
