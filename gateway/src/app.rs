@@ -36,7 +36,7 @@ use crate::tls;
 
 pub use self::check::{check, explain};
 pub use self::listeners::Addresses;
-pub use self::opening::put_aside;
+pub use self::opening::{put_aside, store_risks};
 
 /// The part of the grace after which a commit that keeps failing is given up.
 const ORDERLY_SHARE: f64 = 0.9;

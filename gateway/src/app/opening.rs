@@ -5,17 +5,19 @@ use std::sync::Arc;
 use super::StartError;
 use crate::config::Config;
 use crate::domain::{alert::Alert, uplink::CLOUD};
-use crate::store::{Damage, StoreError, Writer, sessions::BrokerState};
+use crate::store::{Damage, StoreError, Writer, risks, sessions::BrokerState};
+
+/// What the file system under the store cannot promise.
+pub fn store_risks(config: &Config) -> Vec<String> {
+    risks(&config.store.path)
+}
 
 /// Opens the store, and tells of readings that wait for nobody.
 pub(super) fn open_store(config: &Config) -> Result<(Writer, BrokerState), StartError> {
-    let opened = read(config).or_else(|error| {
-        // It could be opened, and shows its damage now.
-        let damage = Damage::of(&error).ok_or(error)?;
-        Writer::put_aside(&config.store.path, &damage)?;
-        read(config)
-    });
-    let (writer, state) = opened.map_err(|source| fault(config, source))?;
+    let (writer, state) = read(config).map_err(|source| fault(config, source))?;
+    for risk in store_risks(config) {
+        tracing::warn!(risk, "the file system under the store is a risk");
+    }
     for forsaken in writer.reader().forsaken().unwrap_or_default() {
         let (uplink, readings) = (&forsaken.name, forsaken.pending);
         tracing::warn!(%uplink, readings, "readings wait for an uplink that is not configured");
@@ -41,12 +43,28 @@ fn read(config: &Config) -> Result<(Writer, BrokerState), StoreError> {
     if names.is_empty() {
         names.push(CLOUD.into());
     }
-    let writer = Writer::open_for(&config.store.path, &names)?;
+    let path = &config.store.path;
+    let writer = Writer::open_for(path, &names)?;
+    let error = match owed(config, &writer) {
+        Ok(state) => return Ok((writer, state)),
+        Err(error) => error,
+    };
+    // It could be opened, and shows its damage now.
+    drop(writer);
+    let damage = Damage::of(&error).ok_or(error)?;
+    Writer::put_aside(path, &damage)?;
+    let writer = Writer::open_for(path, &names)?;
+    let state = owed(config, &writer)?;
+    Ok((writer, state))
+}
+
+/// What is owed to clients; the last alert of each sensor stands for what its topic retains.
+fn owed(config: &Config, writer: &Writer) -> Result<BrokerState, StoreError> {
     let most = config.mqtt.limits.retained_messages;
     let mut state = writer.broker_state()?;
     let alerts = writer.last_alerts(&config.gateway_id, most)?;
     state
         .retained
         .extend(alerts.iter().filter_map(Alert::message));
-    Ok((writer, state))
+    Ok(state)
 }

@@ -2,18 +2,21 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::ingest::{Health, SubmissionQueue};
+use crate::ingest::{Health, Submission, SubmissionQueue};
 use crate::metrics::Metrics;
 use crate::store::{Progress, Reader, Salvage, StoreError};
 
 /// Of its time the reading of the whole store takes this part, so that it is not felt.
 const SHARE: u32 = 5;
+
+/// Between two looks at whether the files are where they were.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 /// What it works with.
 pub(super) struct Care {
@@ -55,8 +58,21 @@ impl Care {
             }
         };
         tokio::select! {
-            () = work => stop.cancelled().await,
+            _ = async { tokio::join!(work, self.watch()) } => {}
             () = stop.cancelled() => {}
+        }
+    }
+
+    /// Files that are deleted while nothing is written are missed by nobody else. Never ends.
+    async fn watch(&self) {
+        loop {
+            sleep(WATCH_EVERY).await;
+            let reader = self.reader.clone();
+            let is_in_place = blocking(move || Ok(reader.is_in_place())).await;
+            if matches!(is_in_place, Ok(false)) {
+                // The committer looks for itself, whatever it is given. Where it stops it looks no more.
+                self.submissions.submit(Submission::default()).await.ok();
+            }
         }
     }
 

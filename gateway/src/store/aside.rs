@@ -50,10 +50,14 @@ fn folder_for(path: &Path, damage: &Damage, now: Timestamp) -> io::Result<PathBu
         return Ok(begun);
     }
     let base = format!(".damaged-{}-{}", text_of(now), damage.kind.as_str());
+    new_folder(path, &base)
+}
+
+fn new_folder(path: &Path, base: &str) -> io::Result<PathBuf> {
     let mut number = 1;
     loop {
         let suffix = if number == 1 {
-            base.clone()
+            base.to_owned()
         } else {
             format!("{base}-{number}")
         };
@@ -78,6 +82,25 @@ fn move_into(path: &Path, folder: &Path, damage: &Damage) -> io::Result<()> {
     fs::write(folder.join(REASON), format!("{damage}\n")).ok();
     sync_folder(folder)?;
     sync_folder(parent(path))
+}
+
+/// Moves files that are not ours out of the way of the store's own.
+pub(super) fn put_away(path: &Path, suffixes: &[&str], now: Timestamp) -> Result<(), StoreError> {
+    let moved = new_folder(path, &format!(".replaced-{}", text_of(now))).and_then(|folder| {
+        for suffix in suffixes {
+            fs::rename(beside(path, suffix), folder.join(name_of(path, suffix)))?;
+        }
+        sync_folder(parent(path)).map(|()| folder)
+    });
+    let folder = moved.map_err(|source| StoreError::Aside {
+        path: path.display().to_string(),
+        source,
+    })?;
+    tracing::warn!(
+        folder = folder.display().to_string(),
+        "another store was put where the open one is: it is moved aside"
+    );
+    Ok(())
 }
 
 /// The folders of damaged stores whose rows are still to be taken over, oldest first.

@@ -1,11 +1,11 @@
 //! Reading the whole store once, in short steps, so that damage is found before somebody needs what it hit. Done behind the others
 //! after the gateway before was killed or lost its power.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Params};
 
+use super::place::Place;
 use super::{Alarm, Damage, Reader, StoreError, connection};
 use crate::background::give_way_at;
 
@@ -27,10 +27,10 @@ const BY_NUMBER: [(&str, &str); 8] = [
 /// A walk through the store.
 #[derive(Debug)]
 pub struct Examination {
-    path: PathBuf,
+    place: Arc<Place>,
     alarm: Arc<Alarm>,
     connection: Option<Connection>,
-    place: usize,
+    table: usize,
     /// The last row that was read: its number, or uplink and reading.
     after: (i64, i64),
     rows: u64,
@@ -40,10 +40,10 @@ impl Reader {
     /// A walk through all of it.
     pub fn examination(&self) -> Examination {
         Examination {
-            path: self.path().to_owned(),
+            place: Arc::clone(self.place()),
             alarm: Arc::clone(self.alarm()),
             connection: None,
-            place: 0,
+            table: 0,
             after: (i64::MIN, i64::MIN),
             rows: 0,
         }
@@ -60,7 +60,7 @@ impl Examination {
         }
         self.connection = None;
         self.read_on().inspect_err(|error| {
-            if let Some(damage) = Damage::of(error) {
+            if let Some(damage) = Damage::of(error).filter(|_| self.place.missing().is_empty()) {
                 self.alarm.raise(damage);
             }
         })
@@ -75,12 +75,12 @@ impl Examination {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let connection = connection::open_reader(&self.path)?;
+                let connection = connection::open_reader(self.place.path())?;
                 connection.pragma_update(None, "cell_size_check", true)?;
                 connection
             }
         };
-        let (taken, after) = match BY_NUMBER.get(self.place) {
+        let (taken, after) = match BY_NUMBER.get(self.table) {
             Some((table, key)) => {
                 let query = format!(
                     "SELECT {key}, 0, * FROM {table} WHERE ?1 < {key} ORDER BY {key} LIMIT ?2"
@@ -98,10 +98,10 @@ impl Examination {
         if taken == ROWS {
             self.after = after;
         } else {
-            self.place += 1;
+            self.table += 1;
             self.after = (i64::MIN, i64::MIN);
         }
-        Ok(self.place <= BY_NUMBER.len())
+        Ok(self.table <= BY_NUMBER.len())
     }
 }
 

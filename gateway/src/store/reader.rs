@@ -2,8 +2,8 @@
 //! Calls block on the disk: async callers go through a blocking thread.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
+    path::Path,
+    sync::{Arc, OnceLock, atomic::Ordering},
 };
 
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Alarm, Damage, Forsaken, History, LastReading, SensorTotals, Sensors, StoreError, connection,
-    open_alerts::OpenAlerts, outbox::UplinkKey, writer::Pending,
+    open_alerts::OpenAlerts, outbox::UplinkKey, place::Place, writer::Pending,
 };
 use crate::background::give_way_at;
 use crate::domain::{
@@ -19,9 +19,6 @@ use crate::domain::{
     sensor::SensorId,
     timestamp::Timestamp,
 };
-
-/// Connections kept open between calls; more are opened while more calls run at once.
-const IDLE_CONNECTIONS: usize = 2;
 
 /// About what a reading takes beside tags and attributes.
 pub(super) const BYTES_BESIDE_TEXTS: usize = 200;
@@ -34,14 +31,13 @@ pub struct Reader {
 
 #[derive(Debug)]
 struct Shared {
-    path: PathBuf,
+    place: Arc<Place>,
     store_id: Arc<str>,
     sensors: Sensors,
     open_alerts: OpenAlerts,
     uplinks: Pending,
     alarm: Arc<Alarm>,
     forsaken: OnceLock<Box<[Forsaken]>>,
-    idle: Mutex<Vec<Connection>>,
 }
 
 /// How much is stored.
@@ -53,7 +49,7 @@ pub struct Totals {
 
 impl Reader {
     pub(super) fn new(
-        path: PathBuf,
+        place: Arc<Place>,
         store_id: Arc<str>,
         sensors: Sensors,
         open_alerts: OpenAlerts,
@@ -61,14 +57,13 @@ impl Reader {
         alarm: Arc<Alarm>,
     ) -> Self {
         let shared = Shared {
-            path,
+            place,
             store_id,
             sensors,
             open_alerts,
             uplinks,
             alarm,
             forsaken: OnceLock::new(),
-            idle: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -77,7 +72,7 @@ impl Reader {
 
     /// The stored past, from its beginning on.
     pub fn history(&self) -> Result<History, StoreError> {
-        History::open(&self.shared.path)
+        History::open(self.path())
     }
 
     /// Names the store: ids only grow within one.
@@ -120,18 +115,14 @@ impl Reader {
     pub fn bytes_on_disk(&self) -> u64 {
         ["", "-wal", "-shm"]
             .iter()
-            .filter_map(|suffix| {
-                connection::beside(&self.shared.path, suffix)
-                    .metadata()
-                    .ok()
-            })
+            .filter_map(|suffix| connection::beside(self.path(), suffix).metadata().ok())
             .map(|metadata| metadata.len())
             .sum()
     }
 
     /// Bytes that are free on the disk of the store, for who is not root; `None` if the system does not say.
     pub fn free_bytes(&self) -> Option<u64> {
-        let found = rustix::fs::statvfs(&self.shared.path).ok()?;
+        let found = rustix::fs::statvfs(self.path()).ok()?;
         Some(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
@@ -191,7 +182,16 @@ impl Reader {
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.shared.path
+        self.shared.place.path()
+    }
+
+    pub(super) fn place(&self) -> &Arc<Place> {
+        &self.shared.place
+    }
+
+    /// Whether the files are where they were when they were opened.
+    pub fn is_in_place(&self) -> bool {
+        self.shared.place.missing().is_empty()
     }
 
     /// Where whoever meets damage says so.
@@ -206,41 +206,22 @@ impl Reader {
         look: impl Fn(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let once = || {
-            let connection = self.connection()?;
-            let found = look(&connection)?;
-            self.give_back(connection);
+            let lent = self.shared.place.lend()?;
+            let found = look(&lent.connection)?;
+            self.shared.place.give_back(lent);
             Ok(found)
         };
         let found = once();
         if !matches!(&found, Err(error) if Damage::of(error).is_some()) {
             return found;
         }
-        self.idle().clear();
+        self.shared.place.close_idle();
         once().inspect_err(|error| {
-            if let Some(damage) = Damage::of(error) {
+            // What lies there instead of the open file says nothing of that.
+            if let Some(damage) = Damage::of(error).filter(|_| self.is_in_place()) {
                 self.shared.alarm.raise(damage);
             }
         })
-    }
-
-    pub(super) fn connection(&self) -> Result<Connection, StoreError> {
-        let idle = self.idle().pop();
-        idle.map_or_else(|| connection::open_reader(&self.shared.path), Ok)
-    }
-
-    /// Keeps a connection for the next call. One that met an error is not given back, and so closed.
-    pub(super) fn give_back(&self, connection: Connection) {
-        let mut idle = self.idle();
-        if idle.len() < IDLE_CONNECTIONS {
-            idle.push(connection);
-        }
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.shared
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -301,28 +282,22 @@ fn read_json(row: &Row<'_>, column: usize, empty: &str) -> rusqlite::Result<Box<
 impl Reader {
     /// Client ids of all sessions that are stored.
     pub(crate) fn session_owners(&self) -> Result<Vec<String>, StoreError> {
-        let connection = self.connection()?;
-        let owners = connection
-            .prepare_cached("SELECT client_id FROM session")?
-            .query_map([], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        self.give_back(connection);
-        Ok(owners)
+        self.with_connection(|connection| {
+            let mut select = connection.prepare_cached("SELECT client_id FROM session")?;
+            let owners = select.query_map([], |row| row.get(0))?;
+            Ok(owners.collect::<Result<_, _>>()?)
+        })
     }
 
     /// How many rows there are of what is owed to sessions, by table.
     pub(crate) fn owed_rows(&self) -> Result<Vec<(&'static str, i64)>, StoreError> {
-        let connection = self.connection()?;
-        let count = |table| {
-            let query = format!("SELECT count(*) FROM {table}");
-            Ok((table, connection.query_row(&query, [], |row| row.get(0))?))
-        };
-        let tables = ["session", "subscription", "queued", "exchange", "will"];
-        let counts = tables
-            .into_iter()
-            .map(count)
-            .collect::<Result<_, StoreError>>()?;
-        self.give_back(connection);
-        Ok(counts)
+        self.with_connection(|connection| {
+            let count = |table| {
+                let query = format!("SELECT count(*) FROM {table}");
+                Ok((table, connection.query_row(&query, [], |row| row.get(0))?))
+            };
+            let tables = ["session", "subscription", "queued", "exchange", "will"];
+            tables.into_iter().map(count).collect()
+        })
     }
 }

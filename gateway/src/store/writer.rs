@@ -7,14 +7,12 @@
 
 mod adding;
 mod opening;
+mod rescue;
 mod salvaging;
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
 };
 
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -26,6 +24,7 @@ use super::{
     devices::{self, Devices},
     open_alerts::OpenAlerts,
     outbox::{self, Growth, UplinkKey},
+    place::Place,
     rejects, rows, rules, salvage,
     sensors::Index,
     sessions::{self, BrokerState},
@@ -72,7 +71,7 @@ impl Counters {
 #[derive(Debug)]
 pub struct Writer {
     connection: Connection,
-    path: PathBuf,
+    place: Arc<Place>,
     store_id: Arc<str>,
     given: Counters,
     /// As the last commit left them.
@@ -106,7 +105,7 @@ impl Writer {
     /// A way to look at the store, for other threads.
     pub fn reader(&self) -> Reader {
         Reader::new(
-            self.path.clone(),
+            Arc::clone(&self.place),
             Arc::clone(&self.store_id),
             self.sensors.clone(),
             self.open_alerts.clone(),
@@ -186,6 +185,7 @@ impl Writer {
     pub fn commit(&mut self, group: &Group) -> Result<Committed, StoreError> {
         if group.is_empty() && !self.is_doubtful && self.unsaved_readings < SAVE_SENSORS_EVERY {
             // All before it is on disk.
+            self.stay_in_place()?;
             return Ok(Committed(()));
         }
         let number = self.given.group + 1;
@@ -199,6 +199,9 @@ impl Writer {
             self.recount_outbox()?;
             self.is_doubtful = false;
         }
+        // Written is not enough where the file is gone; when it is there again the group's number tells that it was.
+        self.stay_in_place()
+            .inspect_err(|_| self.is_doubtful = true)?;
         self.given.group = number;
         self.committed = self.given;
         self.sensors.adopt(group);
@@ -218,7 +221,9 @@ impl Writer {
     }
 
     fn reopen(&mut self) -> Result<i64, StoreError> {
-        self.connection = connection::open_writer(&self.path)?;
+        // What is only in the open file would be gone with it.
+        self.stay_in_place()?;
+        self.connection = connection::open_writer(self.place.path())?;
         let (_, stored) = read_counters(&self.connection)?;
         Ok(stored.group)
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::support::accounts::assert_all_delivered_once;
 use crate::support::frames::{Connect, Publish, V5, V311};
-use crate::support::http::get;
+use crate::support::http::{get, metric};
 use crate::support::program::run_with;
 use crate::support::raw::Raw;
 
@@ -11,6 +11,8 @@ async fn a_header_that_is_gone_costs_no_reading_and_no_delivery() {
     let gateway = site.start();
     fill(&gateway);
     let store_id: String = site.sql("SELECT store_id FROM counter");
+    let count_alerts = "SELECT count(*) FROM alerts WHERE rule = 'high' AND sensor_id <> 'new'";
+    let alerts: i64 = site.sql(count_alerts);
     gateway.stop();
     overwrite(&site.path("gateway.db"), 0, &[0; 64]);
     let original = fs::read(site.path("gateway.db")).unwrap();
@@ -21,15 +23,18 @@ async fn a_header_that_is_gone_costs_no_reading_and_no_delivery() {
         panic!("one store was damaged");
     };
     assert_eq!(fs::read(folder.join("gateway.db")).unwrap(), original);
-    assert!(fs::read_to_string(folder.join("reason.txt")).unwrap().contains("not-a-database"));
+    assert!(
+        fs::read_to_string(folder.join("reason.txt"))
+            .unwrap()
+            .contains("not-a-database")
+    );
     assert_eq!(site.sql::<String>("SELECT store_id FROM counter"), store_id);
     assert_eq!(site.sql::<i64>("SELECT count(*) FROM readings"), 1001);
-    let alerts = "SELECT count(*) FROM alerts WHERE rule = 'high'";
-    assert_eq!(site.sql::<i64>(alerts), 241);
+    assert_eq!(site.sql::<i64>(count_alerts), alerts);
     cloud.set_outage(false);
     assert_all_delivered_once(&site, &cloud).await;
     assert_eq!(metric(&gateway, "gateway_store_damaged_total"), 1.0);
-    assert!(2000.0 <= metric(&gateway, "gateway_store_salvaged_rows_total"));
+    assert!(1000.0 < metric(&gateway, "gateway_store_salvaged_rows_total"));
     gateway.stop();
     // It is over: nothing is moved or told again.
     let gateway = site.start();
@@ -51,7 +56,10 @@ async fn an_alert_of_the_gateway_tells_of_it_and_is_cleared_at_the_end() {
     dashboard.subscribe("alerts/$gateway", 1);
     let told: serde_json::Value = serde_json::from_str(&dashboard.text()).unwrap();
     assert_eq!(told["rule"], "store-damaged");
-    assert_eq!((&told["state"], &told["value"]), (&"cleared".into(), &0.0.into()));
+    assert_eq!(
+        (&told["state"], &told["value"]),
+        (&"cleared".into(), &0.0.into())
+    );
     let message = told["message"].as_str().unwrap();
     assert!(message.contains("could not be read"), "{message}");
     let raised = get_json(&gateway, "/api/v1/alerts?state=raised&limit=1");

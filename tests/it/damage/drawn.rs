@@ -66,7 +66,12 @@ async fn whatever_is_damaged_the_gateway_starts_serves_and_has_what_was_readable
     let gateway = site.start();
     fill(&gateway);
     gateway.kill();
-    let files = ["gateway.db", "gateway.db-wal", "gateway.db-shm", "gateway.db-lock"];
+    let files = [
+        "gateway.db",
+        "gateway.db-wal",
+        "gateway.db-shm",
+        "gateway.db-lock",
+    ];
     let kept = files.map(|name| fs::read(site.path(name)).unwrap());
     let (mut times_moved, mut whole, mut back) = (0, 0, 0);
     for number in 1..=count {

@@ -1,15 +1,18 @@
 //! Opening the store: what is damaged is moved aside, and a new one begins.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Writer, checkpoint_if_free, read_counters};
+use super::{Writer, checkpoint_if_free, read_counters, rescue};
 use crate::clock;
 use crate::domain::uplink::CLOUD;
 use crate::store::blocks::Filling;
 use crate::store::connection::{self, StoreLock, beside};
+use crate::store::damage::Kind;
 use crate::store::devices::Devices;
 use crate::store::open_alerts::OpenAlerts;
+use crate::store::place::Place;
 use crate::store::{
     Damage, StoreError, aside, inspect, outbox, rules, salvage, sensors, sessions, sound,
 };
@@ -26,10 +29,20 @@ impl Writer {
     /// Opens or creates the store at `path` for the uplinks of these names. A damaged one is moved aside, and a new one begins
     /// with what is needed of it at once; [`Writer::salvages`] says what is still to be taken over.
     pub fn open_for(path: &Path, uplinks: &[Arc<str>]) -> Result<Self, StoreError> {
-        let has_served = beside(path, "-lock").exists();
+        let lock_path = beside(path, "-lock");
+        let has_served = lock_path.exists();
         let lock = connection::lock(path)?;
+        rescue::put_in_place(path).map_err(|source| StoreError::Aside {
+            path: path.display().to_string(),
+            source,
+        })?;
+        // Somebody's file where no gateway has been: the path is wrong, not the file.
+        let is_foreign = |damage: &Damage| {
+            let kinds = [Kind::NotADatabase, Kind::Malformed, Kind::Nonsense];
+            !has_served && kinds.contains(&damage.kind)
+        };
         let seen = inspect::look(path, has_served);
-        if let Some(damage) = seen.damage {
+        if let Some(damage) = seen.damage.filter(|damage| !is_foreign(damage)) {
             aside::put_aside(path, &damage, clock::now())?;
         }
         begin_if_moved(path)?;
@@ -38,6 +51,11 @@ impl Writer {
                 let Some(damage) = Damage::at_start(&error) else {
                     return Err(error);
                 };
+                if is_foreign(&damage) {
+                    drop(lock);
+                    fs::remove_file(lock_path).ok();
+                    return Err(error);
+                }
                 aside::put_aside(path, &damage, clock::now())?;
                 begin_if_moved(path)?;
                 Self::open_sound(path, uplinks, 0)
@@ -50,7 +68,7 @@ impl Writer {
     /// Moves the store at `path` aside, which has shown its damage after it was opened.
     pub fn put_aside(path: &Path, damage: &Damage) -> Result<(), StoreError> {
         let _lock = connection::lock(path)?;
-        aside::put_aside(path, damage, clock::now()).map(|_| ())
+        aside::put_aside(path, damage, clock::now()).map(drop)
     }
 
     /// Whether all that a start reads of it makes sense.
@@ -105,7 +123,7 @@ impl Writer {
         Ok(Self {
             open_alerts: OpenAlerts::load(&connection)?,
             connection,
-            path: path.to_owned(),
+            place: Arc::new(Place::of(path)),
             store_id,
             committed: given,
             given,
