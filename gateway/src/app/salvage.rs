@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ingest::{Health, Submission, SubmissionQueue};
 use crate::metrics::Metrics;
-use crate::store::{Progress, Reader, Salvage, StoreError};
+use crate::store::{Damage, Progress, Reader, Salvage, StoreError};
 
 /// Of its time the reading of the whole store takes this part, so that it is not felt.
 const SHARE: u32 = 5;
@@ -53,6 +53,8 @@ impl Care {
             self.show(None);
             if self.is_doubtful
                 && let Err(error) = self.examine().await
+                // Of damage somebody else tells.
+                && Damage::of(&error).is_none()
             {
                 tracing::warn!(%error, "the store could not be read as a whole");
             }

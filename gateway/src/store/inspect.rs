@@ -54,11 +54,11 @@ pub(super) fn look(path: &Path, has_served: bool) -> Look {
     let lost_bytes = log.as_ref().map_or(0, |log| log.tail() * log.page_size);
     Look {
         lost_numbers: i64::try_from(lost_bytes as u64 / BYTES_OF_NUMBER).unwrap_or(0),
-        damage: examine(path, has_served, log).unwrap_or(None),
+        damage: examine(path, has_served, log.as_ref()).unwrap_or(None),
     }
 }
 
-fn examine(path: &Path, has_served: bool, log: Option<Log>) -> io::Result<Option<Damage>> {
+fn examine(path: &Path, has_served: bool, log: Option<&Log>) -> io::Result<Option<Damage>> {
     let damage = |kind, detail: &str| Ok(Some(Damage::new(kind, detail)));
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -80,10 +80,10 @@ fn examine(path: &Path, has_served: bool, log: Option<Log>) -> io::Result<Option
             _ => damage(Kind::Empty, "the file has no contents"),
         };
     }
-    if log.as_ref().is_some_and(Log::is_damaged) {
+    if log.is_some_and(Log::is_damaged) {
         return damage(Kind::Log, "the log has changed since it was written");
     }
-    let committed = log.as_ref().and_then(Log::committed);
+    let committed = log.and_then(Log::committed);
     let mut header = [0; HEADER];
     read_at(&mut file, 0, &mut header)?;
     let is_in_log = committed
@@ -92,7 +92,7 @@ fn examine(path: &Path, has_served: bool, log: Option<Log>) -> io::Result<Option
     if !is_in_log && let Some(detail) = unusual(&header) {
         return damage(Kind::NotADatabase, detail);
     }
-    if let (Some(log), Some((pages, images))) = (&log, &committed) {
+    if let (Some(log), Some((pages, images))) = (log, &committed) {
         let size = log.page_size as u64;
         let stored = metadata.len() / size;
         let mut beyond =

@@ -1,5 +1,6 @@
 use super::*;
 use crate::support::accounts::seeded;
+use crate::support::http::try_post;
 
 /// What is done to one of the files; tells what.
 fn damage(site: &Site, rng: &mut fastrand::Rng) -> String {
@@ -85,7 +86,7 @@ async fn whatever_is_damaged_the_gateway_starts_serves_and_has_what_was_readable
         println!("{number}: {what}");
         let gateway = site.start();
         eventually("it serves", || {
-            crate::support::http::try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
+            try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
                 .ok()
                 .filter(|answer| answer.status == 201)
         })

@@ -9,6 +9,9 @@ const GONE: [&str; 3] = [
     "commit failed",
 ];
 
+/// What is taken away, and how.
+type TakenAway = (&'static str, fn(&Site));
+
 async fn intact(site: &Site, gateway: &Gateway<'_>, readings: i64) {
     eventually("the store is there again", || {
         site.path("gateway.db").exists().then_some(())
@@ -29,7 +32,7 @@ async fn intact(site: &Site, gateway: &Gateway<'_>, readings: i64) {
 /// After each the process is killed: what was acknowledged has to be in the files.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_with_files_that_are_deleted_or_renamed() {
-    let gone: [(&str, fn(&Site)); 6] = [
+    let gone: [TakenAway; 6] = [
         ("the database", |site| {
             fs::remove_file(site.path("gateway.db")).unwrap();
         }),

@@ -1,12 +1,15 @@
+use std::os::unix::fs::FileExt;
+
 use super::*;
-use crate::support::frames::V5;
+use crate::support::LIMIT;
+use crate::support::frames::{PUBACK, Publish, V5};
+use crate::support::http::{post_readings, try_post};
 use crate::support::raw::Raw;
 
 /// Overwrites the middle of a file that the gateway has open.
 fn spoil(path: &Path) {
     let length = fs::metadata(path).unwrap().len() as usize;
     let garbage = vec![0xa5; length / 4];
-    use std::os::unix::fs::FileExt;
     let file = fs::File::options().write(true).open(path).unwrap();
     file.write_all_at(&garbage, (length / 2) as u64).unwrap();
 }
@@ -29,10 +32,10 @@ async fn damage_that_a_reader_meets_is_healed_without_a_restart_of_the_process()
         (!moved(&site).is_empty()).then_some(())
     })
     .await;
-    assert!(device.is_closed_within(crate::support::LIMIT));
+    assert!(device.is_closed_within(LIMIT));
     // The same process, at the same address.
     eventually("it serves", || {
-        crate::support::http::try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
+        try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
             .ok()
             .filter(|answer| answer.status == 201)
     })
@@ -71,7 +74,7 @@ async fn after_an_unclean_end_the_whole_is_read_and_damage_is_found_that_nobody_
     })
     .await;
     eventually("it serves", || {
-        crate::support::http::try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
+        try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
             .ok()
             .filter(|answer| answer.status == 201)
     })
@@ -80,4 +83,45 @@ async fn after_an_unclean_end_the_whole_is_read_and_damage_is_found_that_nobody_
     let back: i64 = site.sql("SELECT count(*) FROM readings WHERE id <= 2000");
     assert_eq!(back, 2000);
     assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_meets_damage_is_not_acknowledged_and_the_next_one_is() {
+    let (_cloud, site) = site().await;
+    let gateway = site.start();
+    fill(&gateway);
+    gateway.stop();
+    let gateway = site.start();
+    let select = "SELECT rootpage FROM sqlite_schema WHERE name = 'reject'";
+    let root: i64 = site.sql(select);
+    let at = (root as usize - 1) * 4096;
+    let file = fs::File::options()
+        .write(true)
+        .open(site.path("gateway.db"))
+        .unwrap();
+    file.write_all_at(&[0x77; 4096], at as u64).unwrap();
+    // More than the writer has memory for, so that it reads that page again.
+    for part in 0..60 {
+        post_readings(&gateway, "s1", 1.0, part * 2000..(part + 1) * 2000);
+    }
+    let mut sensor = Raw::connect(&gateway, V5, "sensor");
+    let reject = Publish::new("sensors/s1", "no reading").qos(1, 7);
+    sensor.send(&reject.bytes(V5));
+    let answer = sensor.receive();
+    assert_eq!(answer, None, "{}", gateway.log());
+    eventually("it serves", || {
+        try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
+            .ok()
+            .filter(|answer| answer.status == 201)
+    })
+    .await;
+    healed(&site, &gateway).await;
+    assert_eq!(moved(&site).len(), 1);
+    let back: i64 = site.sql("SELECT count(*) FROM readings WHERE id <= 121000");
+    assert_eq!(back, 121_000);
+    let mut sensor = Raw::connect(&gateway, V5, "sensor");
+    sensor.send(&reject.bytes(V5));
+    assert_eq!(sensor.acknowledged(PUBACK).0, 7);
+    assert_eq!(site.sql::<i64>("SELECT count(*) FROM rejects"), 1);
+    gateway.stop();
 }

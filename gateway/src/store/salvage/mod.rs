@@ -4,9 +4,11 @@
 //!
 //! How far it is stands in the new store, and is written with the rows: a restart goes on there, and no row comes twice.
 
+mod at_once;
 mod begin;
 mod descent;
 mod ends;
+mod other_rows;
 mod readings;
 mod rows;
 mod source;
@@ -16,13 +18,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
-use self::descent::{Descent, Found};
+use self::other_rows::{SavedAlert, SavedLetter, SavedReject};
 use self::readings::{Readings, SavedReading};
 use self::source::Source;
 use super::{StoreError, aside};
-use crate::domain::alert::AlertState;
 use crate::domain::sensor::SensorId;
 
 pub(super) use self::begin::begin;
@@ -186,54 +187,6 @@ impl Slice {
     }
 }
 
-#[derive(Debug)]
-pub(super) struct SavedLetter {
-    pub(super) id: i64,
-    pub(super) reading: i64,
-    pub(super) uplink: i64,
-    pub(super) status: i64,
-    pub(super) answer: Box<str>,
-    pub(super) at: i64,
-    pub(super) tries: i64,
-}
-
-#[derive(Debug)]
-pub(super) struct SavedAlert {
-    pub(super) sensor: SensorId,
-    pub(super) id: i64,
-    pub(super) episode: i64,
-    pub(super) rule: Box<str>,
-    pub(super) state: AlertState,
-    pub(super) value: f64,
-    pub(super) ts: i64,
-    pub(super) reading: i64,
-    /// Severity, message and group.
-    pub(super) texts: [Option<Box<str>>; 3],
-}
-
-#[derive(Debug)]
-pub(super) struct SavedReject {
-    pub(super) id: i64,
-    pub(super) topic: Box<str>,
-    pub(super) payload: Vec<u8>,
-    pub(super) reason: Box<str>,
-    pub(super) received_at: i64,
-}
-
-const ALERT: [&str; 11] = [
-    "id",
-    "episode",
-    "rule",
-    "state",
-    "sensor",
-    "value",
-    "ts",
-    "reading",
-    "severity",
-    "message",
-    "subject_group",
-];
-
 impl Salvage {
     /// Opens the damaged store that was moved away from `path`, to go on where it was left.
     pub fn open(path: &Path, progress: Progress) -> Result<Self, StoreError> {
@@ -272,24 +225,24 @@ impl Salvage {
                 .ok()
                 .and_then(|part| self.uplinks.get(part))
             {
-                Some(uplink) => outbox(source, &readings, *uplink, high, &mut slice)?,
+                Some(uplink) => other_rows::outbox(source, &readings, *uplink, high, &mut slice)?,
                 None => (None, 0),
             },
-            Stage::Letters => letters(source, &readings, high, &mut slice)?,
+            Stage::Letters => other_rows::letters(source, &readings, high, &mut slice)?,
             Stage::Alerts => {
-                let found = alerts(source, &self.sensors, high)?;
+                let found = other_rows::alerts(source, &self.sensors, high)?;
                 slice.alerts = found.rows;
                 (found.next, found.unreadable)
             }
             Stage::Readings => {
-                let found = readings.from_newest(high, ROWS)?;
+                let found = readings.newest_upto(high, ROWS)?;
                 let (next, unreadable) = (found.next, found.unreadable);
                 slice.readings = found.rows;
                 // Ascending, as the table has them.
                 slice.readings.reverse();
                 (next, unreadable)
             }
-            Stage::Rejects => rejects(source, high, &mut slice)?,
+            Stage::Rejects => other_rows::rejects(source, high, &mut slice)?,
             Stage::Done => (None, 0),
         };
         let maimed = slice.readings.iter().filter(|reading| !reading.is_whole);
@@ -343,108 +296,6 @@ impl Salvage {
             source,
         })
     }
-}
-
-type Taken = Result<(Option<i64>, u64), StoreError>;
-
-fn outbox(
-    source: &Source,
-    readings: &Readings<'_>,
-    uplink: i64,
-    high: i64,
-    slice: &mut Slice,
-) -> Taken {
-    let query = ends::outbox_query(source)?;
-    let found = Descent::new(&source.connection, &query, &uplink)
-        .take(high, ROWS, |row| Ok(Some(row.get::<_, i64>(0)?)))?;
-    let mut unreadable = found.unreadable;
-    for id in found.rows.into_iter().rev() {
-        match readings.of_id(id)? {
-            Some(reading) => {
-                slice.readings.push(reading);
-                slice.outbox.push((uplink, id));
-            }
-            // It cannot be delivered.
-            None => unreadable += 1,
-        }
-    }
-    Ok((found.next, unreadable))
-}
-
-fn letters(source: &Source, readings: &Readings<'_>, high: i64, slice: &mut Slice) -> Taken {
-    let columns = ["id", "reading", "uplink", "status", "answer", "at", "tries"];
-    let query = descending(source, "dead_letter", &columns)?;
-    let found = Descent::new(&source.connection, &query, &0).take(high, LETTERS, |row| {
-        Ok(Some(SavedLetter {
-            id: row.get(0)?,
-            reading: row.get(1)?,
-            uplink: row.get::<_, Option<i64>>(2)?.unwrap_or(1),
-            status: row.get(3)?,
-            answer: row.get(4)?,
-            at: row.get(5)?,
-            tries: row.get::<_, Option<i64>>(6)?.unwrap_or(1),
-        }))
-    })?;
-    for letter in &found.rows {
-        slice.readings.extend(readings.of_id(letter.reading)?);
-    }
-    slice.letters = found.rows;
-    Ok((found.next, found.unreadable))
-}
-
-fn alerts(
-    source: &Source,
-    sensors: &BTreeMap<i64, SensorId>,
-    high: i64,
-) -> Result<Found<SavedAlert>, StoreError> {
-    let query = descending(source, "alert", &ALERT)?;
-    Descent::new(&source.connection, &query, &0).take(high, ROWS, |row| read_alert(row, sensors))
-}
-
-fn read_alert(
-    row: &Row<'_>,
-    sensors: &BTreeMap<i64, SensorId>,
-) -> rusqlite::Result<Option<SavedAlert>> {
-    let state: Box<str> = row.get(3)?;
-    let Some(state) = AlertState::from_stored(&state) else {
-        return Ok(None);
-    };
-    Ok(Some(SavedAlert {
-        sensor: ends::name(sensors, row.get(4)?),
-        id: row.get(0)?,
-        episode: row.get(1)?,
-        rule: row.get(2)?,
-        state,
-        value: row.get(5)?,
-        ts: row.get(6)?,
-        reading: row.get(7)?,
-        texts: [row.get(8)?, row.get(9)?, row.get(10)?],
-    }))
-}
-
-fn rejects(source: &Source, high: i64, slice: &mut Slice) -> Taken {
-    let columns = ["id", "topic", "payload", "reason", "received_at"];
-    let query = descending(source, "reject", &columns)?;
-    let found = Descent::new(&source.connection, &query, &0).take(high, LETTERS, |row| {
-        Ok(Some(SavedReject {
-            id: row.get(0)?,
-            topic: row.get(1)?,
-            payload: row.get(2)?,
-            reason: row.get(3)?,
-            received_at: row.get(4)?,
-        }))
-    })?;
-    slice.rejects = found.rows;
-    Ok((found.next, found.unreadable))
-}
-
-/// The query of a descent through a table by its first column.
-fn descending(source: &Source, table: &str, columns: &[&str]) -> Result<String, StoreError> {
-    let key = columns.first().copied().unwrap_or("id");
-    let list = source.list(table, columns)?;
-    Ok(format!(
-        "SELECT {list} FROM {table} WHERE ?1 IS NOT NULL AND {key} BETWEEN ?2 AND ?3 ORDER BY {key} DESC LIMIT ?4"
-    ))
 }
 
 #[cfg(test)]

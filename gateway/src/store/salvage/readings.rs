@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use rusqlite::Row;
 use serde_json::value::RawValue;
 
-use super::descending;
 use super::descent::{Descent, Found};
 use super::ends;
+use super::other_rows::descending;
 use super::source::{Source, readable};
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
@@ -41,7 +41,7 @@ impl<'s> Readings<'s> {
     }
 
     /// At most `limit` of them from the id `high` down.
-    pub(super) fn from_newest(
+    pub(super) fn newest_upto(
         &self,
         high: i64,
         limit: usize,

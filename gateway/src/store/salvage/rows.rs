@@ -139,7 +139,7 @@ fn write_alerts(
 
 pub(super) fn write_alert(
     connection: &Connection,
-    alert: &super::SavedAlert,
+    alert: &super::other_rows::SavedAlert,
     sensor: i64,
 ) -> Result<(), StoreError> {
     let [severity, message, group] = &alert.texts;

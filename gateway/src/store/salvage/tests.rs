@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 
 use super::*;
-use crate::domain::alert::Alert;
+use crate::domain::alert::{Alert, AlertState};
 use crate::domain::message::{Message, Qos};
 use crate::domain::reading::{Attributes, Reading, ReadingId};
 use crate::domain::timestamp::Timestamp;
@@ -337,11 +337,10 @@ fn a_byte_of_the_log_that_changed_costs_nothing_but_what_it_was() {
 fn without_counters_the_store_has_another_name_and_ids_go_on_far_ahead() {
     let place = Place::new();
     let store_id = stopped(&place);
-    let connection = Connection::open(place.path()).unwrap();
-    connection
-        .execute("UPDATE counter SET reading = 17", [])
-        .unwrap();
-    drop(connection);
+    let writer = Writer::open(&place.path()).unwrap();
+    let behind = "UPDATE counter SET reading = 17";
+    writer.connection_of_test().execute(behind, []).unwrap();
+    drop(writer);
     let mut writer = place.heal();
     assert_ne!(writer.reader().store_id(), store_id);
     assert_eq!(place.damaged().len(), 1);
