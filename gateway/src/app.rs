@@ -28,10 +28,12 @@ use crate::broker::{Broker, Hub};
 use crate::config::{Config, Fault, listed};
 use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{self, Server, UplinkHandle};
-use crate::ingest::{Committer, Health, RuleBook, Settings, SubmissionQueue, Topics, Traces};
+use crate::ingest::{
+    Committer, Health, Keeper, RuleBook, Settings, SubmissionQueue, Topics, Traces,
+};
 use crate::logging::LogFilter;
 use crate::metrics::Metrics;
-use crate::store::{Damage, Reader, StoreError, Writer, sessions::BrokerState};
+use crate::store::{Damage, Limits, Reader, StoreError, Writer, sessions::BrokerState};
 use crate::tls;
 
 pub use self::check::{check, explain};
@@ -153,6 +155,7 @@ impl Running {
             gateway_id: Arc::clone(&gateway_id),
             group_commit: config.store.group_commit,
             max_devices: config.mqtt.limits.devices,
+            max_bytes: config.store.max_size,
             outlet: Box::new(Arc::clone(&hub)),
             outbox_wakes: outbox_wakes.clone(),
             metrics: Arc::clone(&metrics),
@@ -167,6 +170,19 @@ impl Running {
             let joined = spawn_blocking(move || committer.join()).await;
             ("committer", flatten(joined))
         });
+        let limits = Limits {
+            keep: i64::try_from(config.store.keep.as_millis()).ok(),
+            max_bytes: config.store.max_size,
+            when_full: config.store.when_full,
+        };
+        let keeper = Keeper::new(
+            self.reader.clone(),
+            submissions.clone(),
+            limits,
+            Arc::clone(&health),
+            Arc::clone(&metrics),
+        );
+        self.add("keeper", |stop| keeper.run(stop));
         let surroundings = Surroundings::new(
             Arc::clone(&gateway_id),
             self.reader.clone(),
@@ -208,6 +224,7 @@ impl Running {
             guests,
             metrics: Arc::clone(&metrics),
             log_filter: Arc::clone(&log_filter),
+            max_bytes: config.store.max_size,
         };
         self.add("log filter", |stop| async move {
             log_filter.watch(stop).await;

@@ -44,8 +44,8 @@ fn read(config: &Config) -> Result<(Writer, BrokerState), StoreError> {
         names.push(CLOUD.into());
     }
     let path = &config.store.path;
-    let writer = Writer::open_for(path, &names)?;
-    let error = match owed(config, &writer) {
+    let mut writer = Writer::open_for(path, &names)?;
+    let error = match owed(config, &mut writer) {
         Ok(state) => return Ok((writer, state)),
         Err(error) => error,
     };
@@ -53,13 +53,14 @@ fn read(config: &Config) -> Result<(Writer, BrokerState), StoreError> {
     drop(writer);
     let damage = Damage::of(&error).ok_or(error)?;
     Writer::put_aside(path, &damage)?;
-    let writer = Writer::open_for(path, &names)?;
-    let state = owed(config, &writer)?;
+    let mut writer = Writer::open_for(path, &names)?;
+    let state = owed(config, &mut writer)?;
     Ok((writer, state))
 }
 
 /// What is owed to clients; the last alert of each sensor stands for what its topic retains.
-fn owed(config: &Config, writer: &Writer) -> Result<BrokerState, StoreError> {
+fn owed(config: &Config, writer: &mut Writer) -> Result<BrokerState, StoreError> {
+    writer.set_budget(config.store.max_size)?;
     let most = config.mqtt.limits.retained_messages;
     let mut state = writer.broker_state()?;
     let alerts = writer.last_alerts(&config.gateway_id, most)?;

@@ -1,7 +1,7 @@
 //! A group: all that one transaction writes. Plain data with its ids already given, so that writing it a second
 //! time after a failure writes the same.
 
-use super::{RuleNames, RuleState, blocks::FullBlock, outbox, salvage, sessions};
+use super::{RuleNames, RuleState, blocks::FullBlock, outbox, salvage, sessions, upkeep::Step};
 use crate::domain::{
     alert::Alert,
     reading::{Reading, ReadingId},
@@ -29,6 +29,7 @@ pub struct Group {
     /// With these states all is written that follows from its alerts and those before.
     pub(super) has_all_rule_states: bool,
     pub(super) rule_names: Option<RuleNames>,
+    pub(super) upkeep: Vec<Step>,
     /// As the commit finds it.
     pub(super) rules_clock: Option<i64>,
     /// What was read of damaged stores.
@@ -74,6 +75,7 @@ impl Group {
             + self.outbox.len()
             + self.sessions.len()
             + self.rule_states.len()
+            + self.upkeep.len()
             + usize::from(self.rule_names.is_some())
             + usize::from(self.rules_clock.is_some())
             // How far it is, is a row as well.
@@ -111,6 +113,11 @@ impl Group {
     /// Adds a change of what the broker owes.
     pub fn push_session(&mut self, change: sessions::Change) {
         self.sessions.push(change);
+    }
+
+    /// Adds a step of the upkeep.
+    pub fn push_upkeep(&mut self, step: Step) {
+        self.upkeep.push(step);
     }
 
     /// Adds what the rules remember now.

@@ -35,6 +35,8 @@ mod series;
 
 pub mod sessions;
 mod sound;
+mod unpacked;
+mod upkeep;
 mod waiting;
 mod wal;
 mod writer;
@@ -53,6 +55,7 @@ pub use rules::{RuleMemory, RuleNames, RuleState};
 pub use salvage::{Progress, Salvage, Slice};
 pub use sensors::{LastReading, SensorTotals, Sensors};
 pub use series::{Bucket, SeriesQuery};
+pub use upkeep::{Limits, Removed, Room, Step, Thinned};
 pub use waiting::{DeadLetter, Forsaken, WaitingQuery};
 pub use writer::{Committed, Writer};
 

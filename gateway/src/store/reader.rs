@@ -10,8 +10,14 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::value::RawValue;
 
 use super::{
-    Alarm, Damage, Forsaken, History, LastReading, SensorTotals, Sensors, StoreError, connection,
-    open_alerts::OpenAlerts, outbox::UplinkKey, place::Place, writer::Pending,
+    Alarm, Damage, Forsaken, History, LastReading, SensorTotals, Sensors, StoreError,
+    blocks::{self, BlockCache},
+    connection,
+    open_alerts::OpenAlerts,
+    outbox::UplinkKey,
+    place::Place,
+    unpacked::Names,
+    writer::Pending,
 };
 use crate::background::give_way_at;
 use crate::domain::{
@@ -38,6 +44,7 @@ struct Shared {
     uplinks: Pending,
     alarm: Arc<Alarm>,
     forsaken: OnceLock<Box<[Forsaken]>>,
+    cache: BlockCache,
 }
 
 /// How much is stored.
@@ -64,10 +71,20 @@ impl Reader {
             uplinks,
             alarm,
             forsaken: OnceLock::new(),
+            cache: BlockCache::default(),
         };
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    pub(super) fn cache(&self) -> &BlockCache {
+        &self.shared.cache
+    }
+
+    /// Gives back memory that nobody has needed since it was called last.
+    pub fn tidy(&self) {
+        self.shared.cache.tidy();
     }
 
     /// The stored past, from its beginning on.
@@ -134,9 +151,43 @@ impl Reader {
                 "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
                  FROM reading r CROSS JOIN sensor s ON s.key = r.sensor WHERE r.id = ?1",
             )?;
+            let mut names = Names::new(connection);
             for (number, id) in ids.iter().enumerate() {
                 give_way_at(number);
-                found.extend(select.query_row([id.0], read_reading).optional()?);
+                match select.query_row([id.0], read_reading).optional()? {
+                    Some(reading) => found.push(reading),
+                    None => {
+                        let stored = blocks::find(connection, None, id.0)?;
+                        found.extend(
+                            stored
+                                .map(|stored| names.reading(stored))
+                                .transpose()?
+                                .flatten(),
+                        );
+                    }
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// The newest reading of each of these sensors, of those that have one.
+    pub fn newest_of(&self, sensors: &[SensorTotals]) -> Result<Vec<StoredReading>, StoreError> {
+        self.with_connection(|connection| {
+            let mut names = Names::new(connection);
+            let mut found = Vec::with_capacity(sensors.len());
+            for (number, sensor) in sensors.iter().enumerate() {
+                give_way_at(number);
+                let Some(ReadingId(id)) = sensor.last else {
+                    continue;
+                };
+                let stored = blocks::find(connection, blocks::key(sensor.key), id)?;
+                found.extend(
+                    stored
+                        .map(|stored| names.reading(stored))
+                        .transpose()?
+                        .flatten(),
+                );
             }
             Ok(found)
         })
@@ -154,7 +205,8 @@ impl Reader {
 
     /// How many readings are stored, and how many of them raised an alert. Counts them: takes a second or so for ten million.
     pub fn totals(&self) -> Result<Totals, StoreError> {
-        let select = "SELECT (SELECT count(*) FROM reading), (SELECT count(*) FROM alert WHERE state = 'raised')";
+        let select = "SELECT (SELECT count(*) FROM reading) + (SELECT coalesce(sum(count), 0) FROM reading_block WHERE 2 <= packed), \
+                      (SELECT count(*) FROM alert WHERE state = 'raised')";
         self.with_connection(|connection| {
             let totals = connection.query_row(select, [], |row| {
                 Ok(Totals {

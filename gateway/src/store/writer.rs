@@ -18,7 +18,7 @@ use std::sync::{
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
-    Alarm, Group, Reader, RuleMemory, Sensors, StoreError, alerts,
+    Alarm, Group, Reader, Room, RuleMemory, Sensors, StoreError, alerts,
     blocks::{self, Block, Filling},
     connection::{self, StoreLock},
     devices::{self, Devices},
@@ -94,6 +94,8 @@ pub struct Writer {
     is_salvaging: bool,
     /// The one before did not close the file.
     is_after_unclean_end: bool,
+    /// At which the log is copied into the database; `None`: as the connection has it.
+    log_pages: Option<u32>,
     alarm: Arc<Alarm>,
     _lock: Option<StoreLock>,
 }
@@ -112,6 +114,26 @@ impl Writer {
             Arc::clone(&self.uplinks),
             Arc::clone(&self.alarm),
         )
+    }
+
+    /// How much room there is within a budget.
+    pub fn room(&self, max_bytes: u64) -> Result<Room, StoreError> {
+        let log = connection::beside(self.place.path(), "-wal");
+        let log_bytes = log.metadata().map_or(0, |metadata| metadata.len());
+        Room::look(&self.connection, log_bytes, max_bytes)
+    }
+
+    /// Keeps the log small in a small budget.
+    pub fn set_budget(&mut self, max_bytes: u64) -> Result<(), StoreError> {
+        self.log_pages = Some(Room::log_pages(max_bytes));
+        self.bound_log()
+    }
+
+    fn bound_log(&self) -> Result<(), StoreError> {
+        match self.log_pages {
+            Some(pages) => connection::bound_log(&self.connection, pages),
+            None => Ok(()),
+        }
     }
 
     /// What is owed to clients that are away.
@@ -224,6 +246,7 @@ impl Writer {
         // What is only in the open file would be gone with it.
         self.stay_in_place()?;
         self.connection = connection::open_writer(self.place.path())?;
+        self.bound_log()?;
         let (_, stored) = read_counters(&self.connection)?;
         Ok(stored.group)
     }
@@ -244,6 +267,9 @@ impl Writer {
         let mut growths: Vec<Growth> = Vec::new();
         rows::write_readings(&transaction, group, &self.uplinks, &mut growths)?;
         let unindexed_below = blocks::write(&transaction, &group.blocks, self.unindexed_below)?;
+        for step in &group.upkeep {
+            step.write(&transaction, &mut growths)?;
+        }
         alerts::write(&transaction, group)?;
         rejects::write(&transaction, group)?;
         devices::write(&transaction, &group.statuses)?;

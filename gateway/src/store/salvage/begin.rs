@@ -165,6 +165,16 @@ fn read_counters(source: &Source) -> Result<Option<Counters>, StoreError> {
 /// The largest number of a row that can be read.
 fn largest(source: &Source) -> Result<i64, StoreError> {
     let mut largest = 0;
+    // The last ids of blocks of which no rows may be left.
+    let query = "SELECT number * 32768 + 32767 FROM reading_block WHERE ?1 IS NOT NULL AND number BETWEEN ?2 AND ?3 \
+                 ORDER BY number DESC LIMIT ?4";
+    let blocks = Descent::new(&source.connection, query, &0)
+        .take(LARGEST, 1, |row| row.get::<_, i64>(0).map(Some))?;
+    largest = blocks
+        .rows
+        .into_iter()
+        .filter(|id| *id < LARGEST)
+        .fold(largest, i64::max);
     for table in ["reading", "alert", "reject", "batch", "dead_letter"] {
         let query = format!(
             "SELECT id FROM {table} WHERE ?1 IS NOT NULL AND id BETWEEN ?2 AND ?3 ORDER BY id DESC LIMIT ?4"

@@ -137,6 +137,7 @@ impl Writer {
             devices,
             uplinks: pending.into(),
             is_doubtful: false,
+            log_pages: None,
             is_salvaging,
             is_after_unclean_end,
             alarm: Arc::default(),

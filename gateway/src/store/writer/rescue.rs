@@ -28,6 +28,7 @@ impl Writer {
             self._lock = None;
             self._lock = Some(connection::lock(self.place.path())?);
         }
+        self.bound_log()?;
         self.place.settle();
         let files: Vec<_> = missing
             .iter()
