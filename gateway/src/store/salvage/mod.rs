@@ -40,15 +40,17 @@ pub(super) enum Stage {
     Letters,
     Alerts,
     Readings,
+    Packed,
     Rejects,
     Done,
 }
 
-const STAGES: [Stage; 6] = [
+const STAGES: [Stage; 7] = [
     Stage::Outbox,
     Stage::Letters,
     Stage::Alerts,
     Stage::Readings,
+    Stage::Packed,
     Stage::Rejects,
     Stage::Done,
 ];
@@ -66,6 +68,7 @@ impl Stage {
             Self::Letters => "dead letters",
             Self::Alerts => "alerts",
             Self::Readings => "readings",
+            Self::Packed => "packed readings",
             Self::Rejects => "rejects",
             Self::Done => "done",
         }
@@ -104,7 +107,11 @@ impl Progress {
 
     fn enter(&mut self, stage: Stage, part: i64) {
         (self.stage, self.part) = (stage, part);
-        self.position = self.below - 1;
+        self.position = match stage {
+            // Their numbers are of blocks and sensors.
+            Stage::Packed => i64::MAX,
+            _ => self.below - 1,
+        };
     }
 
     fn next_stage(&mut self) {
@@ -242,6 +249,11 @@ impl Salvage {
                 slice.readings.reverse();
                 (next, unreadable)
             }
+            Stage::Packed => {
+                let found = readings.packed_upto(high, self.progress.below)?;
+                slice.readings = found.rows;
+                (found.next, found.unreadable)
+            }
             Stage::Rejects => other_rows::rejects(source, high, &mut slice)?,
             Stage::Done => (None, 0),
         };
@@ -249,7 +261,7 @@ impl Salvage {
         self.progress.unreadable += unreadable + maimed.count() as u64;
         // Readings that come with something else come once more in their turn.
         let readings = match self.progress.stage {
-            Stage::Readings => slice.readings.len(),
+            Stage::Readings | Stage::Packed => slice.readings.len(),
             _ => 0,
         };
         let rows = slice.row_count() - slice.readings.len() + readings;

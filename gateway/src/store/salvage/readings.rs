@@ -1,4 +1,5 @@
-//! The readings of a damaged store. The one place where they are made out of what it has: rows.
+//! The readings of a damaged store. The one place where they are made out of what it has: rows, and packs
+//! of old ones.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use super::other_rows::descending;
 use super::source::{Source, readable};
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
-use crate::store::StoreError;
+use crate::store::{StoreError, blocks};
 
 const COLUMNS: [&str; 7] = ["id", "sensor", "value", "ts", "delay", "tags", "attributes"];
 
@@ -48,6 +49,44 @@ impl<'s> Readings<'s> {
     ) -> Result<Found<SavedReading>, StoreError> {
         let query = descending(self.source, "reading", &COLUMNS)?;
         Descent::new(&self.source.connection, &query, &0).take(high, limit, |row| self.read(row))
+    }
+
+    /// Those of the packs of old readings, from the id `high` of a pack down.
+    pub(super) fn packed_upto(
+        &self,
+        high: i64,
+        below: i64,
+    ) -> Result<Found<SavedReading>, StoreError> {
+        let query = descending(self.source, "packed_reading", &["id", "pieces"])?;
+        let found = Descent::new(&self.source.connection, &query, &0).take(high, 1, |row| {
+            let (pack, pieces): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            let readings = blocks::readings_of_pack(pack, &pieces);
+            Ok(readings.map(|readings| (pack, readings)))
+        })?;
+        let mut rows = Vec::new();
+        for (pack, readings) in found.rows {
+            for (sensor, reading) in readings {
+                let id = blocks::id_in_pack(pack, &reading);
+                let is_plausible = Timestamp::from_millis(reading.ts).is_plausible();
+                if id < below && reading.value.is_finite() && is_plausible {
+                    rows.push(SavedReading {
+                        id,
+                        sensor: ends::name(self.sensors, sensor),
+                        value: reading.value,
+                        ts: reading.ts,
+                        delay: reading.delay,
+                        tags: reading.tags.map(String::from),
+                        attributes: reading.attributes.map(String::from),
+                        is_whole: true,
+                    });
+                }
+            }
+        }
+        Ok(Found {
+            rows,
+            next: found.next,
+            unreadable: found.unreadable,
+        })
     }
 
     /// The one of this id, if it can be read.

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 
 use super::*;
+use crate::config::WhenFull;
 use crate::domain::alert::{Alert, AlertState};
 use crate::domain::message::{Message, Qos};
 use crate::domain::reading::{Attributes, Reading, ReadingId};
@@ -13,7 +14,7 @@ use crate::domain::topic::TopicName;
 use crate::domain::uplink::UplinkSet;
 use crate::store::connection::beside;
 use crate::store::outbox::{Batch, Change, Refusal, Settled, UplinkKey};
-use crate::store::{Group, NewReject, Writer, sessions};
+use crate::store::{Group, Limits, NewReject, Writer, sessions};
 
 const READINGS: i64 = 3000;
 const CLOUD_KEY: UplinkKey = UplinkKey(1);
@@ -532,4 +533,50 @@ fn numbers_of_a_last_transaction_that_cannot_be_read_are_not_given_again() {
     drop(writer);
     let mut writer = place.heal();
     assert_eq!(add(&mut writer, &mut group, 1).0, id.0 + 1);
+}
+
+#[test]
+fn readings_that_were_packed_come_back_as_rows() {
+    const MANY: i64 = 33_000;
+    let place = Place::new();
+    let mut writer = Writer::open(&place.path()).unwrap();
+    for first in (1..=MANY).step_by(1000) {
+        let mut group = Group::default();
+        for number in first..first + 1000 {
+            add(&mut writer, &mut group, number);
+        }
+        writer.commit(&group).unwrap();
+    }
+    writer.close(0).unwrap();
+    let mut writer = Writer::open(&place.path()).unwrap();
+    // Half of them wait for the cloud; those stay.
+    let limits = Limits {
+        keep: None,
+        max_bytes: u64::MAX / 2,
+        when_full: WhenFull::Refuse,
+    };
+    let later = Timestamp::from_millis(1_764_000_000_000 + 100 * 86_400_000);
+    for _ in 0..1000 {
+        let steps = writer.reader().upkeep(later, &limits).unwrap();
+        for step in steps {
+            let mut group = Group::default();
+            group.push_upkeep(step);
+            writer.commit(&group).unwrap();
+        }
+        if number(&writer, "SELECT packed FROM reading_block WHERE number = 0") == 2 {
+            break;
+        }
+    }
+    let rows = number(&writer, "SELECT count(*) FROM reading");
+    assert!(rows < 20_000, "{rows}");
+    writer.close(0).unwrap();
+    let mut bytes = fs::read(place.path()).unwrap();
+    bytes[..20].fill(b'x');
+    fs::write(place.path(), bytes).unwrap();
+    let mut writer = place.heal();
+    let same = format!(
+        "SELECT count(*) FROM reading WHERE id <= {MANY} AND value = id AND json_extract(attributes, '$.seq') = id"
+    );
+    assert_eq!(number(&writer, &same), MANY);
+    assert_sound(&mut writer);
 }
