@@ -100,11 +100,10 @@ async fn what_is_no_damage_stays_where_it_is() {
     let (_cloud, site) = site().await;
     site.start().stop();
     site.change("PRAGMA user_version = 99");
-    let before = fs::read(site.path("gateway.db")).unwrap();
     let config = site.path("gateway.toml");
     let ended = run_with(&config, &["run"]);
     ended.is_refused(74, &["newer gateway"]);
-    assert_eq!(fs::read(site.path("gateway.db")).unwrap(), before);
+    assert_eq!(site.sql::<i64>("PRAGMA user_version"), 99);
     assert!(moved(&site).is_empty());
     fs::remove_file(site.path("gateway.db")).unwrap();
     fs::create_dir(site.path("gateway.db")).unwrap();
