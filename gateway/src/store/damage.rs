@@ -68,6 +68,7 @@ impl Damage {
             },
             Error::FromSqlConversionFailure(..)
             | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..)
             | Error::IntegralValueOutOfRange(..) => Kind::Nonsense,
             _ => return None,
         };
@@ -153,6 +154,8 @@ mod tests {
         let newer = |found| StoreError::Newer { found, known: 11 };
         check(&newer(12), false, false);
         check(&newer(1 << 24), true, false);
+        let bad_text = String::from_utf8(vec![0xff]).unwrap_err().utf8_error();
+        check(&Error::Utf8Error(0, bad_text).into(), true, true);
         // Full, busy, no permission, read-only, cannot be opened, I/O.
         for code in [13, 5, 3, 8, 14, 10] {
             check(&failure(code), false, false);
