@@ -54,9 +54,13 @@ impl Keeper {
         let mut has_failed = false;
         loop {
             match self.next_job().await {
-                Ok(steps) if steps.is_empty() => self.pause().await,
+                Ok(steps) if steps.is_empty() => {
+                    self.health.set_nothing_to_remove(true);
+                    self.pause().await;
+                }
                 Ok(steps) => {
                     has_failed = false;
+                    self.health.set_nothing_to_remove(false);
                     if self.write(steps).await.is_err() {
                         // The committer has ended.
                         return std::future::pending().await;
@@ -74,7 +78,7 @@ impl Keeper {
 
     async fn pause(&self) {
         self.reader.tidy();
-        let pause = if self.health.full_since().is_some() {
+        let pause = if self.health.needs_room() {
             SHORT_PAUSE
         } else {
             PAUSE
@@ -98,7 +102,7 @@ impl Keeper {
             for (why, readings) in removed.into_iter().filter(|(_, readings)| 0 < *readings) {
                 self.count(why, readings);
             }
-            if self.health.full_since().is_none() {
+            if !self.health.needs_room() {
                 sleep(started.elapsed().min(PAUSE)).await;
             }
         }
