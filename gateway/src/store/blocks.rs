@@ -7,6 +7,7 @@
 //! Absent on purpose: anything that a commit does for a single reading, beyond remembering it.
 
 mod pack;
+mod proof;
 mod summary;
 mod walk;
 
@@ -14,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 pub(super) use self::pack::Piece;
 use self::pack::{Entry, pack};
+pub(super) use self::proof::is_wrong;
 pub(super) use self::summary::Summary;
 pub(super) use self::walk::{Stretch, Walk, in_steps};
 use super::StoreError;
@@ -40,6 +42,15 @@ impl Block {
         Self(id >> PLACE_BITS)
     }
 
+    /// The one of this number.
+    pub(super) fn numbered(number: i64) -> Self {
+        Self(number)
+    }
+
+    pub(super) fn number(self) -> i64 {
+        self.0
+    }
+
     pub(super) fn first(self) -> i64 {
         self.0 << PLACE_BITS
     }
@@ -50,6 +61,12 @@ impl Block {
 
     fn id(self, place: u16) -> i64 {
         self.first() | i64::from(place)
+    }
+
+    /// The smallest and the largest id that its packs can have.
+    pub(super) fn packs(self) -> [i64; 2] {
+        let bits = SENSOR_BITS + PLACE_BITS;
+        [self.0 << bits, (self.0 << bits) | ((1 << bits) - 1)]
     }
 
     /// The id of a pack whose first reading is this one.
