@@ -1,5 +1,8 @@
 //! `edge-gateway export`: stored readings as CSV or NDJSON, oldest first, beside a gateway that runs or without one.
 
+#[cfg(feature = "export-parquet")]
+mod parquet;
+
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
@@ -36,6 +39,8 @@ pub(super) struct Options {
 enum Format {
     Csv,
     Ndjson,
+    #[cfg(feature = "export-parquet")]
+    Parquet,
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
@@ -59,6 +64,9 @@ enum Failure {
     Format(#[from] serde_json::Error),
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
+    #[cfg(feature = "export-parquet")]
+    #[error("the output cannot be written: {0}")]
+    Parquet(::parquet::errors::ParquetError),
 }
 
 impl From<StoreError> for Failure {
@@ -83,19 +91,28 @@ pub(super) fn main(options: Options, config: impl FnOnce() -> Result<Config, Fau
             eprintln!("{failure}");
             ExitCode::from(match failure {
                 Failure::Care(_) => EXIT_STORE,
-                Failure::Format(_) | Failure::Output(_) => EXIT_INTERNAL,
+                _ => EXIT_INTERNAL,
             })
         }
     }
 }
 
 fn run(options: Options, config: &Config, progress: &mut Progress) -> Result<(), Failure> {
-    let format = match options.format {
-        Format::Csv => http::ReadingFormat::Csv,
-        Format::Ndjson => http::ReadingFormat::Ndjson,
-    };
     let history = care::open_history(&config.store.path)?;
-    let mut extract = Extract::new(history, options.sensor, options.from, options.to)?;
+    let extract = Extract::new(history, options.sensor, options.from, options.to)?;
+    match options.format {
+        Format::Csv => rows(extract, http::ReadingFormat::Csv, progress),
+        Format::Ndjson => rows(extract, http::ReadingFormat::Ndjson, progress),
+        #[cfg(feature = "export-parquet")]
+        Format::Parquet => parquet::write(extract, io::stdout(), progress),
+    }
+}
+
+fn rows(
+    mut extract: Extract,
+    format: http::ReadingFormat,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let mut text = format.head().to_vec();
     while let Some(page) = extract.next_page()? {
