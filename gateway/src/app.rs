@@ -25,10 +25,12 @@ use crate::config::{Config, Fault, listed};
 use crate::domain::{alert::Alert, uplink::CLOUD};
 use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{self, Server, UplinkHandle};
-use crate::ingest::{Committer, Health, RuleBook, Settings, SubmissionQueue, Topics, Traces};
+use crate::ingest::{
+    Committer, Health, Keeper, RuleBook, Settings, SubmissionQueue, Topics, Traces,
+};
 use crate::logging::LogFilter;
 use crate::metrics::Metrics;
-use crate::store::{Reader, StoreError, Writer, sessions::BrokerState};
+use crate::store::{Limits, Reader, StoreError, Writer, sessions::BrokerState};
 use crate::tls;
 
 pub use self::check::{check, explain};
@@ -101,7 +103,8 @@ pub async fn start(config: Config, log_filter: Arc<LogFilter>) -> Result<Running
     } else {
         names
     };
-    let opened = Writer::open_for(path, &names).and_then(|writer| {
+    let opened = Writer::open_for(path, &names).and_then(|mut writer| {
+        writer.set_budget(config.store.max_size)?;
         let most = config.mqtt.limits.retained_messages;
         let mut state = writer.broker_state()?;
         let alerts = writer.last_alerts(&config.gateway_id, most)?;
@@ -162,6 +165,7 @@ impl Running {
             gateway_id: Arc::clone(&gateway_id),
             group_commit: config.store.group_commit,
             max_devices: config.mqtt.limits.devices,
+            max_bytes: config.store.max_size,
             outlet: Box::new(Arc::clone(&hub)),
             outbox_wakes: outbox_wakes.clone(),
             metrics: Arc::clone(&metrics),
@@ -176,6 +180,19 @@ impl Running {
             let joined = spawn_blocking(move || committer.join()).await;
             ("committer", flatten(joined))
         });
+        let limits = Limits {
+            keep: i64::try_from(config.store.keep.as_millis()).ok(),
+            max_bytes: config.store.max_size,
+            when_full: config.store.when_full,
+        };
+        let keeper = Keeper::new(
+            self.reader.clone(),
+            submissions.clone(),
+            limits,
+            Arc::clone(&health),
+            Arc::clone(&metrics),
+        );
+        self.add("keeper", |stop| keeper.run(stop));
         let surroundings = Surroundings::new(
             Arc::clone(&gateway_id),
             self.reader.clone(),
@@ -217,6 +234,7 @@ impl Running {
             guests,
             metrics: Arc::clone(&metrics),
             log_filter: Arc::clone(&log_filter),
+            max_bytes: config.store.max_size,
         };
         self.add("log filter", |stop| async move {
             log_filter.watch(stop).await;

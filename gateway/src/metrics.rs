@@ -28,6 +28,7 @@ pub struct Metrics {
     pub readings_committed: IntCounter,
     pub readings_rejected: IntCounterVec,
     pub readings_lost: IntCounterVec,
+    pub readings_removed: IntCounterVec,
     pub readings_thinned: IntCounter,
     pub alerts: IntCounterVec,
     pub rule_failures: IntCounterVec,
@@ -85,6 +86,12 @@ impl Metrics {
                 "Readings and statuses that could not be read, by reason",
                 "reason",
                 labels::REJECTED,
+            ),
+            readings_removed: new.counters_of(
+                "gateway_readings_removed_total",
+                "Stored readings that are not there any more one by one, by reason",
+                "reason",
+                labels::REMOVED,
             ),
             readings_lost: new.counters_of(
                 "gateway_readings_lost_total",

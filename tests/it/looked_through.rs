@@ -64,15 +64,15 @@ fn each_kind_of_damage_is_named() {
         ),
         (
             "UPDATE reading_block SET min_ts = 0",
-            "it does not agree with the readings",
+            "index: not as the readings from 0 to 32767",
         ),
         (
             "DELETE FROM reading_pack",
-            "it does not agree with the readings",
+            "index: not as the readings from 0 to 32767",
         ),
         (
             "UPDATE reading SET value = 81 WHERE id = 20000",
-            "it does not agree with the readings",
+            "index: not as the readings from 0 to 32767",
         ),
         (
             "UPDATE sensor SET key = 5 WHERE key = 2",

@@ -91,7 +91,8 @@ fn migrations() -> Vec<String> {
 
 /// An empty store as this version made it.
 fn of_version(version: usize) -> Site {
-    let site = Site::new();
+    // What is in it is old.
+    let site = Site::new().environment("EDGE_GATEWAY_STORE__KEEP", "3650d");
     site.change("PRAGMA journal_mode = wal");
     for migration in &migrations()[..version] {
         site.change(migration);

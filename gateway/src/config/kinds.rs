@@ -117,13 +117,15 @@ pub(super) fn duration(
 }
 
 /// A size in bytes within `range`.
-pub(super) fn size(range: RangeInclusive<u32>) -> impl Fn(&Value) -> Result<u32, String> {
+pub(super) fn size<T: Copy + PartialOrd + TryFrom<u64> + Into<u64>>(
+    range: RangeInclusive<T>,
+) -> impl Fn(&Value) -> Result<T, String> {
     move |value| {
         let bytes = match value {
             Value::Text(text) | Value::Raw(text) => parse_size(text),
             _ => None,
         };
-        let size = bytes.and_then(|bytes| u32::try_from(bytes).ok());
+        let size = bytes.and_then(|bytes| T::try_from(bytes).ok());
         size.filter(|size| range.contains(size)).ok_or_else(|| {
             let (least, most) = (
                 show_size((*range.start()).into()),

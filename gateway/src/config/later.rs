@@ -14,12 +14,7 @@ const fn later(section: &'static str, key: &'static str) -> Later {
     Later { section, key }
 }
 
-const LATER: &[Later] = &[
-    later("store", "max_size"),
-    later("store", "keep"),
-    later("store", "when_full"),
-    later("store", "clock_wait"),
-];
+const LATER: &[Later] = &[later("store", "clock_wait")];
 
 /// The later keys of a section.
 pub(super) fn of_section(section: &str) -> impl Iterator<Item = &'static Later> {

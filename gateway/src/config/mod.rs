@@ -54,7 +54,7 @@ pub use crate::config::listener::Anonymous;
 pub use crate::config::mqtt::{AccessFiles, Mqtt};
 pub use crate::config::quantity::parse_duration;
 pub use crate::config::rule_source::{RuleSource, SentRules};
-pub use crate::config::store::Store;
+pub use crate::config::store::{Store, WhenFull};
 pub use crate::config::suggestion::nearest;
 pub use crate::config::tls::{Tls, TlsFiles};
 pub use crate::config::uplink::{

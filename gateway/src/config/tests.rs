@@ -127,6 +127,9 @@ fn the_defaults_are_those_of_the_contract() {
             statuses: filters(&["status/+"]),
         },
         store: Store {
+            max_size: 1 << 30,
+            keep: Duration::from_secs(30 * 86_400),
+            when_full: WhenFull::Thin,
             path: "data/gateway.db".into(),
             group_commit: Duration::ZERO,
         },

@@ -232,8 +232,11 @@ impl Uplink {
         let compression = section.setting("compression", compressed, choice(COMPRESSIONS, &[]));
         let mqtt = MqttUplink::read(&mut section, receiver, &format, folder, gateway_id);
         let max_readings = section.setting("batch_max_readings", 1000, whole(1..=100_000));
-        let max_bytes =
-            section.setting("batch_max_bytes", 512 * 1024, size(1024..=64 * 1024 * 1024));
+        let max_bytes = section.setting(
+            "batch_max_bytes",
+            512 * 1024,
+            size(1024_u32..=64 * 1024 * 1024),
+        );
         let at_once = if format.value == Format::Single {
             1
         } else {

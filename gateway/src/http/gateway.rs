@@ -50,8 +50,8 @@ struct Store {
     bytes: u64,
     /// Free on its disk, null if that is not known.
     free_bytes: Option<u64>,
-    /// What it may take; null: there is no budget.
-    max_bytes: Option<u64>,
+    /// What it may take.
+    max_bytes: u64,
 }
 
 /// Since the start.
@@ -99,7 +99,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, 
         store: Store {
             bytes,
             free_bytes,
-            max_bytes: None,
+            max_bytes: shared.max_bytes,
         },
         readings: Readings {
             received: sum(&metrics.readings_received),

@@ -60,7 +60,7 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove}
 use crate::access::{Access, Guest, OwnNames};
 use crate::config::{Anonymous, Http};
 use crate::domain::uplink::UplinkStatus;
-use crate::ingest::{Health, RuleBook, Submission, SubmissionQueue, Topics, Traces};
+use crate::ingest::{Health, Refused, RuleBook, Submission, SubmissionQueue, Topics, Traces};
 use crate::logging::LogFilter;
 use crate::metrics::Metrics;
 use crate::store::{Committed, Reader, outbox::UplinkKey};
@@ -99,6 +99,8 @@ pub struct Surroundings {
     pub guests: mpsc::Sender<Guest>,
     pub metrics: Arc<Metrics>,
     pub log_filter: Arc<LogFilter>,
+    /// What the store's files may take.
+    pub max_bytes: u64,
 }
 
 /// What all requests share.
@@ -123,6 +125,7 @@ struct Shared {
     log_filter: Arc<LogFilter>,
     received: IntCounter,
     process: Process,
+    max_bytes: u64,
 }
 
 /// The HTTP server, ready to run.
@@ -150,6 +153,7 @@ impl Server {
             submissions: surroundings.submissions,
             health: surroundings.health,
             uplinks: surroundings.uplinks,
+            max_bytes: surroundings.max_bytes,
             rule_book: surroundings.rule_book,
             traces: surroundings.traces,
             topics: surroundings.topics,
@@ -261,6 +265,9 @@ fn done(_: Committed) -> Response {
 impl Shared {
     /// Hands over what a request brought and waits until it is on disk.
     async fn commit(&self, mut submission: Submission) -> Result<Committed, Problem> {
+        if self.health.is_full() {
+            return Err(Refused::Full.into());
+        }
         if let Some(trouble) = self.health.trouble() {
             // What is not taken can be sent again at once when it is over; waiting for that would tell nobody.
             return Err(Problem::unwell(trouble));

@@ -148,7 +148,9 @@ impl From<Refused> for Problem {
         match refused {
             Refused::Stopped => Self::Stopping,
             Refused::NoReject => Self::Gone,
-            Refused::TooManySensors | Refused::TooManyDevices => Self::NoRoom(refused),
+            Refused::TooManySensors | Refused::TooManyDevices | Refused::Full => {
+                Self::NoRoom(refused)
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use url::form_urlencoded;
 pub use self::rows::Format;
 use super::openapi::shapes;
 use super::parameters::{DEFAULT_LIMIT, Pairs, moment, number, sensor, take_each};
+use super::series::Part;
 use super::{Shared, problem::Problem};
 use crate::domain::reading::ReadingId;
 use crate::store::{Reader, ReadingQuery};
@@ -63,7 +64,7 @@ struct Page {
     ),
     responses(
         (status = 200, description = "A page", content(
-            (super::Page<shapes::Reading> = "application/json"),
+            (shapes::ReadingPage = "application/json"),
             (String = "text/csv"),
             (String = "application/x-ndjson"),
         )),
@@ -152,6 +153,12 @@ fn read_page(reader: &Reader, mut query: ReadingQuery, format: Format) -> Result
     if format == Format::Json {
         body.extend_from_slice(b"],\"next\":");
         serde_json::to_writer(&mut body, &next)?;
+        let thinned = reader.thinned(query.from, query.to)?;
+        if !thinned.is_empty() {
+            let parts: Vec<Part> = thinned.into_iter().map(Part::from).collect();
+            body.extend_from_slice(b",\"thinned\":");
+            serde_json::to_writer(&mut body, &parts)?;
+        }
         body.push(b'}');
     }
     Ok(Page { body, next })

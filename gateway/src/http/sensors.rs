@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::openapi::shapes;
 use super::parameters::{Pairs, after_and_limit};
 use super::{Page, Shared, problem::Problem};
-use crate::domain::reading::{ReadingId, StoredReading};
+use crate::domain::reading::StoredReading;
 use crate::domain::sensor::SensorId;
 use crate::store::Reader;
 
@@ -46,8 +46,7 @@ fn read(reader: &Reader, after: i64, limit: usize) -> Result<Page<Sensor>, Probl
     let totals = reader.sensor_totals(after, limit);
     let next = totals.last().map(|last| last.key);
     let next = next.filter(|key| !reader.sensor_totals(*key, 1).is_empty());
-    let ids: Vec<ReadingId> = totals.iter().filter_map(|sensor| sensor.last).collect();
-    let mut last = reader.readings_by_id(&ids)?.into_iter().peekable();
+    let mut last = reader.newest_of(&totals)?.into_iter().peekable();
     let items = totals.into_iter().map(|sensor| Sensor {
         last: last.next_if(|reading| Some(reading.id) == sensor.last),
         sensor_id: sensor.sensor_id,

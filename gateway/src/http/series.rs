@@ -9,10 +9,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::parameters::{Pairs, moment, number, sensor, take_each};
-use super::{Page, Shared, problem::Problem};
+use super::{Shared, problem::Problem};
 use crate::clock;
 use crate::domain::timestamp::Timestamp;
-use crate::store::{Bucket, SeriesQuery};
+use crate::store::{Bucket, Reader, SeriesQuery, Thinned};
 
 const MAX_POINTS: i64 = 10_000;
 const DEFAULT_POINTS: usize = 500;
@@ -42,6 +42,37 @@ impl From<Bucket> for Point {
     }
 }
 
+#[derive(Serialize, ToSchema)]
+struct Series {
+    items: Vec<Point>,
+    /// Null: there are never more.
+    #[schema(required = true)]
+    next: Option<i64>,
+    /// Parts of the time that were thinned; the rest is as it came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    thinned: Vec<Part>,
+}
+
+/// A time of which only min, avg, max and count of each interval are left, but for readings that are tagged or wait.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Part {
+    #[schema(value_type = i64)]
+    from: Timestamp,
+    #[schema(value_type = i64)]
+    to: Timestamp,
+    interval_ms: i64,
+}
+
+impl From<Thinned> for Part {
+    fn from(thinned: Thinned) -> Self {
+        Self {
+            from: thinned.from,
+            to: thinned.to,
+            interval_ms: thinned.interval_ms,
+        }
+    }
+}
+
 /// All of them at once: there are no more than were asked for.
 #[utoipa::path(
     get, path = "/api/v1/series", tag = "readings",
@@ -52,7 +83,7 @@ impl From<Bucket> for Point {
         ("points" = Option<i64>, Query, description = "At most so many; 500 if not given", minimum = 1, maximum = 10000),
     ),
     responses(
-        (status = 200, description = "Oldest first, without empty ones", body = Page<Point>),
+        (status = 200, description = "Oldest first, without empty ones", body = Series),
         (status = 400, description = "A parameter is bad"),
     ),
 )]
@@ -61,14 +92,17 @@ pub(super) async fn show(
     Query(pairs): Query<Pairs>,
 ) -> Result<Response, Problem> {
     let query = parse(&pairs, clock::now())?;
-    let buckets = shared
-        .look(move |reader| Ok(reader.series(&query)?))
-        .await?;
-    let page: Page<Point> = Page {
+    let look = move |reader: &Reader| {
+        let buckets = reader.series(&query)?;
+        Ok((buckets, reader.thinned(Some(query.from), Some(query.to))?))
+    };
+    let (buckets, thinned) = shared.look(look).await?;
+    let series = Series {
         items: buckets.into_iter().map(Point::from).collect(),
         next: None,
+        thinned: thinned.into_iter().map(Part::from).collect(),
     };
-    Ok(Json(page).into_response())
+    Ok(Json(series).into_response())
 }
 
 fn parse(pairs: &[(String, String)], now: Timestamp) -> Result<SeriesQuery, Problem> {

@@ -106,6 +106,7 @@ impl House {
             mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
             guests,
             metrics: Arc::default(),
+            max_bytes: 1 << 30,
             log_filter: Arc::default(),
         };
         let server = Server::new(&config, surroundings);
@@ -174,6 +175,7 @@ impl Works {
         let settings = Settings {
             gateway_id: "edge-1".into(),
             group_commit: Duration::ZERO,
+            max_bytes: 1 << 30,
             max_devices: 100,
             outlet: Box::new(Nobody),
             outbox_wakes: Vec::new(),

@@ -5,9 +5,11 @@
 //! and meanwhile nothing more is taken from the queue.
 
 mod clock;
+mod next;
 mod outbox;
 mod overflow;
 mod rules;
+mod space;
 
 use std::{
     collections::HashSet,
@@ -17,16 +19,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, mpsc::error::TryRecvError},
-    time,
-};
+use tokio::{runtime::Handle, sync::Notify, time};
 use tokio_util::sync::CancellationToken;
 
 use self::clock::RulesClock;
+use self::next::First;
+use self::space::Space;
 use super::rule_book::NewRules;
-use super::submission::Work;
+use super::submission::{UpkeepRequest, Work};
 use super::{Health, Outlet, Refused, Routed, Source, Submission, SubmissionReceiver, Traces};
 use crate::clock as wall_clock;
 use crate::domain::{message::Message, reading::ReadingId, status::DeviceStatus};
@@ -49,6 +49,8 @@ pub struct Settings {
     pub group_commit: Duration,
     /// Devices whose status is stored.
     pub max_devices: usize,
+    /// What the store's files may take.
+    pub max_bytes: u64,
     pub outlet: Box<dyn Outlet>,
     /// By the places of the uplinks: woken when something came into their part of the outbox.
     pub outbox_wakes: Vec<Arc<Notify>>,
@@ -70,16 +72,7 @@ pub struct Committer {
     failed_rules: HashSet<Arc<str>>,
     /// Rules that wait for the commit of what came before them.
     next_rules: Option<NewRules>,
-}
-
-/// What comes first.
-enum First {
-    Work(Box<Work>),
-    Rules(Box<NewRules>),
-    /// The time for something that the rules have to do.
-    Due,
-    /// Nothing any more.
-    Ended,
+    space: Space,
 }
 
 /// A group and who waits for it.
@@ -117,6 +110,7 @@ impl Committer {
             runtime,
             failed_rules: HashSet::new(),
             next_rules: None,
+            space: Space::default(),
         };
         // Before anybody is served: whoever asks sees what there is to count.
         committer.begin_counting();
@@ -141,6 +135,10 @@ impl Committer {
         loop {
             let mut pending = Pending::default();
             match self.first() {
+                First::Upkeep(request) => {
+                    pending.keep_up(request);
+                    self.fill(&mut pending);
+                }
                 First::Work(work) => {
                     self.tick(&mut pending);
                     self.take(*work, &mut pending);
@@ -157,29 +155,6 @@ impl Committer {
         }
     }
 
-    /// Waits for work, or until the rules have something to do.
-    fn first(&mut self) -> First {
-        if let Some(rules) = self.next_rules.take() {
-            return First::Rules(Box::new(rules));
-        }
-        let received = match self.engine.next_due() {
-            None => self.receiver.receiver.blocking_recv(),
-            Some(due) => {
-                let until = self
-                    .rules_clock
-                    .instant(due.min(self.rules_clock.kept_until()));
-                let receive = self.receiver.receiver.recv();
-                // The timer needs the runtime's context when it is made.
-                let receive = async { time::timeout_at(until.into(), receive).await };
-                match self.runtime.block_on(receive) {
-                    Ok(received) => received,
-                    Err(_) => return First::Due,
-                }
-            }
-        };
-        received.map_or(First::Ended, |work| First::Work(Box::new(work)))
-    }
-
     fn commit_all(&mut self, mut pending: Pending) -> Option<()> {
         self.remember(&mut pending);
         let committed = self.commit(&pending.group)?;
@@ -187,31 +162,10 @@ impl Committer {
         Some(())
     }
 
-    /// Adds what has arrived, and what arrives within `group_commit`.
-    fn fill(&mut self, pending: &mut Pending) {
-        let until = Instant::now() + self.settings.group_commit;
-        while self.next_rules.is_none() && pending.group.row_count() < MAX_GROUP_ROWS {
-            let work = match self.receiver.receiver.try_recv() {
-                Ok(work) => work,
-                Err(TryRecvError::Disconnected) => return,
-                Err(TryRecvError::Empty) if self.settings.group_commit.is_zero() => return,
-                Err(TryRecvError::Empty) => {
-                    let receive = self.receiver.receiver.recv();
-                    // The timer needs the runtime's context when it is made.
-                    let receive = async { time::timeout_at(until.into(), receive).await };
-                    match self.runtime.block_on(receive) {
-                        Ok(Some(work)) => work,
-                        Ok(None) | Err(_) => return,
-                    }
-                }
-            };
-            self.take(work, pending);
-        }
-    }
-
     fn take(&mut self, work: Work, pending: &mut Pending) {
         match work {
             Work::Submission(mut submission) => {
+                self.space.takes(submission.weight());
                 if submission.is_indivisible && !self.writer.has_room_for(&submission.readings) {
                     return submission.complete(Err(Refused::TooManySensors));
                 }

@@ -5,6 +5,7 @@
 mod committer;
 pub mod decode;
 mod health;
+mod keeper;
 mod outbox;
 mod outlet;
 pub mod replay;
@@ -15,6 +16,7 @@ mod traces;
 
 pub use committer::{Committer, Settings};
 pub use health::Health;
+pub use keeper::Keeper;
 pub use outbox::OutboxRequest;
 pub use outlet::{Outlet, Retention, Routed};
 pub use rule_book::{NotReplaced, RuleBook};

@@ -8,7 +8,7 @@ use super::rule_book::NewRules;
 use super::{OutboxRequest, Source};
 use crate::domain::{message::Message, reading::Reading, status::DeviceStatus};
 use crate::metrics::Metrics;
-use crate::store::{Committed, NewReject, sessions::Change};
+use crate::store::{Committed, NewReject, Step, sessions::Change};
 
 /// Submissions that may wait for the committer. While so many do, sockets are not read.
 const CAPACITY: usize = 1024;
@@ -49,6 +49,8 @@ pub enum Refused {
     TooManySensors,
     #[error("there are more devices than the gateway can hold")]
     TooManyDevices,
+    #[error("the store is full")]
+    Full,
     #[error("the reject is gone")]
     NoReject,
 }
@@ -132,6 +134,13 @@ pub(super) enum Work {
     Rules(NewRules),
 }
 
+/// A step of the upkeep, and who waits for its commit.
+#[derive(Debug)]
+pub(super) struct UpkeepRequest {
+    pub(super) step: Step,
+    pub(super) done: oneshot::Sender<Committed>,
+}
+
 /// The committer is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the gateway is stopping")]
@@ -143,12 +152,15 @@ pub struct Stopped;
 pub struct SubmissionQueue {
     sender: mpsc::Sender<Work>,
     room: Arc<Semaphore>,
+    /// Past the others: what makes room must not wait for those who need it.
+    upkeep: mpsc::Sender<UpkeepRequest>,
 }
 
 /// The committer's end of the queue.
 #[derive(Debug)]
 pub struct SubmissionReceiver {
     pub(super) receiver: mpsc::Receiver<Work>,
+    pub(super) upkeep: mpsc::Receiver<UpkeepRequest>,
 }
 
 impl SubmissionQueue {
@@ -156,7 +168,13 @@ impl SubmissionQueue {
     pub fn new() -> (Self, SubmissionReceiver) {
         let (sender, receiver) = mpsc::channel(CAPACITY);
         let room = Arc::new(Semaphore::new(ROOM_KIB as usize));
-        (Self { sender, room }, SubmissionReceiver { receiver })
+        let (steps, upkeep) = mpsc::channel(1);
+        let queue = Self {
+            sender,
+            room,
+            upkeep: steps,
+        };
+        (queue, SubmissionReceiver { receiver, upkeep })
     }
 
     /// Waits for room for a submission of this [`Submission::weight`]. Cancel safe: a submission is handed over whole
@@ -203,6 +221,14 @@ impl SubmissionQueue {
     pub async fn place_for_request(&self) -> Result<RequestPlace, Stopped> {
         let permit = self.sender.clone().reserve_owned().await;
         Ok(RequestPlace(permit.map_err(|_| Stopped)?))
+    }
+
+    /// Has a step of the upkeep written, and waits until it is on disk.
+    pub(super) async fn keep_up(&self, step: Step) -> Result<Committed, Stopped> {
+        let (done, committed) = oneshot::channel();
+        let request = UpkeepRequest { step, done };
+        self.upkeep.send(request).await.map_err(|_| Stopped)?;
+        committed.await.map_err(|_| Stopped)
     }
 
     /// Shows how many submissions wait.

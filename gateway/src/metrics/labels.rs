@@ -9,7 +9,11 @@ pub(super) const REJECTED: &[&str] = &[
 ];
 
 /// `rule`: a rule said so. `overload`: QoS 0 while the committer was behind. `alert`: nothing more can be stored of a sensor.
-pub(super) const LOST: &[&str] = &["alert", "overload", "rule"];
+/// `undelivered`: there was no room for what an uplink had not got.
+pub(super) const LOST: &[&str] = &["alert", "overload", "rule", "undelivered"];
+
+/// `store::Removed`.
+pub(super) const REMOVED: &[&str] = &["aged", "dropped", "thinned", "undelivered"];
 
 pub(super) const VERDICTS: &[&str] = &["delivered", "held", "refused", "retry", "too_large"];
 

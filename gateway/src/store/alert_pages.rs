@@ -136,6 +136,7 @@ fn next_of(open: &OpenAlerts, after: i64) -> Option<i64> {
 
 /// A page in the making.
 struct Search<'s> {
+    connection: &'s Connection,
     select: CachedStatement<'s>,
     query: &'s AlertQuery,
     bounds: Bounds,
@@ -160,6 +161,7 @@ impl<'s> Search<'s> {
              AND (?5 IS NULL OR a.rule = ?5) AND (?6 IS NULL OR ?6 <= a.ts) AND (?7 IS NULL OR a.ts < ?7) ORDER BY a.id DESC"
         );
         Ok(Some(Self {
+            connection,
             select: connection.prepare_cached(&select)?,
             query,
             bounds,
@@ -189,7 +191,7 @@ impl<'s> Search<'s> {
         while let Some(row) = rows.next()? {
             give_way_at(number);
             number += 1;
-            let Some(alert) = read_alert(row, self.gateway_id)? else {
+            let Some(alert) = read_alert(self.connection, row, self.gateway_id)? else {
                 continue;
             };
             let texts =

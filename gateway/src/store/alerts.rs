@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
-use super::{Group, StoreError};
+use super::{Group, StoreError, blocks};
 use crate::domain::{
     alert::{Alert, AlertState},
     reading::{Attributes, ReadingId},
@@ -16,7 +16,7 @@ use crate::domain::{
 /// Events, in the columns of [`read_alert`]; which of them is to follow.
 pub(super) const EVENTS: &str = "\
     SELECT a.id, a.episode, a.rule, a.state, s.name, a.value, a.ts, a.reading, r.attributes, a.severity, a.message, \
-    a.subject_group \
+    a.subject_group, a.sensor, r.id \
     FROM alert a CROSS JOIN sensor s ON s.key = a.sensor LEFT JOIN reading r ON r.id = a.reading";
 
 /// Writes the alerts of a group.
@@ -52,19 +52,31 @@ pub(super) fn read(
     let mut select = connection.prepare(&format!("{EVENTS} WHERE a.id = ?1"))?;
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
-        let read = |row: &Row<'_>| read_alert(row, gateway_id);
-        found.extend(select.query_row([id], read).optional()?.flatten());
+        let mut rows = select.query([id])?;
+        if let Some(row) = rows.next()? {
+            found.extend(read_alert(connection, row, gateway_id)?);
+        }
     }
     Ok(found)
 }
 
 /// `None`: it is in a state that this version does not know.
-pub(super) fn read_alert(row: &Row<'_>, gateway_id: &Arc<str>) -> rusqlite::Result<Option<Alert>> {
+pub(super) fn read_alert(
+    connection: &Connection,
+    row: &Row<'_>,
+    gateway_id: &Arc<str>,
+) -> Result<Option<Alert>, StoreError> {
     let state: Box<str> = row.get(3)?;
     let Some(state) = AlertState::from_stored(&state) else {
         return Ok(None);
     };
-    let attributes: Option<String> = row.get(8)?;
+    let is_row: bool = row.get::<_, Option<i64>>(13)?.is_some();
+    let attributes = if is_row {
+        row.get::<_, Option<String>>(8)?
+    } else {
+        let packed = blocks::find(connection, row.get(12)?, row.get(7)?)?;
+        packed.and_then(|stored| stored.columns.attributes.map(String::from))
+    };
     let severity: Option<Box<str>> = row.get(9)?;
     Ok(Some(Alert {
         gateway_id: Arc::clone(gateway_id),

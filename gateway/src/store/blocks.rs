@@ -6,16 +6,29 @@
 //!
 //! Absent on purpose: anything that a commit does for a single reading, beyond remembering it.
 
+mod columns;
+mod numbers;
 mod pack;
+mod packed;
 mod proof;
+mod rewritten;
 mod summary;
+mod thin;
 mod walk;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+pub(super) use self::columns::Columns;
 pub(super) use self::pack::Piece;
 use self::pack::{Entry, pack};
+pub(super) use self::packed::{
+    PackingStep, Stored, between, find, held_between, is_packed, is_waited_for, next_packed,
+    rows_from, steps_to_clear, steps_to_pack,
+};
 pub(super) use self::proof::is_wrong;
+pub(super) use self::rewritten::{
+    Fate, Rewritten, Unit, intervals_within, merge, remove_units, rewrite,
+};
 pub(super) use self::summary::Summary;
 pub(super) use self::walk::{Stretch, Walk, in_steps};
 use super::StoreError;
@@ -35,7 +48,7 @@ const STEPS: usize = 500;
 
 /// A range of ids: those that differ only in their places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Block(i64);
+pub(super) struct Block(pub(super) i64);
 
 impl Block {
     pub(super) fn of(id: i64) -> Self {
@@ -74,6 +87,11 @@ impl Block {
         let within = (i64::from(sensor) << PLACE_BITS) | i64::from(place);
         (self.0 << (SENSOR_BITS + PLACE_BITS)) | within
     }
+}
+
+/// A sensor's key as packs have it; `None` for one that cannot be in any.
+pub(super) fn key(sensor: i64) -> Option<u32> {
+    u32::try_from(sensor).ok()
 }
 
 fn place_of(id: i64) -> u16 {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::StoreError;
+use super::{StoreError, blocks::Block};
 use crate::domain::{sensor::SensorId, timestamp::Timestamp};
 
 /// As the rows have them; each `None` is no bound.
@@ -48,6 +48,23 @@ fn sensor_key(connection: &Connection, sensor: &SensorId) -> Result<Option<i64>,
         .query_row([sensor.as_str()], |row| row.get(0))
         .optional()?;
     Ok(key)
+}
+
+/// The ids between which all readings are, whether they are rows or packed; `None` if there are none.
+pub(super) fn of_readings(connection: &Connection) -> Result<Option<(i64, i64)>, StoreError> {
+    let rows = [
+        end(connection, "SELECT min(id) FROM reading")?,
+        end(connection, "SELECT max(id) FROM reading")?,
+    ];
+    let blocks = [
+        end(connection, "SELECT min(number) FROM reading_block")?
+            .map(|number| Block(number).first()),
+        end(connection, "SELECT max(number) FROM reading_block")?
+            .map(|number| Block(number).last()),
+    ];
+    let oldest = rows[0].into_iter().chain(blocks[0]).min();
+    let newest = rows[1].into_iter().chain(blocks[1]).max();
+    Ok(oldest.zip(newest))
 }
 
 /// The id that a `SELECT` of the smallest or largest one gives; `None` if there are no rows.

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008_rules_behind.sql"),
     include_str!("migrations/0009_open_alerts.sql"),
     include_str!("migrations/0010_blocks.sql"),
+    include_str!("migrations/0011_packed.sql"),
 ];
 
 /// The schema of this version.
@@ -92,6 +93,8 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Only a new file takes this: space can be given back bit by bit.
+    connection.pragma_update(None, "auto_vacuum", "incremental")?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
@@ -107,6 +110,14 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     migrate(&mut connection)?;
     Ok(connection)
+}
+
+/// Copies the log into the database at so many pages, and does not let its file stay larger than twice that.
+pub(super) fn bound_log(connection: &Connection, pages: u32) -> Result<(), StoreError> {
+    connection.pragma_update(None, "wal_autocheckpoint", pages)?;
+    let bytes = 2 * i64::from(pages) * 4096;
+    connection.pragma_update_and_check(None, "journal_size_limit", bytes, |_| Ok(()))?;
+    Ok(())
 }
 
 /// Opens a connection that cannot write.

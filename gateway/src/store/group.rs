@@ -1,7 +1,7 @@
 //! A group: all that one transaction writes. Plain data with its ids already given, so that writing it a second
 //! time after a failure writes the same.
 
-use super::{RuleNames, RuleState, blocks::FullBlock, outbox, sessions};
+use super::{RuleNames, RuleState, blocks::FullBlock, outbox, sessions, upkeep::Step};
 use crate::domain::{
     alert::Alert,
     reading::{Reading, ReadingId},
@@ -29,6 +29,7 @@ pub struct Group {
     /// With these states all is written that follows from its alerts and those before.
     pub(super) has_all_rule_states: bool,
     pub(super) rule_names: Option<RuleNames>,
+    pub(super) upkeep: Vec<Step>,
     /// As the commit finds it.
     pub(super) rules_clock: Option<i64>,
 }
@@ -72,6 +73,7 @@ impl Group {
             + self.outbox.len()
             + self.sessions.len()
             + self.rule_states.len()
+            + self.upkeep.len()
             + usize::from(self.rule_names.is_some())
             + usize::from(self.rules_clock.is_some())
     }
@@ -100,6 +102,11 @@ impl Group {
     /// Adds a change of what the broker owes.
     pub fn push_session(&mut self, change: sessions::Change) {
         self.sessions.push(change);
+    }
+
+    /// Adds a step of the upkeep.
+    pub fn push_upkeep(&mut self, step: Step) {
+        self.upkeep.push(step);
     }
 
     /// Adds what the rules remember now.

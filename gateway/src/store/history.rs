@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 
-use super::reader::read_reading;
-use super::{StoreError, connection};
+use super::blocks::{self, Block, Stored};
+use super::unpacked::Names;
+use super::{StoreError, bounds, connection};
 use crate::domain::reading::{ReadingId, StoredReading};
 use crate::domain::timestamp::Timestamp;
 
@@ -30,23 +31,13 @@ impl History {
     /// The first reading that arrived at `since` or later, and the last one there is. Arrivals grow with the ids, but for
     /// steps of the clock.
     pub fn range(&self, since: Timestamp) -> Result<Option<(ReadingId, ReadingId)>, StoreError> {
-        let ends = "SELECT min(id), max(id) FROM reading";
-        let ends = self
-            .connection
-            .query_row(ends, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let (Some(mut first), Some(last)): (Option<i64>, Option<i64>) = ends else {
+        let Some((mut first, last)) = bounds::of_readings(&self.connection)? else {
             return Ok(None);
         };
-        let mut arrived = self
-            .connection
-            .prepare("SELECT id, ts + delay FROM reading WHERE ?1 <= id ORDER BY id LIMIT 1")?;
         let mut end = last + 1;
         while first < end {
             let middle = first + (end - first) / 2;
-            let found: Option<(i64, i64)> = arrived
-                .query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            match found {
+            match self.arrival_from(middle)? {
                 Some((id, at)) if at < since.millis() => first = id + 1,
                 _ => end = middle,
             }
@@ -54,13 +45,43 @@ impl History {
         Ok((first <= last).then_some((ReadingId(first), ReadingId(last))))
     }
 
-    /// At most `limit` readings behind `after`, oldest first.
+    /// The first reading of this id or a larger one, and when it arrived.
+    fn arrival_from(&self, id: i64) -> Result<Option<(i64, i64)>, StoreError> {
+        let found = self.page_from(id, 1)?.pop();
+        Ok(found.map(|Stored { id, columns }| (id, columns.ts.saturating_add(columns.delay))))
+    }
+
+    /// Readings behind `after`, oldest first: at most `limit`, and fewer where a block ends; none at the end.
     pub fn page(&self, after: ReadingId, limit: usize) -> Result<Vec<StoredReading>, StoreError> {
-        let mut select = self.connection.prepare_cached(
-            "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
-             FROM reading r CROSS JOIN sensor s ON s.key = r.sensor WHERE ?1 < r.id ORDER BY r.id LIMIT ?2",
-        )?;
-        let rows = select.query_map(params![after.0, limit as i64], read_reading)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut names = Names::new(&self.connection);
+        let mut found = Vec::new();
+        for stored in self.page_from(after.0.saturating_add(1), limit)? {
+            found.extend(names.reading(stored)?);
+        }
+        Ok(found)
+    }
+
+    fn page_from(&self, mut first: i64, limit: usize) -> Result<Vec<Stored>, StoreError> {
+        loop {
+            let _transaction = self.connection.unchecked_transaction()?;
+            let block = Block::of(first);
+            if blocks::is_packed(&self.connection, block)? {
+                let mut found = blocks::between(&self.connection, None, (first, block.last()))?;
+                if found.is_empty() {
+                    first = block.last() + 1;
+                    continue;
+                }
+                found.reverse();
+                found.truncate(limit);
+                return Ok(found);
+            }
+            let next = blocks::next_packed(&self.connection, block)?;
+            let upto = next.map_or(i64::MAX, |next| next.first() - 1);
+            let found = blocks::rows_from(&self.connection, (first, upto), limit)?;
+            match next {
+                Some(next) if found.is_empty() => first = next.first(),
+                _ => return Ok(found),
+            }
+        }
     }
 }

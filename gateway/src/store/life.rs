@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::alerts::{EVENTS, read_alert};
 use super::outbox::{self, UplinkKey};
@@ -126,9 +126,10 @@ fn set_off(
     }
     let events = format!("{EVENTS} WHERE a.id BETWEEN ?1 AND ?2 AND a.reading = ?3 ORDER BY a.id");
     let mut select = connection.prepare_cached(&events)?;
-    let read = |row: &Row<'_>| read_alert(row, gateway_id);
-    let range = [first - NEIGHBOURS, first + MAX_EVENTS, id.0];
-    let events = select.query_map(range, read)?;
-    let events: Vec<Option<Alert>> = events.collect::<Result<_, _>>()?;
-    Ok(events.into_iter().flatten().collect())
+    let mut rows = select.query([first - NEIGHBOURS, first + MAX_EVENTS, id.0])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.extend(read_alert(connection, row, gateway_id)?);
+    }
+    Ok(events)
 }

@@ -28,6 +28,8 @@ mod sensors;
 mod series;
 
 pub mod sessions;
+mod unpacked;
+mod upkeep;
 mod waiting;
 mod writer;
 
@@ -42,6 +44,7 @@ pub use rejects::Reject;
 pub use rules::{RuleMemory, RuleNames, RuleState};
 pub use sensors::{LastReading, SensorTotals, Sensors};
 pub use series::{Bucket, SeriesQuery};
+pub use upkeep::{Limits, Removed, Room, Step, Thinned};
 pub use waiting::{DeadLetter, Forsaken, WaitingQuery};
 pub use writer::{Committed, Writer};
 

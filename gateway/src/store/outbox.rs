@@ -221,6 +221,13 @@ fn remove_letter(connection: &Connection, id: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Batches of all uplinks that are not settled.
+pub(super) fn all_batches(connection: &Connection) -> Result<Vec<Batch>, StoreError> {
+    let mut select = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM batch"))?;
+    let batches = select.query_map([], read)?;
+    Ok(batches.collect::<Result<_, _>>()?)
+}
+
 /// The columns that [`read`] reads.
 pub(super) const COLUMNS: &str = "id, uplink, gateway_id, format, compression, tries, readings";
 

@@ -2,7 +2,7 @@
 //! Calls block on the disk: async callers go through a blocking thread.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
 };
 
@@ -10,8 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::value::RawValue;
 
 use super::{
-    Forsaken, History, LastReading, SensorTotals, Sensors, StoreError, connection,
-    open_alerts::OpenAlerts, outbox::UplinkKey, writer::Pending,
+    Forsaken, History, LastReading, SensorTotals, Sensors, StoreError, blocks, connection,
+    open_alerts::OpenAlerts, outbox::UplinkKey, unpacked::Names, writer::Pending,
 };
 use crate::background::give_way_at;
 use crate::domain::{
@@ -70,6 +70,10 @@ impl Reader {
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.shared.path
     }
 
     /// The stored past, from its beginning on.
@@ -141,13 +145,47 @@ impl Reader {
                 "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
                  FROM reading r CROSS JOIN sensor s ON s.key = r.sensor WHERE r.id = ?1",
             )?;
+            let mut names = Names::new(&connection);
             for (number, id) in ids.iter().enumerate() {
                 give_way_at(number);
-                found.extend(select.query_row([id.0], read_reading).optional()?);
+                match select.query_row([id.0], read_reading).optional()? {
+                    Some(reading) => found.push(reading),
+                    None => {
+                        let stored = blocks::find(&connection, None, id.0)?;
+                        found.extend(
+                            stored
+                                .map(|stored| names.reading(stored))
+                                .transpose()?
+                                .flatten(),
+                        );
+                    }
+                }
             }
         }
         self.give_back(connection);
         Ok(found)
+    }
+
+    /// The newest reading of each of these sensors, of those that have one.
+    pub fn newest_of(&self, sensors: &[SensorTotals]) -> Result<Vec<StoredReading>, StoreError> {
+        self.with_connection(|connection| {
+            let mut names = Names::new(connection);
+            let mut found = Vec::with_capacity(sensors.len());
+            for (number, sensor) in sensors.iter().enumerate() {
+                give_way_at(number);
+                let Some(ReadingId(id)) = sensor.last else {
+                    continue;
+                };
+                let stored = blocks::find(connection, blocks::key(sensor.key), id)?;
+                found.extend(
+                    stored
+                        .map(|stored| names.reading(stored))
+                        .transpose()?
+                        .flatten(),
+                );
+            }
+            Ok(found)
+        })
     }
 
     /// Whether there is an alert event of this id.
@@ -164,7 +202,8 @@ impl Reader {
     pub fn totals(&self) -> Result<Totals, StoreError> {
         let connection = self.connection()?;
         let totals = connection.query_row(
-            "SELECT (SELECT count(*) FROM reading), (SELECT count(*) FROM alert WHERE state = 'raised')",
+            "SELECT (SELECT count(*) FROM reading) + (SELECT coalesce(sum(count), 0) FROM reading_block WHERE 2 <= packed), \
+             (SELECT count(*) FROM alert WHERE state = 'raised')",
             [],
             |row| {
                 Ok(Totals {

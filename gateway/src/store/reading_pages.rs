@@ -4,9 +4,10 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
-use super::blocks::{Stretch, Walk, in_steps};
-use super::bounds::{Bounds, end};
+use super::blocks::{self, Block, Stored, Stretch, Walk, in_steps};
+use super::bounds::{self, Bounds};
 use super::reader::{Reader, Room, read_reading};
+use super::unpacked::Names;
 use crate::domain::reading::{ReadingId, StoredReading};
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
@@ -59,12 +60,13 @@ impl Reader {
             let Some(bounds) = Bounds::find(connection, sensor, times)? else {
                 return Ok(ReadingPage::default());
             };
-            let newest = match bounds.sensor {
-                Some(key) => self.sensors().last_reading_of(key),
-                None => end(connection, "SELECT max(id) FROM reading")?,
+            let Some((oldest, newest)) = bounds::of_readings(connection)? else {
+                return Ok(ReadingPage::default());
             };
-            let newest = newest.unwrap_or(0);
-            let oldest = end(connection, "SELECT min(id) FROM reading")?.unwrap_or(0);
+            let newest = match bounds.sensor {
+                Some(key) => self.sensors().last_reading_of(key).unwrap_or(0),
+                None => newest,
+            };
             let before = query.before;
             let upper = before.map_or(newest, |id| newest.min(id.0.saturating_sub(1)));
             let mut walk = Walk::new(connection, &bounds, (oldest, upper));
@@ -130,8 +132,21 @@ impl<'q> PageInHand<'q> {
         bounds: &Bounds,
         (lower, upper): (i64, i64),
     ) -> Result<(), StoreError> {
-        let wanted = (self.query.limit - self.readings.len()) as i64;
         let Bounds { sensor, from, to } = bounds;
+        self.looked_through += (upper - lower) as usize + 1;
+        let _transaction = connection.unchecked_transaction()?;
+        if blocks::is_packed(connection, Block::of(upper))? {
+            let key = sensor.and_then(blocks::key);
+            let mut names = Names::new(connection);
+            for stored in blocks::between(connection, key, (lower, upper))? {
+                self.take(stored, bounds, &mut names)?;
+                if self.is_full() {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        let wanted = (self.query.limit - self.readings.len()) as i64;
         let mut select = connection.prepare_cached(
             "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
              FROM reading r CROSS JOIN sensor s ON s.key = r.sensor \
@@ -142,7 +157,22 @@ impl<'q> PageInHand<'q> {
         let values = params![lower, upper, sensor, wanted, from, to];
         let rows = select.query_map(values, read_reading)?;
         self.room.fill(rows, &mut self.readings)?;
-        self.looked_through += (upper - lower) as usize + 1;
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        stored: Stored,
+        bounds: &Bounds,
+        names: &mut Names<'_>,
+    ) -> Result<(), StoreError> {
+        let ts = stored.columns.ts;
+        if bounds.meet([ts, ts])
+            && let Some(reading) = names.reading(stored)?
+        {
+            self.room.take(&reading);
+            self.readings.push(reading);
+        }
         Ok(())
     }
 
@@ -159,6 +189,8 @@ impl<'q> PageInHand<'q> {
              WHERE r.id = ?1 AND r.sensor = ?2 \
              AND (?3 IS NULL OR ?3 <= r.ts) AND (?4 IS NULL OR r.ts < ?4)",
         )?;
+        let mut is_there = connection.prepare_cached("SELECT 1 FROM reading WHERE id = ?1")?;
+        let mut names = Names::new(connection);
         in_steps(connection, ids, |id| {
             let found = select
                 .query_row(params![id, sensor, from, to], read_reading)
@@ -167,6 +199,11 @@ impl<'q> PageInHand<'q> {
             if let Some(reading) = found {
                 self.room.take(&reading);
                 self.readings.push(reading);
+            } else if !is_there.exists([id])?
+                // It was packed since the way to it was found.
+                && let Some(stored) = blocks::find(connection, sensor.and_then(blocks::key), id)?
+            {
+                self.take(stored, bounds, &mut names)?;
             }
             Ok(!self.is_full())
         })

@@ -1,10 +1,10 @@
 //! Rows of a group that are only appended: readings with their places in the outbox.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::outbox::Growth;
 use super::writer::Pending;
-use super::{Group, StoreError};
+use super::{Group, StoreError, blocks};
 use crate::domain::reading::{Attributes, ReadingId};
 
 /// Writes readings, new sensors and what goes into the outbox, and adds by how much that grows.
@@ -57,12 +57,9 @@ pub(super) fn attributes_of(
     connection: &Connection,
     id: ReadingId,
 ) -> Result<Attributes, StoreError> {
-    let found: Option<Option<String>> = connection
-        .prepare_cached("SELECT attributes FROM reading WHERE id = ?1")?
-        .query_row([id.0], |row| row.get(0))
-        .optional()?;
-    Ok(found
-        .flatten()
-        .map(Attributes::from_json)
+    let found = blocks::find(connection, None, id.0)?;
+    let attributes = found.and_then(|stored| stored.columns.attributes);
+    Ok(attributes
+        .map(|text| Attributes::from_json(text.into()))
         .unwrap_or_default())
 }

@@ -3,11 +3,14 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::blocks::{Block, Piece, Stretch, Summary, Walk, in_steps};
-use super::bounds::{Bounds, end};
+use super::blocks::{self, Block, Piece, Stretch, Summary, Walk, in_steps};
+use super::bounds::{self, Bounds};
 use super::{Reader, StoreError};
 use crate::background::give_way_at;
 use crate::domain::{sensor::SensorId, timestamp::Timestamp};
+
+/// Where readings were thinned meanwhile it is looked again, so many times in all.
+const TRIES: usize = 4;
 
 /// What a chart shows.
 #[derive(Clone, Debug)]
@@ -36,6 +39,26 @@ impl Reader {
     /// Buckets of equal width, oldest first, without those that have no readings. Looks at the store in short steps, however
     /// much there is.
     pub fn series(&self, query: &SeriesQuery) -> Result<Vec<Bucket>, StoreError> {
+        for _ in 1..TRIES {
+            let before = self.thinned_state()?;
+            let found = self.series_once(query)?;
+            if self.thinned_state()? == before {
+                return Ok(found);
+            }
+        }
+        self.series_once(query)
+    }
+
+    /// Changes when readings go into what they come to.
+    fn thinned_state(&self) -> Result<(i64, i64), StoreError> {
+        self.with_connection(|connection| {
+            let select = "SELECT count(*), coalesce(sum(count), 0) FROM summary_block";
+            let mut select = connection.prepare_cached(select)?;
+            Ok(select.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+        })
+    }
+
+    fn series_once(&self, query: &SeriesQuery) -> Result<Vec<Bucket>, StoreError> {
         self.with_connection(|connection| {
             let times = [Some(query.from), Some(query.to)];
             let Some(bounds) = Bounds::find(connection, Some(&query.sensor_id), times)? else {
@@ -47,8 +70,15 @@ impl Reader {
             let Some((newest, key)) = newest.zip(bounds.sensor) else {
                 return Ok(Vec::new());
             };
-            let oldest = end(connection, "SELECT min(id) FROM reading")?.unwrap_or(0);
+            let ends = bounds::of_readings(connection)?;
+            let oldest = ends.map_or(0, |(oldest, _)| oldest);
             let mut buckets = Buckets::new(query);
+            if let Some(sensor) = blocks::key(key) {
+                let within = [query.from.millis(), query.to.millis()];
+                blocks::intervals_within(connection, sensor, within, |ts, values| {
+                    buckets.take_interval(ts, values);
+                })?;
+            }
             // Up to the end of the block, so that it is whole.
             let upper = Block::of(newest).last();
             let mut walk = Walk::new(connection, &bounds, (oldest, upper));
@@ -71,6 +101,13 @@ fn look_through(
     (lower, upper): (i64, i64),
     buckets: &mut Buckets,
 ) -> Result<(), StoreError> {
+    let _transaction = connection.unchecked_transaction()?;
+    if blocks::is_packed(connection, Block::of(upper))? {
+        for stored in blocks::between(connection, blocks::key(sensor), (lower, upper))? {
+            buckets.add(stored.columns.ts, stored.columns.value);
+        }
+        return Ok(());
+    }
     let mut select = connection.prepare_cached(
         "SELECT ts, value FROM reading WHERE id BETWEEN ?1 AND ?2 AND sensor = ?3",
     )?;
@@ -96,6 +133,12 @@ fn look_up(
         let found = select
             .query_row([id, sensor], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
+        // It may have been packed since the way to it was found.
+        let found = match found {
+            Some(found) => Some(found),
+            None => blocks::find(connection, blocks::key(sensor), id)?
+                .map(|stored| (stored.columns.ts, stored.columns.value)),
+        };
         if let Some((ts, value)) = found {
             buckets.add(ts, value);
         }
@@ -129,6 +172,12 @@ impl Buckets {
     fn slot(&self, ts: i64) -> Option<usize> {
         let is_within = (self.from..self.to).contains(&ts);
         is_within.then(|| (ts.abs_diff(self.from) / self.width) as usize)
+    }
+
+    fn take_interval(&mut self, ts: i64, values: Summary) {
+        if let Some(slot) = self.slot(ts) {
+            self.merge(slot, values);
+        }
     }
 
     fn add(&mut self, ts: i64, value: f64) {

@@ -18,7 +18,7 @@ use std::{
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
-    Group, Reader, RuleMemory, Sensors, StoreError, alerts,
+    Group, Reader, Room, RuleMemory, Sensors, StoreError, alerts,
     blocks::{self, Block, Filling},
     connection::{self, StoreLock},
     devices::{self, Devices},
@@ -78,6 +78,8 @@ pub struct Writer {
     uplinks: Pending,
     /// After a failure, until a checkpoint has succeeded.
     is_doubtful: bool,
+    /// At which the log is copied into the database; `None`: as the connection has it.
+    log_pages: Option<u32>,
     _lock: StoreLock,
 }
 
@@ -96,7 +98,7 @@ impl Writer {
         let connection = connection::open_writer(path)?;
         let new_store_id = format!("{:016x}", fastrand::u64(..));
         connection.execute(
-            "INSERT OR IGNORE INTO counter VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+            "INSERT OR IGNORE INTO counter VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
             [new_store_id],
         )?;
         sessions::remove_orphans(&connection)?;
@@ -128,6 +130,7 @@ impl Writer {
             devices,
             uplinks: pending.into(),
             is_doubtful: false,
+            log_pages: None,
             _lock: lock,
         })
     }
@@ -141,6 +144,26 @@ impl Writer {
             self.open_alerts.clone(),
             Arc::clone(&self.uplinks),
         )
+    }
+
+    /// How much room there is within a budget.
+    pub fn room(&self, max_bytes: u64) -> Result<Room, StoreError> {
+        let log = connection::beside(&self.path, "-wal");
+        let log_bytes = log.metadata().map_or(0, |metadata| metadata.len());
+        Room::look(&self.connection, log_bytes, max_bytes)
+    }
+
+    /// Keeps the log small in a small budget.
+    pub fn set_budget(&mut self, max_bytes: u64) -> Result<(), StoreError> {
+        self.log_pages = Some(Room::log_pages(max_bytes));
+        self.bound_log()
+    }
+
+    fn bound_log(&self) -> Result<(), StoreError> {
+        match self.log_pages {
+            Some(pages) => connection::bound_log(&self.connection, pages),
+            None => Ok(()),
+        }
     }
 
     /// What is owed to clients that are away.
@@ -246,6 +269,7 @@ impl Writer {
 
     fn reopen(&mut self) -> Result<i64, StoreError> {
         self.connection = connection::open_writer(&self.path)?;
+        self.bound_log()?;
         let (_, stored) = read_counters(&self.connection)?;
         Ok(stored.group)
     }
@@ -266,6 +290,9 @@ impl Writer {
         let mut growths: Vec<Growth> = Vec::new();
         rows::write_readings(&transaction, group, &self.uplinks, &mut growths)?;
         let unindexed_below = blocks::write(&transaction, &group.blocks, self.unindexed_below)?;
+        for step in &group.upkeep {
+            step.write(&transaction, &mut growths)?;
+        }
         alerts::write(&transaction, group)?;
         rejects::write(&transaction, group)?;
         devices::write(&transaction, &group.statuses)?;

@@ -88,3 +88,51 @@ async fn a_backup_has_every_acked_reading_and_no_receiver_is_led_astray_when_it_
     assert_eq!((stats.key_conflicts, stats.id_conflicts), (0, 0));
     assert_eq!(gateway.stop().code(), Some(0));
 }
+
+#[test]
+fn blocks_that_are_packed_meanwhile_are_in_the_backup_once() {
+    const STORED: i64 = 100_000;
+    let site = Site::new();
+    let gateway = site.start();
+    for part in 0..STORED as u64 / 2000 {
+        let value = f64::from(part as u32 % 80);
+        post_readings(
+            &gateway,
+            &format!("p{}", part % 7),
+            value,
+            part * 2000..(part + 1) * 2000,
+        );
+    }
+    assert_eq!(gateway.stop().code(), Some(0));
+    // As if they had come two days ago: the next start begins to pack them.
+    site.change("UPDATE reading SET delay = -172800000");
+    let gateway = site.start();
+    let mut made = 0;
+    loop {
+        let name = format!("backup-{made}.db");
+        site.succeed(&["backup", &site.name(&name)]);
+        made += 1;
+        let packed =
+            "SELECT group_concat(packed) FROM (SELECT packed FROM reading_block ORDER BY number)";
+        let state: String = site.sql_in(&name, packed);
+        if state == "2,2,2" {
+            break;
+        }
+        post_readings(&gateway, "p1", 1.0, 0..1);
+    }
+    assert_eq!(gateway.stop().code(), Some(0));
+    for number in 0..made {
+        let other = Site::new();
+        let file = site.name(&format!("backup-{number}.db"));
+        other.succeed(&["restore", &file]);
+        let readings = STORED + number;
+        let checked = other.succeed(&["store", "check"]);
+        assert!(checked.contains("sound: "), "{number}: {checked}");
+        let exported = other.succeed(&["export", "--format", "ndjson"]);
+        let ids = exported.lines().map(|line| {
+            let reading: serde_json::Value = serde_json::from_str(line).unwrap();
+            reading["id"].as_i64().unwrap()
+        });
+        assert!(ids.eq(1..=readings), "{number}");
+    }
+}

@@ -68,6 +68,7 @@ impl House {
         let settings = Settings {
             gateway_id: "edge-1".into(),
             group_commit: Duration::ZERO,
+            max_bytes: 1 << 30,
             max_devices: LIMITS.devices,
             outlet: Box::new(Arc::clone(&hub)),
             outbox_wakes: Vec::new(),

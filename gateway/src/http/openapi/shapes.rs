@@ -22,6 +22,18 @@ pub(in crate::http) struct Reading {
     attributes: BTreeMap<String, Value>,
 }
 
+/// A page of readings, newest first.
+#[derive(ToSchema)]
+pub(in crate::http) struct ReadingPage {
+    items: Vec<Reading>,
+    /// To be passed as `after`; null at the end.
+    #[schema(required = true)]
+    next: Option<i64>,
+    /// Parts of the time that were thinned; only where there are some.
+    #[schema(required = false)]
+    thinned: Vec<crate::http::series::Part>,
+}
+
 /// One event of an alert, as on `alerts/<sensor_id>`.
 #[derive(ToSchema)]
 pub(in crate::http) struct Alert {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{Committer, Pending};
+use super::{Committer, Pending, UpkeepRequest};
 use crate::domain::reading::ReadingId;
 use crate::ingest::OutboxRequest;
 use crate::store::Committed;
@@ -82,6 +82,11 @@ impl Committer {
 }
 
 impl Pending {
+    pub(super) fn keep_up(&mut self, request: UpkeepRequest) {
+        self.group.push_upkeep(request.step);
+        self.answer(request.done, |committed| committed);
+    }
+
     /// Who asked may be gone: then nobody waits for the answer.
     pub(super) fn answer<T: Send + 'static>(
         &mut self,

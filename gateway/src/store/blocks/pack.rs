@@ -5,6 +5,7 @@
 //! goes on with its place. Others have their number and the length of their places; then, if they are many enough to be
 //! worth it, times and values; then the first place and the differences of the others. Numbers are LEB128.
 
+use super::numbers::{Bytes, put_number, unzigzag, zigzag};
 use super::{Block, LAST_PLACE, PLACE_BITS, SENSOR_BITS, Summary};
 
 /// A pack fills a page of the file, but for what SQLite keeps beside it.
@@ -99,9 +100,9 @@ fn by_sensor(entries: &[Entry]) -> Vec<Entry> {
 /// The pieces of one sensor in a pack, oldest first. `None` if the bytes make no sense.
 pub(super) fn pieces_of(pack: i64, bytes: &[u8], sensor: u32) -> Option<Vec<Piece>> {
     let mut before = Before::of_pack(first_sensor(pack));
-    let mut bytes = Bytes(bytes);
+    let mut bytes = Bytes::new(bytes);
     let mut found = Vec::new();
-    while !bytes.0.is_empty() && before.sensor <= sensor {
+    while !bytes.is_empty() && before.sensor <= sensor {
         let piece = before.take(&mut bytes)?;
         if before.sensor == sensor {
             found.push(piece.decode()?);
@@ -169,7 +170,7 @@ impl Before {
                 known: None,
                 count: 1,
                 first: u16::from_le_bytes(bytes.array()?),
-                rest: Bytes(&[]),
+                rest: Bytes::new(&[]),
             });
         }
         let count = usize::try_from(bytes.number()?).ok()?;
@@ -193,7 +194,7 @@ impl Before {
             known,
             count,
             first: u16::from_le_bytes(bytes.array()?),
-            rest: Bytes(bytes.take(length)?),
+            rest: Bytes::new(bytes.take(length)?),
         })
     }
 }
@@ -216,55 +217,11 @@ impl Packed<'_> {
             place = place.checked_add(u16::try_from(self.rest.number()?).ok()?)?;
             places.push(place);
         }
-        let is_whole = self.rest.0.is_empty() && place <= LAST_PLACE;
+        let is_whole = self.rest.is_empty() && place <= LAST_PLACE;
         is_whole.then_some(Piece {
             known: self.known,
             places,
         })
-    }
-}
-
-fn zigzag(number: i64) -> u64 {
-    ((number << 1) ^ (number >> 63)).cast_unsigned()
-}
-
-fn unzigzag(number: u64) -> i64 {
-    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
-}
-
-fn put_number(bytes: &mut Vec<u8>, mut number: u64) {
-    while 0x80 <= number {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-/// What is still to be read.
-#[derive(Clone, Copy, Debug)]
-struct Bytes<'b>(&'b [u8]);
-
-impl<'b> Bytes<'b> {
-    fn take(&mut self, count: usize) -> Option<&'b [u8]> {
-        let (taken, left) = self.0.split_at_checked(count)?;
-        self.0 = left;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..u64::BITS).step_by(7) {
-            let [byte] = self.array()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(number);
-            }
-        }
-        None
     }
 }
 

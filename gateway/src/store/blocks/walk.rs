@@ -7,6 +7,7 @@ use std::vec;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::pack::{Piece, first_sensor, pieces_of};
+use super::packed::is_packed;
 use super::{Block, StoreError, place_of};
 use crate::background::give_way_at;
 use crate::store::bounds::Bounds;
@@ -184,18 +185,25 @@ impl<'c> Walk<'c> {
     }
 
     fn newest_stored(&self) -> Result<Option<i64>, StoreError> {
-        let newest = self
+        let row: Option<i64> = self
             .connection
             .prepare_cached(
                 "SELECT id FROM reading WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1",
             )?
             .query_row([self.oldest, self.upper], |row| row.get(0))
             .optional()?;
-        Ok(newest)
+        // Where there are no rows any more, there may be packed blocks.
+        let block: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT max(number) FROM reading_block WHERE number < ?1")?
+            .query_row([Block::of(self.upper).0], |row| row.get(0))?;
+        let packed = block.map(|number| Block(number).last());
+        let packed = packed.filter(|last| self.oldest <= *last);
+        Ok(row.into_iter().chain(packed).max())
     }
 
     /// Finds readings of a sensor: those in the newest pack that may have some. An index that makes no sense is worth no more
-    /// than none.
+    /// than none; a packed block is its own.
     fn look_into(
         &mut self,
         block: Block,
@@ -205,7 +213,14 @@ impl<'c> Walk<'c> {
     ) -> Result<(), StoreError> {
         self.looks += 1;
         let upper = std::mem::replace(&mut self.upper, lower - 1);
-        let Some((pieces, is_last)) = self.pieces_of(block, sensor, upper)? else {
+        let transaction = self.connection.unchecked_transaction()?;
+        let pieces = if is_packed(self.connection, block)? {
+            None
+        } else {
+            self.pieces_of(block, sensor, upper)?
+        };
+        drop(transaction);
+        let Some((pieces, is_last)) = pieces else {
             self.look_through(lower, upper);
             return Ok(());
         };

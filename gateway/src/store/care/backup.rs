@@ -129,7 +129,7 @@ impl<'c> Copy<'c> {
         }
         // What an older schema has is copied as a whole.
         let is_present = schema == connection::KNOWN_SCHEMA;
-        let blocks = is_present.then(|| Blocks::new(&tables));
+        let blocks = is_present.then(Blocks::default);
         let is_stepped = |name: &str| {
             is_present && (is_by_block(name) || LISTS.iter().any(|(list, ..)| *list == name))
         };

@@ -1,7 +1,8 @@
-//! Copying readings block by block, each with what is written of it, in one short look. A block that is full only changes with
-//! its row in `reading_block`: by that it is seen before the end whether it has to be copied again.
+//! Copying readings block by block, each with what is written of it, in one short look. A block whose ids are all given changes
+//! only with its rows in `reading_block` and `summary_block`, by which it is seen before the end whether it has to be copied
+//! again; but for single rows that leave when nothing else makes room, which are the oldest there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
@@ -11,21 +12,38 @@ use super::copying::{copy_rows, remove_rows};
 use crate::store::blocks::Block;
 
 /// Tables whose rows belong to a block by their numbers.
-const PACKS: [&str; 2] = ["reading_pack", "packed_reading"];
+const PACKS: [&str; 3] = ["reading_pack", "packed_reading", "summary_pack"];
+
+/// Tables that describe blocks, with the column that names the block.
+const DESCRIPTIONS: [(&str, &str); 2] = [("reading_block", "number"), ("summary_block", "first")];
+
+/// More rows than are looked through to find some that can leave.
+const ROWS_COUNTED: i64 = 2 << 20;
+
+const BETWEEN: &str = "id BETWEEN ?1 AND ?2";
 
 /// All that is copied block by block.
 pub(super) fn is_by_block(table: &str) -> bool {
-    ["reading", "reading_block"].contains(&table) || PACKS.contains(&table)
+    table == "reading"
+        || PACKS.contains(&table)
+        || DESCRIPTIONS.iter().any(|(name, _)| *name == table)
 }
 
-/// The row of a block; `None` if it has none.
-type Description = Option<Vec<Value>>;
+/// What its rows in [`DESCRIPTIONS`] say; nothing where it has none.
+type Description = Vec<Option<Vec<Value>>>;
+
+/// A block as it was copied.
+#[derive(Debug)]
+struct Copied {
+    description: Description,
+    /// Of its readings.
+    rows: i64,
+}
 
 /// The blocks of a store, and which of them were copied.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Blocks {
-    packs: Vec<&'static str>,
-    copied: BTreeMap<Block, Description>,
+    copied: BTreeMap<Block, Copied>,
 }
 
 /// What is to be done.
@@ -34,48 +52,44 @@ pub(super) struct Plan {
     /// Those that are not copied as they are now.
     pub(super) changed: Vec<Block>,
     gone: Vec<Block>,
-    /// Readings below it are gone.
-    oldest: i64,
 }
 
 impl Blocks {
-    pub(super) fn new(tables: &[String]) -> Self {
-        let is_there = |name: &&str| tables.iter().any(|table| table == name);
-        Self {
-            packs: PACKS.into_iter().filter(is_there).collect(),
-            copied: BTreeMap::new(),
-        }
-    }
-
     /// Sees what is to be done. In a transaction of the caller.
     pub(super) fn plan(&self, from: &Connection) -> Result<Plan, CareError> {
-        let mut present: BTreeMap<Block, Description> = BTreeMap::new();
+        let mut counted = 0;
+        // Of those that have rows, how many, as far as rows can leave one by one.
+        let mut present: BTreeMap<Block, Option<i64>> = BTreeMap::new();
         for block in with_rows(from)? {
-            present.insert(block, None);
+            let rows = (counted < ROWS_COUNTED)
+                .then(|| rows(from, block))
+                .transpose()?;
+            counted += rows.unwrap_or(0);
+            present.insert(block, rows);
         }
-        let mut select = from.prepare_cached("SELECT number FROM reading_block")?;
-        let numbers = select.query_map([], |row| row.get(0))?;
-        for number in numbers.collect::<Result<Vec<i64>, _>>()? {
-            let block = Block::numbered(number);
-            present.insert(block, description(from, block)?);
+        for (table, column) in DESCRIPTIONS {
+            let mut select = from.prepare_cached(&format!("SELECT {column} FROM {table}"))?;
+            let numbers = select.query_map([], |row| row.get(0))?;
+            for number in numbers.collect::<Result<Vec<i64>, _>>()? {
+                present.entry(Block::numbered(number)).or_insert(Some(0));
+            }
         }
-        let is_changed =
-            |(block, now): &(&Block, &Description)| self.copied.get(*block) != Some(*now);
-        let changed: BTreeSet<Block> = present
-            .iter()
-            .filter(is_changed)
-            .map(|(block, _)| *block)
-            .collect();
-        let gone = self
-            .copied
-            .keys()
-            .filter(|block| !present.contains_key(block));
-        let oldest: Option<i64> =
-            from.query_row("SELECT min(id) FROM reading", [], |row| row.get(0))?;
+        let mut changed = Vec::new();
+        for (block, rows) in &present {
+            let is_as_copied = match self.copied.get(block) {
+                Some(copied) => {
+                    rows.is_none_or(|rows| rows == copied.rows)
+                        && copied.description == description(from, *block)?
+                }
+                None => false,
+            };
+            changed.extend((!is_as_copied).then_some(*block));
+        }
+        let gone = self.copied.keys();
+        let gone = gone.filter(|block| !present.contains_key(block));
         Ok(Plan {
-            changed: changed.into_iter().collect(),
+            changed,
             gone: gone.copied().collect(),
-            oldest: oldest.unwrap_or(i64::MAX),
         })
     }
 
@@ -86,20 +100,27 @@ impl Blocks {
         to: &Connection,
         block: Block,
     ) -> Result<(), CareError> {
-        remove(to, block, &self.packs)?;
+        remove(to, block)?;
         copy_rows(from, to, "reading", BETWEEN, &[block.first(), block.last()])?;
-        for table in &self.packs {
+        for table in PACKS {
             copy_rows(from, to, table, BETWEEN, &block.packs())?;
         }
-        copy_rows(from, to, "reading_block", "number = ?1", &[block.number()])?;
+        for (table, column) in DESCRIPTIONS {
+            let which = format!("{column} = ?1");
+            copy_rows(from, to, table, &which, &[block.number()])?;
+        }
         let given: i64 = from.query_row("SELECT reading FROM counter", [], |row| row.get(0))?;
         if block.last() <= given {
-            self.copied.insert(block, description(from, block)?);
+            let copied = Copied {
+                description: description(from, block)?,
+                rows: rows(from, block)?,
+            };
+            self.copied.insert(block, copied);
         }
         Ok(())
     }
 
-    /// Removes what is gone, and copies what is to be done of a plan made in the same transaction.
+    /// Copies what is to be done of a plan made in the same transaction, and removes what is gone.
     pub(super) fn end(
         &mut self,
         from: &Connection,
@@ -110,30 +131,41 @@ impl Blocks {
             self.copy(from, to, *block)?;
         }
         for block in &plan.gone {
-            remove(to, *block, &self.packs)?;
+            remove(to, *block)?;
         }
-        remove_rows(to, "reading", "id < ?1", &[plan.oldest])
+        Ok(())
     }
 }
 
-const BETWEEN: &str = "id BETWEEN ?1 AND ?2";
-
-fn remove(to: &Connection, block: Block, packs: &[&str]) -> Result<(), CareError> {
+fn remove(to: &Connection, block: Block) -> Result<(), CareError> {
     remove_rows(to, "reading", BETWEEN, &[block.first(), block.last()])?;
-    remove_rows(to, "reading_block", "number = ?1", &[block.number()])?;
-    for table in packs {
+    for table in PACKS {
         remove_rows(to, table, BETWEEN, &block.packs())?;
+    }
+    for (table, column) in DESCRIPTIONS {
+        remove_rows(to, table, &format!("{column} = ?1"), &[block.number()])?;
     }
     Ok(())
 }
 
 fn description(connection: &Connection, block: Block) -> Result<Description, CareError> {
-    let mut select = connection.prepare_cached("SELECT * FROM reading_block WHERE number = ?1")?;
-    let columns = select.column_count();
-    let found = select.query_row([block.number()], |row| {
-        (0..columns).map(|column| row.get(column)).collect()
-    });
-    Ok(found.optional()?)
+    let of_table = |(table, column): (&str, &str)| {
+        let select = format!("SELECT * FROM {table} WHERE {column} = ?1");
+        let mut select = connection.prepare_cached(&select)?;
+        let columns = select.column_count();
+        let found = select.query_row([block.number()], |row| {
+            (0..columns).map(|column| row.get(column)).collect()
+        });
+        Ok(found.optional()?)
+    };
+    DESCRIPTIONS.into_iter().map(of_table).collect()
+}
+
+/// How many rows of readings a block has.
+fn rows(connection: &Connection, block: Block) -> Result<i64, CareError> {
+    let mut count =
+        connection.prepare_cached("SELECT count(*) FROM reading WHERE id BETWEEN ?1 AND ?2")?;
+    Ok(count.query_row([block.first(), block.last()], |row| row.get(0))?)
 }
 
 /// The blocks that have rows, oldest first.

@@ -102,10 +102,11 @@ fn small_by_sqlite(
     found: &mut Found,
     progress: Progress<'_>,
 ) -> Result<(), CareError> {
-    const GROWING: [&str; 6] = [
+    const GROWING: [&str; 7] = [
         "reading",
         "reading_pack",
         "packed_reading",
+        "summary_pack",
         "outbox_entry",
         "alert",
         "reject",

@@ -178,9 +178,13 @@ impl Partial {
         Ok(connection)
     }
 
-    /// Writes all that a database has into it, and nothing that it has not.
+    /// Writes all that a database has into it, and nothing that it has not; so that space can be given back bit by bit.
     pub(super) fn vacuum_from(&self, source: &Connection) -> Result<(), CareError> {
         let path = self.path.to_string_lossy();
+        let mode: i64 = source.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+        if mode == 0 {
+            source.pragma_update(None, "auto_vacuum", "incremental")?;
+        }
         source.execute("VACUUM INTO ?1", [&*path])?;
         Ok(())
     }

@@ -81,7 +81,7 @@ pub fn stats(path: &Path, progress: Progress<'_>) -> Result<Stats, CareError> {
         number("page_count")?,
         number("freelist_count")?,
     );
-    let mut tables = tables_of(&connection, (pages - free_pages) * page_bytes, progress)?;
+    let mut tables = tables_of(&connection, progress)?;
     tables.sort_by_key(|table| std::cmp::Reverse(table.bytes));
     let of = |names: &[&str], figure: fn(&TableStats) -> i64| -> i64 {
         let of_names = tables.iter().filter(|table| names.contains(&&*table.name));
@@ -135,20 +135,13 @@ fn ends(history: &History) -> Result<[Option<i64>; 2], CareError> {
 
 /// Readings that have no row any more.
 fn packed(connection: &Connection) -> Result<i64, CareError> {
-    let has_packed = connection
-        .prepare("SELECT 1 FROM pragma_table_info('reading_block') WHERE name = 'packed'")?
-        .exists([])?;
-    if !has_packed {
-        return Ok(0);
-    }
-    let select = "SELECT coalesce(sum(count), 0) FROM reading_block WHERE packed = 2";
+    let select = "SELECT coalesce(sum(count), 0) FROM reading_block WHERE 2 <= packed";
     Ok(connection.query_row(select, [], |row| row.get(0))?)
 }
 
-/// Rows and pages of each table. SQLite counts pages by reading all of them; of `reading`, the largest, they are what is left.
+/// Rows and pages of each table, one table after the other. SQLite counts pages by reading all of them.
 fn tables_of(
     connection: &Connection,
-    bytes_in_use: i64,
     progress: Progress<'_>,
 ) -> Result<Vec<TableStats>, CareError> {
     let names = tables(connection)?;
@@ -160,33 +153,24 @@ fn tables_of(
     )?;
     for (number, name) in (0..).zip(names) {
         progress("tables", number, all);
-        let is_counted = &*name != "reading";
         found.push(TableStats {
             rows: rows(connection, &name)?,
-            bytes: if is_counted {
-                select.query_row([&name], |row| row.get(0))?
-            } else {
-                0
-            },
+            bytes: select.query_row([&name], |row| row.get(0))?,
             name: name.into(),
         });
-    }
-    let schema: i64 = select_schema(connection)?;
-    let others: i64 = found.iter().map(|table| table.bytes).sum();
-    if let Some(reading) = found.iter_mut().find(|table| table.name == "reading") {
-        reading.bytes = (bytes_in_use - others - schema).max(0);
     }
     Ok(found)
 }
 
-fn select_schema(connection: &Connection) -> Result<i64, CareError> {
-    let select = "SELECT coalesce(sum(pgsize), 0) FROM dbstat('main', 1) WHERE name IN ('sqlite_schema', 'sqlite_sequence')";
-    Ok(connection.query_row(select, [], |row| row.get(0))?)
-}
-
 /// Counts in steps what has growing ids, and the rest at once.
 fn rows(connection: &Connection, table: &str) -> Result<i64, CareError> {
-    const IN_STEPS: [&str; 4] = ["reading", "reading_pack", "packed_reading", "alert"];
+    const IN_STEPS: [&str; 5] = [
+        "reading",
+        "reading_pack",
+        "packed_reading",
+        "summary_pack",
+        "alert",
+    ];
     if !IN_STEPS.contains(&table) {
         let select = format!("SELECT count(*) FROM {table}");
         return Ok(connection.query_row(&select, [], |row| row.get(0))?);

@@ -1,5 +1,7 @@
 mod alerts;
 mod blocks;
+mod story;
+mod upkeep;
 mod uplinks;
 
 use super::*;

@@ -213,6 +213,15 @@ fn blocks_that_change_or_go_meanwhile_are_as_they_were_at_the_end() {
             "DELETE FROM reading WHERE id < 40000; DELETE FROM reading_block WHERE number = 0; DELETE FROM reading_pack WHERE id < 1 << 32",
             false,
         ),
+        // As when single rows have to make room.
+        (
+            "DELETE FROM reading WHERE id BETWEEN 5 AND 900 OR id = 40000",
+            true,
+        ),
+        (
+            "INSERT INTO summary_block VALUES (1, 1, 60000, 0, 0, 0, 0, 0); INSERT INTO summary_pack VALUES ((1 << 32) + 1, x'00')",
+            true,
+        ),
         (
             "DELETE FROM alert; DELETE FROM outbox_entry WHERE reading % 3 = 0",
             true,

@@ -1,0 +1,320 @@
+//! What is done with readings as they grow old, a small step with each commit: they are packed when they are a day old, go when
+//! they are older than `keep`, and make room when the budget is spent.
+//!
+//! Who looks after the store asks what is to be done next, has it written step by step, and asks again. A job whose steps were
+//! not all written is found again, from wherever it stood. What waits for an uplink or is a dead letter is never touched by age,
+//! and by the budget only when there is nothing else.
+
+mod room;
+mod steps;
+mod thinned;
+
+use rusqlite::{Connection, OptionalExtension};
+
+pub use self::room::Room;
+pub use self::steps::{Removed, Step};
+pub use self::thinned::Thinned;
+use super::blocks::{self, Block, Columns, Fate, Rewritten};
+use super::{Reader, StoreError};
+use crate::config::WhenFull;
+use crate::domain::timestamp::Timestamp;
+
+/// Rows stay for a day at least, if there is room: the view `readings` has them so long.
+const ROWS_STAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// The widths of intervals to which readings are thinned, in milliseconds.
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+
+/// Parts of the budget that minutes and hours may take; the rest is for readings.
+const SHARE_OF_MINUTES: u64 = 4;
+const SHARE_OF_HOURS: u64 = 8;
+
+/// So many units of minutes become one of hours.
+const UNITS_AT_ONCE: i64 = 64;
+
+/// So many rejects, newest first, make room after everything else.
+const KEPT_REJECTS: i64 = 1000;
+
+/// Rows that leave with one group.
+const ROWS_OF_A_STEP: i64 = 1024;
+
+/// Where all rows are in batches or refused, the next are looked at, so many times.
+const WINDOWS: usize = 1000;
+
+/// Blocks that were waited for are looked at again so many at a time.
+const LOOKED_AT_AGAIN: i64 = 8;
+
+/// What the store may keep.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// In milliseconds; `None`: for ever.
+    pub keep: Option<i64>,
+    pub max_bytes: u64,
+    pub when_full: WhenFull,
+}
+
+impl Reader {
+    /// What is to be done next, in the order in which it is to be written; nothing if there is nothing to do. Looks through a
+    /// block of readings.
+    pub fn upkeep(&self, now: Timestamp, limits: &Limits) -> Result<Vec<Step>, StoreError> {
+        let room = self.room(limits.max_bytes)?;
+        self.with_connection(|connection| {
+            let _transaction = connection.unchecked_transaction()?;
+            let job = Job { connection };
+            if let Some(block) = job.first_block("packed = 1")? {
+                let steps = blocks::steps_to_clear(connection, block)?;
+                return Ok(steps.into_iter().map(Step::packing).collect());
+            }
+            if let Some(keep) = limits.keep {
+                let steps = job.age(now.millis().saturating_sub(keep))?;
+                if !steps.is_empty() {
+                    return Ok(steps);
+                }
+            }
+            let steps = job.pack(Some(now.millis() - ROWS_STAY_MS))?;
+            if !steps.is_empty() {
+                return Ok(steps);
+            }
+            if !room.is_scarce() {
+                return Ok(room
+                    .to_give_back()
+                    .map(Step::give_back)
+                    .into_iter()
+                    .collect());
+            }
+            match limits.when_full {
+                WhenFull::Refuse => Ok(Vec::new()),
+                WhenFull::DropOldest => job.drop_oldest(),
+                WhenFull::Thin => job.thin(limits.max_bytes),
+            }
+        })
+    }
+}
+
+struct Job<'c> {
+    connection: &'c Connection,
+}
+
+impl Job<'_> {
+    fn first_block(&self, which: &str) -> Result<Option<Block>, StoreError> {
+        let select = format!("SELECT min(number) FROM reading_block WHERE {which}");
+        Ok(self.number(&select)?.map(Block))
+    }
+
+    fn number(&self, select: &str) -> Result<Option<i64>, StoreError> {
+        let mut select = self.connection.prepare_cached(select)?;
+        Ok(select.query_row([], |row| row.get(0))?)
+    }
+
+    /// Packs the oldest block that is full and not packed, if its last reading came before this time.
+    fn pack(&self, before: Option<i64>) -> Result<Vec<Step>, StoreError> {
+        let Some(block) = self.first_block("packed = 0")? else {
+            return Ok(Vec::new());
+        };
+        // What is written behind of sensors is made up from rows.
+        let saved_upto = self.number("SELECT sensors_saved_upto FROM counter")?;
+        if saved_upto < Some(block.last()) {
+            return Ok(Vec::new());
+        }
+        let newest: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT ts + delay FROM reading WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row([block.first(), block.last()], |row| row.get(0))
+            .optional()?;
+        if newest
+            .zip(before)
+            .is_some_and(|(newest, before)| before <= newest)
+        {
+            return Ok(Vec::new());
+        }
+        let steps = blocks::steps_to_pack(self.connection, block)?;
+        Ok(steps.into_iter().map(Step::packing).collect())
+    }
+
+    /// Takes away what came before this time.
+    fn age(&self, before: i64) -> Result<Vec<Step>, StoreError> {
+        let aged = format!("2 <= packed AND 0 < count AND newest_at < {before}");
+        if let Some(block) = self.first_block(&aged)? {
+            return self.rewrite(block, Removed::Aged, |_| Fate::Remove);
+        }
+        let units = format!("SELECT min(first) FROM summary_block WHERE newest_at < {before}");
+        if let Some(first) = self.number(&units)? {
+            return Ok(vec![self.unit_goes(Block(first))?]);
+        }
+        if let Some(block) = self.no_longer_waited_for(before)? {
+            return self.rewrite(block, Removed::Aged, |_| Fate::Remove);
+        }
+        let rejects = format!("SELECT min(id) FROM reject WHERE received_at < {before}");
+        if let Some(first) = self.number(&rejects)? {
+            return Ok(vec![Step::rejects(first + ROWS_OF_A_STEP - 1, before)]);
+        }
+        self.alerts_go(before)
+    }
+
+    /// An old block of which only rows are left, and none of them waits any more.
+    fn no_longer_waited_for(&self, before: i64) -> Result<Option<Block>, StoreError> {
+        let select = format!(
+            "SELECT number FROM reading_block WHERE 2 <= packed AND count = 0 AND newest_at < {before} \
+             ORDER BY number LIMIT {LOOKED_AT_AGAIN}"
+        );
+        let mut select = self.connection.prepare_cached(&select)?;
+        let numbers = select.query_map([], |row| row.get(0))?;
+        for number in numbers.collect::<Result<Vec<i64>, _>>()? {
+            if !blocks::is_waited_for(self.connection, Block(number))? {
+                return Ok(Some(Block(number)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Events whose readings are gone by age, but for those of open alerts and the last one of each sensor.
+    fn alerts_go(&self, before: i64) -> Result<Vec<Step>, StoreError> {
+        // Blocks are taken away oldest first: all readings before the first block that is left are gone, or wait.
+        let first =
+            self.number("SELECT min(number) FROM reading_block WHERE 0 < count OR packed = 0")?;
+        let Some(first) = first.map(|number| Block(number).first()) else {
+            return Ok(Vec::new());
+        };
+        let gone: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT id FROM (SELECT id, reading, ts FROM alert WHERE (SELECT alerts_gone FROM counter) < id ORDER BY id LIMIT ?1) \
+                 WHERE reading < ?2 AND ts < ?3 AND id <= (SELECT alerts_saved_upto FROM counter) ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row([ROWS_OF_A_STEP, first, before], |row| row.get(0))
+            .optional()?;
+        Ok(gone.map(Step::alerts).into_iter().collect())
+    }
+
+    fn drop_oldest(&self) -> Result<Vec<Step>, StoreError> {
+        if let Some(steps) = self.common_room()? {
+            return Ok(steps);
+        }
+        if let Some(block) = self.first_block("2 <= packed AND 0 < count")? {
+            return self.rewrite(block, Removed::Dropped, |_| Fate::Remove);
+        }
+        // They may be there from when readings were thinned.
+        if let Some(first) = self.number("SELECT min(first) FROM summary_block")? {
+            return Ok(vec![self.unit_goes(Block(first))?]);
+        }
+        self.last_resort()
+    }
+
+    fn thin(&self, max_bytes: u64) -> Result<Vec<Step>, StoreError> {
+        if let Some(steps) = self.common_room()? {
+            return Ok(steps);
+        }
+        let (minutes, hours) = (self.bytes_of(MINUTE)?, self.bytes_of(HOUR)?);
+        if max_bytes / SHARE_OF_HOURS < hours {
+            return self.oldest_unit_goes(HOUR);
+        }
+        if max_bytes / SHARE_OF_MINUTES < minutes {
+            return self.minutes_become_hours();
+        }
+        if let Some(block) = self.first_block("packed = 2 AND 0 < count")? {
+            let is_plain = |columns: &Columns| columns.tags.is_none();
+            return self.rewrite(block, Removed::Thinned, |columns| {
+                if is_plain(columns) {
+                    Fate::Thin
+                } else {
+                    Fate::Keep
+                }
+            });
+        }
+        for (bytes, go) in [
+            (minutes, Self::minutes_become_hours as fn(&Self) -> _),
+            (hours, |job: &Self| job.oldest_unit_goes(HOUR)),
+        ] {
+            if 0 < bytes {
+                return go(self);
+            }
+        }
+        if let Some(block) = self.first_block("packed = 3 AND 0 < count")? {
+            return self.rewrite(block, Removed::Dropped, |_| Fate::Remove);
+        }
+        self.last_resort()
+    }
+
+    /// What makes room and costs nobody anything, or only what could not be read anyhow.
+    fn common_room(&self) -> Result<Option<Vec<Step>>, StoreError> {
+        let steps = self.pack(None)?;
+        if !steps.is_empty() {
+            return Ok(Some(steps));
+        }
+        let old = format!("SELECT id FROM reject ORDER BY id DESC LIMIT 1 OFFSET {KEPT_REJECTS}");
+        let mut old = self.connection.prepare_cached(&old)?;
+        if let Some(last) = old.query_row([], |row| row.get::<_, i64>(0)).optional()?
+            && let Some(first) = self.number("SELECT min(id) FROM reject")?
+        {
+            let upto = last.min(first + ROWS_OF_A_STEP - 1);
+            return Ok(Some(vec![Step::rejects(upto, i64::MAX)]));
+        }
+        Ok(None)
+    }
+
+    /// Only what is not delivered and what has just come is left: the oldest of it goes, some rows at a time.
+    fn last_resort(&self) -> Result<Vec<Step>, StoreError> {
+        let mut next = self
+            .connection
+            .prepare_cached("SELECT min(id) FROM reading WHERE ?1 <= id")?;
+        let mut first = 0;
+        for _ in 0..WINDOWS {
+            let Some(found): Option<i64> = next.query_row([first], |row| row.get(0))? else {
+                break;
+            };
+            let last = found + ROWS_OF_A_STEP - 1;
+            if let Some(step) = Step::rows(self.connection, found, last)? {
+                return Ok(vec![step]);
+            }
+            first = last + 1;
+        }
+        Ok(Vec::new())
+    }
+
+    fn bytes_of(&self, interval: i64) -> Result<u64, StoreError> {
+        let select = format!(
+            "SELECT coalesce(sum(bytes), 0) FROM summary_block WHERE interval = {interval}"
+        );
+        Ok(self.number(&select)?.unwrap_or(0).unsigned_abs())
+    }
+
+    fn minutes_become_hours(&self) -> Result<Vec<Step>, StoreError> {
+        let select = format!(
+            "SELECT first FROM summary_block WHERE interval = {MINUTE} ORDER BY first LIMIT {UNITS_AT_ONCE}"
+        );
+        let mut select = self.connection.prepare_cached(&select)?;
+        let firsts = select.query_map([], |row| Ok(Block(row.get(0)?)))?;
+        let firsts: Vec<Block> = firsts.collect::<Result<_, _>>()?;
+        let merged = blocks::merge(self.connection, &firsts, HOUR)?;
+        Ok(merged.map(Step::merged).into_iter().collect())
+    }
+
+    fn oldest_unit_goes(&self, interval: i64) -> Result<Vec<Step>, StoreError> {
+        let select = format!("SELECT min(first) FROM summary_block WHERE interval = {interval}");
+        match self.number(&select)? {
+            Some(first) => Ok(vec![self.unit_goes(Block(first))?]),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn unit_goes(&self, first: Block) -> Result<Step, StoreError> {
+        let last = self
+            .connection
+            .prepare_cached("SELECT last FROM summary_block WHERE first = ?1")?
+            .query_row([first.0], |row| row.get(0))?;
+        Ok(Step::unit_goes(first, Block(last)))
+    }
+
+    fn rewrite(
+        &self,
+        block: Block,
+        why: Removed,
+        fate: impl Fn(&Columns) -> Fate,
+    ) -> Result<Vec<Step>, StoreError> {
+        let rewritten: Rewritten = blocks::rewrite(self.connection, block, MINUTE, fate)?;
+        Ok(vec![Step::rewritten(rewritten, why)])
+    }
+}
