@@ -73,6 +73,7 @@ impl Keeper {
     }
 
     async fn pause(&self) {
+        self.reader.tidy();
         let pause = if self.health.full_since().is_some() {
             SHORT_PAUSE
         } else {

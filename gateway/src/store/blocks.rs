@@ -6,6 +6,7 @@
 //!
 //! Absent on purpose: anything that a commit does for a single reading, beyond remembering it.
 
+mod cache;
 mod columns;
 mod numbers;
 mod pack;
@@ -18,6 +19,7 @@ mod walk;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+pub(super) use self::cache::{BlockCache, within};
 pub(super) use self::columns::Columns;
 pub(super) use self::pack::Piece;
 use self::pack::{Entry, pack};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::blocks::{self, Block, Stored};
+use super::blocks::{self, Block, BlockCache, Stored};
 use super::unpacked::Names;
 use super::{StoreError, bounds, connection};
 use crate::domain::reading::{ReadingId, StoredReading};
@@ -14,6 +14,7 @@ use crate::domain::timestamp::Timestamp;
 #[derive(Debug)]
 pub struct History {
     connection: Connection,
+    cache: BlockCache,
 }
 
 impl History {
@@ -21,6 +22,7 @@ impl History {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Ok(Self {
             connection: connection::open_reader(path)?,
+            cache: BlockCache::default(),
         })
     }
 
@@ -65,15 +67,13 @@ impl History {
         loop {
             let _transaction = self.connection.unchecked_transaction()?;
             let block = Block::of(first);
-            if blocks::is_packed(&self.connection, block)? {
-                let mut found = blocks::between(&self.connection, None, (first, block.last()))?;
+            if let Some(all) = self.cache.block(&self.connection, block)? {
+                let found = blocks::within(&all, first, block.last());
                 if found.is_empty() {
                     first = block.last() + 1;
                     continue;
                 }
-                found.reverse();
-                found.truncate(limit);
-                return Ok(found);
+                return Ok(found.iter().rev().take(limit).cloned().collect());
             }
             let next = blocks::next_packed(&self.connection, block)?;
             let upto = next.map_or(i64::MAX, |next| next.first() - 1);
