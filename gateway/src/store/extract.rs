@@ -55,12 +55,13 @@ impl Extract {
     /// The next of them, oldest first; they may be none. `None` at the end.
     pub fn next_page(&mut self) -> Result<Option<Vec<StoredReading>>, StoreError> {
         while self.next <= self.last {
-            let upto = self.next.saturating_add(self.span - 1).min(self.last);
+            // Spans are powers of two and end where blocks do.
+            let upto = (self.next | (self.span - 1)).min(self.last);
             let ids = (ReadingId(self.next), ReadingId(upto));
             let page = page_between(self.history.connection(), &self.query, ids)?;
             // Pages begin with the newest: of one that is too large the older half comes first.
             if page.next.is_some() && self.next < upto {
-                self.span = (upto - self.next + 1) / 2;
+                self.span /= 2;
                 continue;
             }
             self.next = upto + 1;

@@ -26,8 +26,8 @@ impl History {
         })
     }
 
-    pub(super) fn connection(&self) -> &Connection {
-        &self.connection
+    pub(super) fn connection(&self) -> (&Connection, &BlockCache) {
+        (&self.connection, &self.cache)
     }
 
     /// The first reading that arrived at `since` or later, and the last one there is. Arrivals grow with the ids, but for

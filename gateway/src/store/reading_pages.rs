@@ -239,7 +239,7 @@ impl<'q> PageInHand<'q> {
 
 /// The readings from the first to the last of these ids that are asked for, newest first. A page with `next` is not all of them.
 pub(super) fn page_between(
-    connection: &Connection,
+    (connection, cache): (&Connection, &BlockCache),
     query: &ReadingQuery,
     (first, last): (ReadingId, ReadingId),
 ) -> Result<ReadingPage, StoreError> {
@@ -248,5 +248,5 @@ pub(super) fn page_between(
         return Ok(ReadingPage::default());
     };
     let mut walk = Walk::new(connection, &bounds, (first.0, last.0));
-    PageInHand::new(query).fill(&mut walk, &bounds)
+    PageInHand::new(query, cache).fill(&mut walk, &bounds)
 }
