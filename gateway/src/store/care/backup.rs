@@ -178,7 +178,9 @@ impl<'c> Copy<'c> {
             self.look(|copy| list.renew(copy.source, copy.target))?;
         }
         self.lists = lists;
-        self.partial.sync()
+        self.partial.sync()?;
+        progress("copying", 1, 1);
+        Ok(())
     }
 
     fn copy_lists(&mut self) -> Result<(), CareError> {

@@ -234,14 +234,16 @@ fn blocks_that_change_or_go_meanwhile_are_as_they_were_at_the_end() {
         other
             .execute("DELETE FROM outbox_entry WHERE reading < 65536", [])
             .unwrap();
-        let mut step = 0;
-        backup(&path, &file, false, &mut |doing, _, _| {
-            step += i64::from(doing == "copying");
-            if doing == "copying" && step == if is_copied_before { BLOCKS + 1 } else { 1 } {
+        let mut is_changed = false;
+        backup(&path, &file, false, &mut |doing, done, all| {
+            // At the first step, or just before the last look.
+            let is_time = !is_copied_before || done == all;
+            if doing == "copying" && is_time && !std::mem::replace(&mut is_changed, true) {
                 other.execute_batch(change).unwrap();
             }
         })
         .unwrap();
+        assert!(is_changed);
         assert_eq!(contents(&path), contents(&file), "{change}");
     }
 }
