@@ -19,7 +19,7 @@ mod walk;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-pub(super) use self::cache::{BlockCache, within};
+pub(super) use self::cache::BlockCache;
 pub(super) use self::columns::Columns;
 pub(super) use self::pack::Piece;
 use self::pack::{Entry, pack};

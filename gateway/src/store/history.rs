@@ -53,7 +53,7 @@ impl History {
         Ok(found.map(|Stored { id, columns }| (id, columns.ts.saturating_add(columns.delay))))
     }
 
-    /// Readings behind `after`, oldest first: at most `limit`, and fewer where a block ends; none at the end.
+    /// Readings behind `after`, oldest first: at most `limit`, and fewer where a part of them ends; none at the end.
     pub fn page(&self, after: ReadingId, limit: usize) -> Result<Vec<StoredReading>, StoreError> {
         let mut names = Names::new(&self.connection);
         let mut found = Vec::new();
@@ -67,10 +67,10 @@ impl History {
         loop {
             let _transaction = self.connection.unchecked_transaction()?;
             let block = Block::of(first);
-            if let Some(all) = self.cache.block(&self.connection, block)? {
-                let found = blocks::within(&all, first, block.last());
+            if let Some(part) = self.cache.part(&self.connection, first)? {
+                let found = part.between(first, part.last);
                 if found.is_empty() {
-                    first = block.last() + 1;
+                    first = part.last + 1;
                     continue;
                 }
                 return Ok(found.iter().rev().take(limit).cloned().collect());

@@ -175,14 +175,18 @@ impl<'q> PageInHand<'q> {
             }
             return Ok(true);
         }
-        let Some(all) = self.cache.block(connection, block)? else {
-            return Ok(false);
-        };
-        for stored in blocks::within(&all, lower, upper) {
-            self.take(stored.clone(), bounds, &mut names)?;
-            if self.is_full() {
-                break;
+        let mut upper = upper;
+        while lower <= upper {
+            let Some(part) = self.cache.part(connection, upper)? else {
+                return Ok(false);
+            };
+            for stored in part.between(lower, upper) {
+                self.take(stored.clone(), bounds, &mut names)?;
+                if self.is_full() {
+                    return Ok(true);
+                }
             }
+            upper = part.first - 1;
         }
         Ok(true)
     }

@@ -1,5 +1,5 @@
-//! The packed block that was looked through last. Whoever goes through all readings page by page comes to the same block many
-//! times, and to unpack one takes some milliseconds.
+//! The part of a packed block that was looked through last. Whoever goes through all readings page by page comes to the same
+//! place many times, and to unpack it takes some milliseconds.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,16 +9,19 @@ use rusqlite::Connection;
 use super::packed::{Stored, between};
 use super::{Block, StoreError};
 
-/// A block as its row described it: where that has changed, its readings may have.
+/// Ids of a part. Larger ones are unpacked less often and take more memory: some 100 bytes a reading.
+const PART: i64 = 8192;
+
+/// A part of a block as the block's row described it: where that has changed, its readings may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Version {
-    block: Block,
+    first: i64,
     packed: i64,
     bytes: i64,
     count: i64,
 }
 
-type Kept = Option<(Version, Arc<[Stored]>)>;
+type Kept = Option<(Version, Arc<Vec<Stored>>)>;
 
 /// Readings of one packed block.
 #[derive(Debug, Default)]
@@ -28,25 +31,29 @@ pub(in crate::store) struct BlockCache {
 }
 
 impl BlockCache {
-    /// All readings of a packed block, newest first; `None` if it is not packed.
-    pub(in crate::store) fn block(
+    /// The part of a packed block in which this id is, newest first, with its first and last ids; `None` if it is not packed.
+    pub(in crate::store) fn part(
         &self,
         connection: &Connection,
-        block: Block,
-    ) -> Result<Option<Arc<[Stored]>>, StoreError> {
-        let Some(version) = Version::of(connection, block)? else {
+        id: i64,
+    ) -> Result<Option<Part>, StoreError> {
+        let Some(version) = Version::of(connection, id)? else {
             return Ok(None);
         };
         self.was_asked.store(true, Ordering::Relaxed);
         if let Some((known, readings)) = &*self.kept()
             && *known == version
         {
-            return Ok(Some(Arc::clone(readings)));
+            return Ok(Some(Part::of(version, readings)));
         }
-        let readings = between(connection, None, (block.first(), block.last()))?;
-        let readings: Arc<[Stored]> = readings.into();
-        *self.kept() = Some((version, Arc::clone(&readings)));
-        Ok(Some(readings))
+        // Before there are two of them.
+        self.kept().take();
+        let ends = (version.first, version.first + PART - 1);
+        let readings = between(connection, None, ends)?;
+        let readings = Arc::new(readings);
+        let part = Part::of(version, &readings);
+        *self.kept() = Some((version, readings));
+        Ok(Some(part))
     }
 
     /// Gives its memory back if nobody has asked since it was called last.
@@ -61,24 +68,42 @@ impl BlockCache {
     }
 }
 
-/// Those between two ids, of all readings of a block.
-pub(in crate::store) fn within(readings: &[Stored], lower: i64, upper: i64) -> &[Stored] {
-    let first = readings.partition_point(|stored| upper < stored.id);
-    let last = readings.partition_point(|stored| lower <= stored.id);
-    &readings[first.min(last)..last]
+/// Some readings that lie together.
+#[derive(Debug)]
+pub(in crate::store) struct Part {
+    pub(in crate::store) first: i64,
+    pub(in crate::store) last: i64,
+    readings: Arc<Vec<Stored>>,
+}
+
+impl Part {
+    fn of(version: Version, readings: &Arc<Vec<Stored>>) -> Self {
+        Self {
+            first: version.first,
+            last: version.first + PART - 1,
+            readings: Arc::clone(readings),
+        }
+    }
+
+    /// Those between two ids, newest first.
+    pub(in crate::store) fn between(&self, lower: i64, upper: i64) -> &[Stored] {
+        let first = self.readings.partition_point(|stored| upper < stored.id);
+        let last = self.readings.partition_point(|stored| lower <= stored.id);
+        &self.readings[first.min(last)..last]
+    }
 }
 
 impl Version {
-    fn of(connection: &Connection, block: Block) -> Result<Option<Self>, StoreError> {
+    fn of(connection: &Connection, id: i64) -> Result<Option<Self>, StoreError> {
         let mut select = connection.prepare_cached(
             "SELECT packed, bytes, count FROM reading_block WHERE number = ?1 AND 0 < packed",
         )?;
-        let mut rows = select.query([block.0])?;
+        let mut rows = select.query([Block::of(id).0])?;
         let Some(row) = rows.next()? else {
             return Ok(None);
         };
         Ok(Some(Self {
-            block,
+            first: id / PART * PART,
             packed: row.get(0)?,
             bytes: row.get(1)?,
             count: row.get(2)?,
