@@ -10,8 +10,10 @@ mod alert_pages;
 mod alerts;
 mod blocks;
 mod bounds;
+pub mod care;
 mod connection;
 mod devices;
+mod extract;
 mod group;
 mod history;
 mod life;
@@ -32,6 +34,7 @@ mod waiting;
 mod writer;
 
 pub use alert_pages::{AlertPage, AlertQuery};
+pub use extract::Extract;
 pub use group::{Group, NewReading, NewReject};
 pub use history::History;
 pub use life::{OutboxPlace, ReadingLife};
