@@ -3,12 +3,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use tokio::sync::Notify;
+
 /// Whether commits succeed, for whoever asks.
 #[derive(Debug, Default)]
 pub struct Health {
     has_ended: AtomicBool,
     needs_room: AtomicBool,
     has_nothing_to_remove: AtomicBool,
+    room_wanted: Notify,
     failure: Mutex<Option<String>>,
 }
 
@@ -38,7 +41,15 @@ impl Health {
     }
 
     pub(super) fn set_needs_room(&self, needs_room: bool) {
-        self.needs_room.store(needs_room, Ordering::Release);
+        if !self.needs_room.swap(needs_room, Ordering::AcqRel) && needs_room {
+            self.set_nothing_to_remove(false);
+            self.room_wanted.notify_one();
+        }
+    }
+
+    /// Waits until the committer begins to wait for room.
+    pub(super) async fn room_wanted(&self) {
+        self.room_wanted.notified().await;
     }
 
     pub(super) fn set_nothing_to_remove(&self, has_nothing: bool) {

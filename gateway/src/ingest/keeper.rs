@@ -53,9 +53,10 @@ impl Keeper {
     async fn look_after(self) {
         let mut has_failed = false;
         loop {
+            let is_needed = self.health.needs_room();
             match self.next_job().await {
                 Ok(steps) if steps.is_empty() => {
-                    self.health.set_nothing_to_remove(true);
+                    self.health.set_nothing_to_remove(is_needed);
                     self.pause().await;
                 }
                 Ok(steps) => {
@@ -78,12 +79,13 @@ impl Keeper {
 
     async fn pause(&self) {
         self.reader.tidy();
-        let pause = if self.health.needs_room() {
-            SHORT_PAUSE
-        } else {
-            PAUSE
-        };
-        sleep(pause).await;
+        if self.health.needs_room() {
+            return sleep(SHORT_PAUSE).await;
+        }
+        tokio::select! {
+            () = sleep(PAUSE) => {}
+            () = self.health.room_wanted() => {}
+        }
     }
 
     async fn next_job(&self) -> Result<Vec<Step>, StoreError> {
