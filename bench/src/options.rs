@@ -48,6 +48,9 @@ pub(crate) struct Options {
     /// all of them as a stream; takes a gigabyte of disk
     #[arg(long, group = "workload")]
     pub(crate) history: bool,
+    /// Instead of the flood: bytes written for each reading, at four rates and three `group_commit`; takes seven minutes
+    #[arg(long, group = "workload")]
+    pub(crate) wear: bool,
     /// With --history: how many millions of readings
     #[arg(long, default_value_t = 10, value_parser = value_parser!(u64).range(1..=1000))]
     pub(crate) millions: u64,

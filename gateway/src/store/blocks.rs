@@ -11,6 +11,7 @@ mod columns;
 mod numbers;
 mod pack;
 mod packed;
+mod proof;
 mod rewritten;
 mod summary;
 mod thin;
@@ -26,6 +27,7 @@ pub(super) use self::packed::{
     PackingStep, Stored, between, find, held_between, is_packed, is_waited_for, next_packed,
     rows_from, steps_to_clear, steps_to_pack,
 };
+pub(super) use self::proof::is_wrong;
 pub(super) use self::rewritten::{
     Fate, Rewritten, Unit, intervals_within, merge, remove_units, rewrite,
 };
@@ -55,6 +57,15 @@ impl Block {
         Self(id >> PLACE_BITS)
     }
 
+    /// The one of this number.
+    pub(super) fn numbered(number: i64) -> Self {
+        Self(number)
+    }
+
+    pub(super) fn number(self) -> i64 {
+        self.0
+    }
+
     pub(super) fn first(self) -> i64 {
         self.0 << PLACE_BITS
     }
@@ -68,7 +79,7 @@ impl Block {
     }
 
     /// The smallest and the largest id that its packs can have.
-    fn packs(self) -> [i64; 2] {
+    pub(super) fn packs(self) -> [i64; 2] {
         let bits = SENSOR_BITS + PLACE_BITS;
         [self.0 << bits, (self.0 << bits) | ((1 << bits) - 1)]
     }

@@ -26,6 +26,10 @@ impl History {
         })
     }
 
+    pub(super) fn connection(&self) -> (&Connection, &BlockCache) {
+        (&self.connection, &self.cache)
+    }
+
     /// The first reading that arrived at `since` or later, and the last one there is. Arrivals grow with the ids, but for
     /// steps of the clock.
     pub fn range(&self, since: Timestamp) -> Result<Option<(ReadingId, ReadingId)>, StoreError> {

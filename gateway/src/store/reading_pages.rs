@@ -240,3 +240,17 @@ impl<'q> PageInHand<'q> {
         })
     }
 }
+
+/// The readings from the first to the last of these ids that are asked for, newest first. A page with `next` is not all of them.
+pub(super) fn page_between(
+    (connection, cache): (&Connection, &BlockCache),
+    query: &ReadingQuery,
+    (first, last): (ReadingId, ReadingId),
+) -> Result<ReadingPage, StoreError> {
+    let (sensor, times) = (query.sensor_id.as_ref(), [query.from, query.to]);
+    let Some(bounds) = Bounds::find(connection, sensor, times)? else {
+        return Ok(ReadingPage::default());
+    };
+    let mut walk = Walk::new(connection, &bounds, (first.0, last.0));
+    PageInHand::new(query, cache).fill(&mut walk, &bounds)
+}
