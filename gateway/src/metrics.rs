@@ -39,6 +39,9 @@ pub struct Metrics {
     pub store_bytes: IntGauge,
     pub store_free_bytes: IntGauge,
     pub store_written_bytes: IntCounter,
+    pub store_damaged: IntCounter,
+    pub store_salvaged_rows: IntCounter,
+    pub store_salvage_running: IntGauge,
     pub outbox_pending: IntGauge,
     pub outbox_oldest_seconds: Gauge,
     pub uplink_requests: IntCounterVec,
@@ -143,6 +146,18 @@ impl Metrics {
             store_written_bytes: new.counter(
                 "gateway_store_written_bytes_total",
                 "Bytes the process caused to be written to disk",
+            ),
+            store_damaged: new.counter(
+                "gateway_store_damaged_total",
+                "Damaged stores that were moved aside",
+            ),
+            store_salvaged_rows: new.counter(
+                "gateway_store_salvaged_rows_total",
+                "Rows of damaged stores that were taken over",
+            ),
+            store_salvage_running: new.gauge(
+                "gateway_store_salvage_running",
+                "1 while rows of a damaged store are taken over, else 0",
             ),
             outbox_pending: new.gauge(
                 "gateway_outbox_pending",

@@ -8,6 +8,7 @@ mod backups;
 mod carets;
 mod config;
 mod conformance;
+mod damage;
 mod durability;
 mod export;
 mod forwarding;

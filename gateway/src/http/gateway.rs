@@ -27,7 +27,22 @@ struct Gateway<'s> {
     mqtt: Mqtt,
     store: Store,
     readings: Readings,
+    /// The damaged store of which rows are taken over, null if there is none.
+    salvage: Option<SalvageState>,
     checks: Vec<Check>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct SalvageState {
+    /// Where the damaged files lie, beside the store.
+    #[schema(value_type = String)]
+    folder: Arc<str>,
+    #[schema(value_type = String)]
+    reason: Arc<str>,
+    /// What is taken over now: outbox, dead letters, alerts, readings, rejects.
+    stage: &'static str,
+    saved: u64,
+    unreadable: u64,
 }
 
 /// Filters of the topics on which they come.
@@ -107,6 +122,13 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, 
             rejected: sum(&metrics.readings_rejected),
             lost: sum(&metrics.readings_lost),
         },
+        salvage: shared.health.salvage().map(|progress| SalvageState {
+            stage: progress.stage(),
+            folder: progress.folder,
+            reason: progress.reason,
+            saved: progress.saved,
+            unreadable: progress.unreadable,
+        }),
         checks,
     };
     Ok(Json(gateway).into_response())

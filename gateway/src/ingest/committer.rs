@@ -9,6 +9,7 @@ mod next;
 mod outbox;
 mod overflow;
 mod rules;
+mod salvage;
 mod space;
 
 use std::{
@@ -32,7 +33,7 @@ use crate::clock as wall_clock;
 use crate::domain::{message::Message, reading::ReadingId, status::DeviceStatus};
 use crate::metrics::{Limit, Metrics};
 use crate::rules::{Engine, RuleSet, STACK_BYTES};
-use crate::store::{Committed, Group, NewReject, StoreError, Writer};
+use crate::store::{Committed, Damage, Group, NewReject, StoreError, Writer};
 
 /// A group is closed at so many rows: a bound on the time of one commit. Its memory is bounded by the
 /// queue's room, and by that of the sessions for which messages are stored.
@@ -123,7 +124,8 @@ impl Committer {
     fn run(mut self) -> Result<(), StoreError> {
         let health = Arc::clone(&self.settings.health);
         let _ended = health.end_on_drop();
-        let memory = self.writer.rule_memory()?;
+        let memory = self.writer.rule_memory();
+        let memory = memory.inspect_err(|error| self.writer.note(error))?;
         self.rules_clock = RulesClock::starting_at(memory.clock);
         let mut pending = Pending::default();
         self.restore_rules(memory, &mut pending);
@@ -131,7 +133,9 @@ impl Committer {
             return Ok(());
         }
         // Not before: what the rules have ended is open until that is on disk.
-        self.writer.keep_open_alerts(self.engine.open_alerts());
+        let of_salvage = self.salvage_alerts();
+        let open = self.engine.open_alerts().chain(of_salvage);
+        self.writer.keep_open_alerts(open);
         loop {
             let mut pending = Pending::default();
             match self.first() {
@@ -209,6 +213,7 @@ impl Committer {
             }
             Work::Outbox(request) => self.take_outbox(request, pending),
             Work::Rules(rules) => self.next_rules = Some(rules),
+            Work::Salvage(request) => self.take_salvage(*request, pending),
         }
     }
 
@@ -274,6 +279,12 @@ impl Committer {
                 }
                 Err(error) => {
                     self.settings.metrics.commit_failures.inc();
+                    self.writer.note(&error);
+                    if Damage::of(&error).is_some() {
+                        // Nothing of it is acknowledged; a new store begins.
+                        self.settings.health.set(Some(error.to_string()));
+                        return None;
+                    }
                     if !has_failed {
                         tracing::error!(%error, "commit failed: nothing is acknowledged until it succeeds");
                         self.settings.health.set(Some(error.to_string()));
@@ -323,7 +334,8 @@ impl Committer {
         metrics.readings_committed.inc_by(stored);
         let forwarded = pending.group.forwarded();
         for (place, wake) in self.settings.outbox_wakes.iter().enumerate() {
-            if pending.wakes_uplinks || forwarded.contains(place) {
+            let has_salvaged = pending.group.has_salvaged_outbox();
+            if pending.wakes_uplinks || has_salvaged || forwarded.contains(place) {
                 wake.notify_one();
             }
         }

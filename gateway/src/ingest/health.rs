@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::store::Progress;
+
 /// Whether commits succeed, for whoever asks.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -13,6 +15,7 @@ pub struct Health {
     has_nothing_to_remove: AtomicBool,
     room_wanted: Notify,
     failure: Mutex<Option<String>>,
+    salvage: Mutex<Option<Progress>>,
 }
 
 impl Health {
@@ -28,6 +31,19 @@ impl Health {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// How far the salvage of a damaged store is, while one runs.
+    pub fn salvage(&self) -> Option<Progress> {
+        self.salvage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Says how far it is.
+    pub fn set_salvage(&self, progress: Option<Progress>) {
+        *self.salvage.lock().unwrap_or_else(PoisonError::into_inner) = progress;
     }
 
     /// Whether the store's budget is spent, and nothing may be taken away from it.

@@ -10,6 +10,7 @@ mod outbox;
 mod outlet;
 pub mod replay;
 mod rule_book;
+mod salvage;
 mod submission;
 mod topics;
 mod traces;
@@ -20,6 +21,7 @@ pub use keeper::Keeper;
 pub use outbox::OutboxRequest;
 pub use outlet::{Outlet, Retention, Routed};
 pub use rule_book::{NotReplaced, RuleBook};
+pub use salvage::SalvageRequest;
 pub use submission::{
     Place, Receipt, Refused, RequestPlace, Stopped, Submission, SubmissionQueue, SubmissionReceiver,
 };

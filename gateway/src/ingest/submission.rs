@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::rule_book::NewRules;
-use super::{OutboxRequest, Source};
+use super::{OutboxRequest, SalvageRequest, Source};
 use crate::domain::{message::Message, reading::Reading, status::DeviceStatus};
 use crate::metrics::Metrics;
 use crate::store::{Committed, NewReject, Step, sessions::Change};
@@ -137,6 +137,7 @@ pub(super) enum Work {
     Submission(Submission),
     Outbox(OutboxRequest),
     Rules(NewRules),
+    Salvage(Box<SalvageRequest>),
 }
 
 /// A step of the upkeep, and who waits for its commit.
@@ -219,6 +220,13 @@ impl SubmissionQueue {
     pub(super) async fn replace_rules(&self, rules: NewRules) -> Result<(), Stopped> {
         let permit = self.sender.reserve().await.map_err(|_| Stopped)?;
         permit.send(Work::Rules(rules));
+        Ok(())
+    }
+
+    /// Hands over rows of a damaged store, waiting for room.
+    pub(super) async fn send_salvage(&self, request: SalvageRequest) -> Result<(), Stopped> {
+        let permit = self.sender.reserve().await.map_err(|_| Stopped)?;
+        permit.send(Work::Salvage(Box::new(request)));
         Ok(())
     }
 

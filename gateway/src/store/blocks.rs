@@ -91,6 +91,22 @@ impl Block {
     }
 }
 
+/// The readings of a row of `packed_reading`, with the keys of their sensors; `None` if it makes no sense.
+pub(super) fn readings_of_pack(pack: i64, pieces: &[u8]) -> Option<Vec<(i64, Columns)>> {
+    let pieces = columns::pieces_of(pack, pieces, None)?;
+    let of_piece = |piece: columns::PackedPiece| {
+        let sensor = i64::from(piece.sensor);
+        let readings = piece.readings.into_iter();
+        readings.map(move |reading| (sensor, reading))
+    };
+    Some(pieces.into_iter().flat_map(of_piece).collect())
+}
+
+/// The id of a packed reading.
+pub(super) fn id_in_pack(pack: i64, reading: &Columns) -> i64 {
+    Block(pack >> (SENSOR_BITS + PLACE_BITS)).id(reading.place)
+}
+
 /// A sensor's key as packs have it; `None` for one that cannot be in any.
 pub(super) fn key(sensor: i64) -> Option<u32> {
     u32::try_from(sensor).ok()

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_open_alerts.sql"),
     include_str!("migrations/0010_blocks.sql"),
     include_str!("migrations/0011_packed.sql"),
+    include_str!("migrations/0012_salvage.sql"),
 ];
 
 /// The schema of this version.
@@ -127,6 +128,13 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
+    Ok(connection)
+}
+
+/// A database with nothing but the tables as they are now.
+pub(super) fn open_empty() -> Result<Connection, StoreError> {
+    let mut connection = Connection::open_in_memory()?;
+    migrate(&mut connection)?;
     Ok(connection)
 }
 

@@ -54,18 +54,19 @@ impl Reader {
         let Some(reading) = self.readings_by_id(&[id])?.pop() else {
             return Ok(None);
         };
-        self.with_connection(|connection| {
+        let (places, alerts) = self.with_connection(|connection| {
             let mut places = Vec::new();
             for uplink in self.uplinks() {
                 let found = place(connection, uplink, id)?;
                 places.extend(found.map(|place| (uplink, place)));
             }
-            Ok(Some(ReadingLife {
-                reading,
-                alerts: set_off(connection, id, gateway_id)?,
-                places,
-            }))
-        })
+            Ok((places, set_off(connection, id, gateway_id)?))
+        })?;
+        Ok(Some(ReadingLife {
+            reading,
+            alerts,
+            places,
+        }))
     }
 }
 
