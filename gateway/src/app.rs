@@ -4,6 +4,7 @@
 //! committer's last commit; all under one grace.
 
 mod check;
+mod clock;
 mod listeners;
 mod rules;
 
@@ -26,7 +27,7 @@ use crate::domain::{alert::Alert, uplink::CLOUD};
 use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{self, Server, UplinkHandle};
 use crate::ingest::{
-    Committer, Health, Keeper, RuleBook, Settings, SubmissionQueue, Topics, Traces,
+    Committer, Health, Keeper, RuleBook, Settings, SubmissionQueue, Topics, Traces, watch_clock,
 };
 use crate::logging::LogFilter;
 use crate::metrics::Metrics;
@@ -104,6 +105,7 @@ pub async fn start(config: Config, log_filter: Arc<LogFilter>) -> Result<Running
         names
     };
     let opened = Writer::open_for(path, &names).and_then(|mut writer| {
+        clock::start(&writer, &config.store)?;
         writer.set_budget(config.store.max_size)?;
         let most = config.mqtt.limits.retained_messages;
         let mut state = writer.broker_state()?;
@@ -193,12 +195,15 @@ impl Running {
             Arc::clone(&metrics),
         );
         self.add("keeper", |stop| keeper.run(stop));
+        let queue = submissions.clone();
+        self.add("clock", |stop| watch_clock(queue, stop));
         let surroundings = Surroundings::new(
             Arc::clone(&gateway_id),
             self.reader.clone(),
             submissions.clone(),
             Arc::clone(&metrics),
             Arc::clone(&traces),
+            config.store.clock_wait,
         );
         let mut uplinks = Vec::new();
         let pumps = config.uplinks.into_iter().zip(checked.uplinks);

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::committer::ClockRequest;
 use super::rule_book::NewRules;
 use super::{OutboxRequest, Source};
+use crate::clock::Standing;
 use crate::domain::{message::Message, reading::Reading, status::DeviceStatus};
 use crate::metrics::Metrics;
 use crate::store::{Committed, NewReject, Step, sessions::Change};
@@ -132,6 +134,7 @@ pub(super) enum Work {
     Submission(Submission),
     Outbox(OutboxRequest),
     Rules(NewRules),
+    Clock(ClockRequest),
 }
 
 /// A step of the upkeep, and who waits for its commit.
@@ -215,6 +218,14 @@ impl SubmissionQueue {
         let permit = self.sender.reserve().await.map_err(|_| Stopped)?;
         permit.send(Work::Rules(rules));
         Ok(())
+    }
+
+    /// Says how the clock stands from now on, and waits until that is on disk.
+    pub(super) async fn set_clock(&self, standing: Standing) -> Result<Committed, Stopped> {
+        let (done, committed) = oneshot::channel();
+        let permit = self.sender.reserve().await.map_err(|_| Stopped)?;
+        permit.send(Work::Clock(ClockRequest { standing, done }));
+        committed.await.map_err(|_| Stopped)
     }
 
     /// Waits for room for such a request. Cancel safe.

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_open_alerts.sql"),
     include_str!("migrations/0010_blocks.sql"),
     include_str!("migrations/0011_packed.sql"),
+    include_str!("migrations/0012_clock.sql"),
 ];
 
 /// How long a statement waits for another process that holds a lock, such as an SQLite shell.

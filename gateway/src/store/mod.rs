@@ -10,6 +10,7 @@ mod alert_pages;
 mod alerts;
 mod blocks;
 mod bounds;
+mod clock_spans;
 mod connection;
 mod devices;
 mod group;
@@ -32,6 +33,7 @@ mod waiting;
 mod writer;
 
 pub use alert_pages::{AlertPage, AlertQuery};
+pub use clock_spans::{ClockChange, ClockMark, PutRight, Slice};
 pub use group::{Group, NewReading, NewReject};
 pub use history::History;
 pub use life::{OutboxPlace, ReadingLife};

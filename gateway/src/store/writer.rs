@@ -6,6 +6,7 @@
 //! copied into the database and synced.
 
 mod adding;
+mod timing;
 
 use std::{
     path::{Path, PathBuf},

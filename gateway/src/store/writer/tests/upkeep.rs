@@ -92,7 +92,7 @@ impl House {
     /// Whether there was one.
     fn do_a_job(&mut self, now: i64, limits: &Limits) -> bool {
         let now = Timestamp::from_millis(now);
-        let steps = self.writer.reader().upkeep(now, limits).unwrap();
+        let steps = self.writer.reader().upkeep(Some(now), limits).unwrap();
         let is_one = !steps.is_empty();
         for step in steps {
             for (why, readings) in &step.removed {
