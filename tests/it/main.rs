@@ -5,6 +5,7 @@ mod access;
 mod alerts;
 mod api;
 mod carets;
+mod clock;
 mod config;
 mod conformance;
 mod durability;
