@@ -132,6 +132,11 @@ impl Committer {
             let last = self.writer.last_reading_id();
             pending.write_clock(ClockChange::Close { first, last });
         }
+        if !before.trust.is_trusted() {
+            let told = self.timing.began..=clock::monotonic() + before.offset;
+            self.engine
+                .shift_times(&told, standing.offset - before.offset);
+        }
         self.timing.stand(standing);
         clock::stand(standing);
         pending.write_clock(ClockChange::Stand(standing));
