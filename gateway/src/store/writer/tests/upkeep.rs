@@ -186,6 +186,26 @@ fn what_is_older_than_it_is_kept_goes_but_not_what_waits() {
     assert_eq!(count, 120_000 - full as u64);
 }
 
+#[test]
+fn what_came_by_a_clock_that_was_wrong_goes_with_what_came_behind_it() {
+    for wrong in [5_000_000, START + 3650 * DAY] {
+        let mut house = House::new();
+        house.store(120_000, false);
+        let limits = limits(Some(30 * DAY), FOR_EVER, WhenFull::Thin);
+        let undated = house.writer.reader().upkeep(None, &limits).unwrap();
+        assert!(undated.is_empty(), "without a time nothing is old");
+        house.keep_up(START + 2 * DAY, &limits);
+        let change = "UPDATE reading_block SET newest_at = ?1 WHERE number = 0";
+        house.writer.connection.execute(change, [wrong]).unwrap();
+        house.keep_up(START + 29 * DAY, &limits);
+        assert_eq!(house.removed(Removed::Aged), 0, "{wrong}");
+        house.keep_up(START + 31 * DAY, &limits);
+        let (left, of_first) = (house.ids(), ..32_768);
+        assert!(left.range(of_first).eq(house.waiting.range(of_first)));
+        assert_ne!(house.removed(Removed::Aged), 0);
+    }
+}
+
 fn settle(writer: &mut Writer, readings: Vec<ReadingId>) {
     let batch = outbox::Batch {
         id: writer.next_batch_id(),
