@@ -32,6 +32,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ratatui", &["cli"]),
     ("crossterm", &["cli"]),
     ("jiff", &["cli"]),
+    ("parquet", &["cli"]),
     ("postcard", &["rules"]),
     ("regex", &["rules"]),
     ("mqtt_protocol_core", &["broker"]),

@@ -110,6 +110,11 @@ impl Submission {
         u32::try_from(bytes.div_ceil(1024)).map_or(ROOM_KIB, |kib| kib.clamp(1, ROOM_KIB))
     }
 
+    /// Whether somebody waits for its commit.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.receipt.is_some()
+    }
+
     pub(super) fn complete(&mut self, outcome: Result<Committed, Refused>) {
         if let Some(receipt) = self.receipt.take() {
             // The session may be gone: then nobody waits for the answer.

@@ -8,10 +8,12 @@
 //! Absent on purpose: anything that a commit does for a single reading, beyond remembering it.
 
 mod anew;
+mod cache;
 mod columns;
 mod numbers;
 mod pack;
 mod packed;
+mod proof;
 mod rewritten;
 mod summary;
 mod thin;
@@ -20,6 +22,7 @@ mod walk;
 use rusqlite::{Connection, OptionalExtension, params};
 
 pub(super) use self::anew::index_anew;
+pub(super) use self::cache::BlockCache;
 pub(super) use self::columns::Columns;
 pub(super) use self::pack::Piece;
 use self::pack::{Entry, pack};
@@ -27,6 +30,7 @@ pub(super) use self::packed::{
     PackingStep, Stored, between, find, held_between, is_packed, is_waited_for, next_packed,
     rows_from, steps_to_clear, steps_to_pack,
 };
+pub(super) use self::proof::is_wrong;
 pub(super) use self::rewritten::{
     Fate, Rewritten, Unit, intervals_within, merge, remove_units, rewrite,
 };
@@ -56,6 +60,15 @@ impl Block {
         Self(id >> PLACE_BITS)
     }
 
+    /// The one of this number.
+    pub(super) fn numbered(number: i64) -> Self {
+        Self(number)
+    }
+
+    pub(super) fn number(self) -> i64 {
+        self.0
+    }
+
     pub(super) fn first(self) -> i64 {
         self.0 << PLACE_BITS
     }
@@ -69,7 +82,7 @@ impl Block {
     }
 
     /// The smallest and the largest id that its packs can have.
-    fn packs(self) -> [i64; 2] {
+    pub(super) fn packs(self) -> [i64; 2] {
         let bits = SENSOR_BITS + PLACE_BITS;
         [self.0 << bits, (self.0 << bits) | ((1 << bits) - 1)]
     }

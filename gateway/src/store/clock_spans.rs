@@ -65,8 +65,8 @@ pub struct Slice {
     from: i64,
     to: i64,
     shift: i64,
-    /// The block is full, and none of its rows is changed after these.
-    ends_block: bool,
+    /// Of which the index is to be written anew.
+    is_of_full_block: bool,
 }
 
 /// A range that is to be put right, slice by slice.
@@ -95,7 +95,7 @@ impl PutRight {
             from,
             to,
             shift: self.shift,
-            ends_block: block.last() <= newest.0 && (to == block.last() || to == last),
+            is_of_full_block: block.last() <= newest.0,
         })
     }
 }
@@ -120,7 +120,7 @@ impl Slice {
                 from = last + 1;
             }
             shift(connection, from, self.to, self.shift)?;
-            blocks::index_anew(connection, block, self.ends_block)?;
+            blocks::index_anew(connection, block, self.to, self.is_of_full_block)?;
         }
         connection
             .prepare_cached("UPDATE clock_span SET put_right_upto = ?2 WHERE first = ?1")?

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
 
@@ -25,6 +25,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0011_packed.sql"),
     include_str!("migrations/0012_clock.sql"),
 ];
+
+/// The schema of this version.
+pub(super) const KNOWN_SCHEMA: i64 = MIGRATIONS.len() as i64;
 
 /// How long a statement waits for another process that holds a lock, such as an SQLite shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -128,22 +131,25 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// All of what is missing in one transaction: a start that is cut short, or finds the disk full, leaves a file that the version
+/// before can still read.
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let known = MIGRATIONS.len();
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let done = usize::try_from(found).unwrap_or(usize::MAX);
-    if known < done {
+    if KNOWN_SCHEMA < found {
         return Err(StoreError::Newer {
             found,
-            known: known as i64,
+            known: KNOWN_SCHEMA,
         });
     }
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(migration)?;
-        transaction.pragma_update(None, "user_version", index as i64 + 1)?;
-        transaction.commit()?;
+    if found == KNOWN_SCHEMA {
+        return Ok(());
     }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", KNOWN_SCHEMA)?;
+    transaction.commit()?;
     Ok(())
 }
 

@@ -10,8 +10,13 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::value::RawValue;
 
 use super::{
-    Forsaken, History, LastReading, SensorTotals, Sensors, StoreError, blocks, connection,
-    open_alerts::OpenAlerts, outbox::UplinkKey, unpacked::Names, writer::Pending,
+    Forsaken, History, LastReading, SensorTotals, Sensors, StoreError,
+    blocks::{self, BlockCache},
+    connection,
+    open_alerts::OpenAlerts,
+    outbox::UplinkKey,
+    unpacked::Names,
+    writer::Pending,
 };
 use crate::background::give_way_at;
 use crate::domain::{
@@ -40,6 +45,7 @@ struct Shared {
     open_alerts: OpenAlerts,
     uplinks: Pending,
     forsaken: OnceLock<Box<[Forsaken]>>,
+    cache: BlockCache,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -65,11 +71,21 @@ impl Reader {
             open_alerts,
             uplinks,
             forsaken: OnceLock::new(),
+            cache: BlockCache::default(),
             idle: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    pub(super) fn cache(&self) -> &BlockCache {
+        &self.shared.cache
+    }
+
+    /// Gives back memory that nobody has needed since it was called last.
+    pub fn tidy(&self) {
+        self.shared.cache.tidy();
     }
 
     pub(super) fn path(&self) -> &Path {

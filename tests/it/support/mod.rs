@@ -113,7 +113,28 @@ impl Site {
     #[expect(clippy::disallowed_methods, reason = "nobody else has the file open")]
     pub(crate) fn change(&self, statement: &str) {
         let connection = Connection::open(self.path("gateway.db")).unwrap();
-        connection.execute(statement, []).unwrap();
+        connection.execute_batch(statement).unwrap();
+    }
+
+    /// Runs a command of the binary on this site.
+    #[track_caller]
+    pub(crate) fn run(&self, arguments: &[&str]) -> program::Ended {
+        let config = self.path("gateway.toml");
+        std::fs::write(&config, &self.settings).unwrap();
+        program::run_with(&config, arguments)
+    }
+
+    /// As [`run`](Self::run), of a command that has to succeed; gives what it prints.
+    #[track_caller]
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
+        let ended = self.run(arguments);
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
+        ended.stdout
+    }
+
+    /// The path of a file of the site, as an argument.
+    pub(crate) fn name(&self, file: &str) -> String {
+        self.path(file).to_str().unwrap().to_owned()
     }
 
     /// The same site with another `gateway_id`.
@@ -175,19 +196,33 @@ impl Site {
     }
 
     /// Looks into the store with SQL, as any SQLite tool may.
-    #[expect(clippy::disallowed_methods, reason = "a stranger's look at the file")]
     pub(crate) fn sql<T: rusqlite::types::FromSql>(&self, query: &str) -> T {
+        self.sql_in("gateway.db", query)
+    }
+
+    /// As [`sql`](Self::sql), in another file of the site.
+    #[expect(clippy::disallowed_methods, reason = "a stranger's look at the file")]
+    pub(crate) fn sql_in<T: rusqlite::types::FromSql>(&self, file: &str, query: &str) -> T {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let connection = Connection::open_with_flags(self.path("gateway.db"), flags).unwrap();
+        let connection = Connection::open_with_flags(self.path(file), flags).unwrap();
         connection.busy_timeout(LIMIT).unwrap();
         connection.query_row(query, [], |row| row.get(0)).unwrap()
     }
 
     /// All rows of a query with one column.
-    #[expect(clippy::disallowed_methods, reason = "a stranger's look at the file")]
     pub(crate) fn sql_all<T: rusqlite::types::FromSql>(&self, query: &str) -> Vec<T> {
+        self.sql_all_in("gateway.db", query)
+    }
+
+    /// As [`sql_all`](Self::sql_all), in another file of the site.
+    #[expect(clippy::disallowed_methods, reason = "a stranger's look at the file")]
+    pub(crate) fn sql_all_in<T: rusqlite::types::FromSql>(
+        &self,
+        file: &str,
+        query: &str,
+    ) -> Vec<T> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let connection = Connection::open_with_flags(self.path("gateway.db"), flags).unwrap();
+        let connection = Connection::open_with_flags(self.path(file), flags).unwrap();
         connection.busy_timeout(LIMIT).unwrap();
         let mut statement = connection.prepare(query).unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();

@@ -255,12 +255,18 @@ fn a_kill_in_the_middle_changes_nothing_of_what_comes_of_it() {
     let mut more = true;
     while more {
         more = house.put_right(1);
+        let unseen = house.number(
+            "SELECT count(*) FROM clock_span JOIN reading_block ON number = put_right_upto >> 15 \
+             WHERE newest_at <> put_right_upto",
+        );
+        assert_eq!(unseen, 0, "a backup copies what has changed");
         house = house.restart();
         house.change([ClockChange::Start {
             standing: standing(Trust::Set),
             last: house.writer.last_reading_id(),
         }]);
         house.check_index();
+        assert_eq!(house.number("SELECT count(*) FROM reading_block"), 3);
     }
     let shifts =
         house.number("SELECT count(DISTINCT ts + delay - id) FROM reading WHERE 40000 < id");
