@@ -270,7 +270,8 @@ pub(super) fn to_put_right(
     for span in Unsettled::all(connection)? {
         let Some(last) = span.last else { continue };
         let has_begun = span.shift.is_some();
-        if !has_begun && !(span.is_of_boot && standing.trust.is_trusted()) {
+        let can_begin = span.is_of_boot && standing.trust.is_trusted();
+        if !has_begun && !can_begin {
             continue;
         }
         let shift = span.shift.unwrap_or(standing.offset - span.offset);

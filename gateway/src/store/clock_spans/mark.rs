@@ -22,16 +22,17 @@ impl Reader {
     /// What the clock was for a reading; `None`: it was trusted.
     pub fn clock_mark(&self, id: ReadingId) -> Result<Option<ClockMark>, StoreError> {
         self.with_connection(|connection| {
-            let span: Option<(Option<i64>, Option<i64>, Option<i64>, bool)> = connection
+            let found = connection
                 .prepare_cached(
                     "SELECT shift, put_right_from, put_right_upto, settled FROM clock_span \
                      WHERE first <= ?1 AND (last IS NULL OR ?1 <= last) ORDER BY first DESC LIMIT 1",
                 )?
                 .query_row([id.0], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                    let number = |column| row.get::<_, Option<i64>>(column);
+                    Ok((number(0)?, number(1)?, number(2)?, row.get(3)?))
                 })
                 .optional()?;
-            let Some((shift, from, upto, is_settled)) = span else {
+            let Some((shift, from, upto, is_settled)) = found else {
                 return Ok(None);
             };
             let is_kept = !kept(connection, id.0, id.0)?.is_empty();
