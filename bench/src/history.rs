@@ -1,4 +1,4 @@
-//! Ten million stored readings: what is asked of them, the start, the file, and all of them as a stream.
+//! Ten million stored readings: what is asked of them as rows and packed, the start, the file, and all of them as a stream.
 
 mod stream;
 
@@ -26,11 +26,11 @@ use crate::{
 };
 
 /// Published in parts, so that not all of them are in this process's memory at once.
-const PARTS: u64 = 10;
 const PART: u64 = 1_000_000;
-const READINGS: u64 = PARTS * PART;
 const SENSOR: &str = "s500";
 const ASKED: usize = 15;
+/// For packing a hundred million.
+const PATIENCE: Duration = Duration::from_secs(1800);
 /// What looks through the whole table is asked less often.
 const ASKED_OF_SQL: usize = 3;
 const STARTS: usize = 5;
@@ -42,12 +42,24 @@ const GOAL_START_MS: f64 = 150.0;
 
 pub(crate) struct Report {
     version: String,
+    readings: u64,
+    /// Of each part while it was published.
+    rates: Vec<f64>,
     questions: Vec<Answered>,
+    packed: Packed,
     /// In milliseconds: after SIGKILL, after SIGTERM.
     starts: [Vec<f64>; 2],
     file_bytes: u64,
     index_bytes: u64,
     streams: Vec<Streamed>,
+}
+
+/// The same once they are packed.
+struct Packed {
+    /// Until they were.
+    seconds: f64,
+    bytes: u64,
+    questions: Vec<Answered>,
 }
 
 /// A question to the API, and in milliseconds what it took; beside it the same in SQL on the view, where that makes sense.
@@ -74,35 +86,50 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         .context("cannot make a temporary folder")?;
     let sink = Sink::start()?;
     let start = || gateway::start_without_rules(&program, folder.path(), &sink.url());
-    fill(start()?)?;
+    let rates = fill(start()?, options.millions)?;
     let stored = Stored {
         file: folder.path().join(gateway::STORE),
         seqs: "",
     };
     let file_bytes = stored.file.metadata()?.len();
     let store = stored.open()?.into_connection();
+    let index = "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name IN ('reading_block', 'reading_pack')";
+    let index_bytes: i64 = store.query_row(index, [], |row| row.get(0))?;
     let (server, _, http) = start()?;
-    let questions = questions(&store)?.into_iter();
-    let questions = questions.map(|question| ask(&store, http, &question));
-    let questions = questions.collect::<Result<_>>()?;
+    let asked = questions(&store)?;
+    let ask_all = |http| -> Result<Vec<Answered>> {
+        let answers = asked.iter().map(|question| ask(&store, http, question));
+        answers.collect()
+    };
+    let questions = ask_all(http)?;
+    server.stop()?;
+    age(&stored.file)?;
+    let (server, _, http) = start()?;
+    let seconds = wait_until_packed(&store)?;
+    let packed = Packed {
+        seconds,
+        bytes: used_bytes(&store)?,
+        questions: ask_all(http)?,
+    };
     server.stop()?;
     let mut streams = Vec::new();
     for format in ["csv", "ndjson"] {
         for pace in [Pace::Fast, Pace::Slow] {
             let (server, _, http) = start()?;
-            let streamed = stream::measure(&server, http, format, pace)?;
+            let streamed = stream::measure(&server, http, format, pace, options.millions * PART)?;
             eprintln!("{}", streamed.line());
             streams.push(streamed);
             server.stop()?;
         }
     }
     let starts = starts(&program, folder.path(), &sink.url())?;
-    let index = "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name IN ('reading_block', 'reading_pack')";
-    let index_bytes: i64 = store.query_row(index, [], |row| row.get(0))?;
     let subjects = crate::subject::find_that_store(options)?;
     Ok(Report {
         version: subjects.first().context("no gateway")?.version()?,
+        readings: options.millions * PART,
+        rates,
         questions,
+        packed,
         starts,
         file_bytes,
         index_bytes: index_bytes.unsigned_abs(),
@@ -110,12 +137,49 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     })
 }
 
-fn fill((server, mqtt, _): (Server, SocketAddr, SocketAddr)) -> Result<()> {
-    for part in 1..=PARTS {
+fn fill((server, mqtt, _): (Server, SocketAddr, SocketAddr), parts: u64) -> Result<Vec<f64>> {
+    let mut rates = Vec::new();
+    for part in 1..=parts {
         let rate = publish(mqtt, PART)?.readings_per_second();
         eprintln!("part {part}: {rate:.0} readings/s");
+        rates.push(rate);
     }
-    server.stop()
+    server.stop()?;
+    Ok(rates)
+}
+
+/// Has them come two days earlier, so that they are packed. Of the sum only the arrival changes, which no question is about.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the gateway is stopped, and nothing is acknowledged"
+)]
+fn age(file: &Path) -> Result<()> {
+    let store = Connection::open(file)?;
+    store.execute_batch(
+        "UPDATE reading SET delay = delay - 172800000; PRAGMA wal_checkpoint(TRUNCATE);",
+    )?;
+    Ok(())
+}
+
+/// Gives the seconds until no full block has rows any more, but for the newest ones.
+fn wait_until_packed(store: &Connection) -> Result<f64> {
+    let started = Instant::now();
+    let left = "SELECT count(*) FROM reading_block WHERE packed < 2 AND number < (SELECT max(number) - 2 FROM reading_block)";
+    loop {
+        let left: i64 = store.query_row(left, [], |row| row.get(0))?;
+        if left == 0 {
+            return Ok(started.elapsed().as_secs_f64());
+        }
+        ensure!(started.elapsed() < PATIENCE, "{left} blocks are not packed");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Of the database, without pages that are free.
+fn used_bytes(store: &Connection) -> Result<u64> {
+    let pages = "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)";
+    let pages: i64 = store.query_row(pages, [], |row| row.get(0))?;
+    Ok(pages.unsigned_abs() * 4096)
 }
 
 fn publish(mqtt: SocketAddr, readings: u64) -> Result<Outcome> {
@@ -272,7 +336,10 @@ impl Report {
     pub(crate) fn render(&self) -> String {
         let questions: String = self.questions.iter().map(Answered::row).collect();
         let streams: String = self.streams.iter().map(Streamed::row).collect();
-        let each = |bytes: u64| bytes as f64 / READINGS as f64;
+        let each = |bytes: u64| bytes as f64 / self.readings as f64;
+        let packed: String = self.packed.questions.iter().map(Answered::row).collect();
+        let (early, late) = self.rates.split_at(self.rates.len().div_ceil(10));
+        let late = &late[late.len().saturating_sub(early.len())..];
         let [killed, stopped] = self.starts.each_ref().map(|starts| middle(starts));
         let newest = self.questions.first().map(|first| middle(&first.api_ms));
         let newest = newest.unwrap_or(f64::NAN);
@@ -282,13 +349,22 @@ impl Report {
              SQLite is asked for the same of the view, in this process ({ASKED_OF_SQL} times). The file is in the page \
              cache.\n\n\
              | question | items | API median, ms | max, ms | SQL on the view, ms | SQL / API |\n|---|---:|---:|---:|---:|---:|\n{questions}\n\
+             Then they are made two days older and packed in the background, which takes {:.0} s ({} readings/s); SQL on the view \
+             finds hardly any of them any more. **Packed: {:.1} bytes a reading.**\n\n\
+             | question | items | API median, ms | max, ms | SQL on the view, ms | SQL / API |\n|---|---:|---:|---:|---:|---:|\n{packed}\n\
+             Published at {} readings/s in the first tenth and {} in the last (medians of parts of a million).\n\n\
              All readings as a stream, each from a gateway that was just started; the slow reader takes {} MiB a \
              second and leaves after {} s.\n\n\
              | format | reader | readings/s | MiB | seconds | memory before, MiB | peak memory, MiB |\n|---|---|---:|---:|---:|---:|---:|\n{streams}\n\
              **Newest 1,000 of a sensor: {newest:.1} ms** (goal {GOAL_NEWEST_MS:.0}{}). **Start to listening: {stopped:.0} ms after \
              SIGTERM, {killed:.0} ms after SIGKILL** (goal {GOAL_START_MS:.0}{}; median of {STARTS} each; before a SIGKILL {} readings come). **File: {:.1} bytes a reading, of which the index is \
              {:.1}.**\n",
-            whole(READINGS as f64),
+            whole(self.readings as f64),
+            self.packed.seconds,
+            whole(self.readings as f64 / self.packed.seconds),
+            each(self.packed.bytes),
+            whole(middle(early)),
+            whole(middle(late)),
             stream::SLOW_MIB,
             stream::SLOW_FOR.as_secs(),
             crate::table::missed(newest <= GOAL_NEWEST_MS),

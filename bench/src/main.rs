@@ -47,6 +47,7 @@ mod subject;
 mod subscriber;
 mod table;
 mod traffic;
+mod wear;
 mod window;
 
 use std::process::ExitCode;
@@ -97,6 +98,9 @@ fn run(options: &Options) -> Result<()> {
     } else if options.history {
         let report = history::run(options)?;
         ("history", report.render(), report.versions(), Ok(()))
+    } else if options.wear {
+        let report = wear::run(options)?;
+        ("wear", report.render(), report.versions(), Ok(()))
     } else if options.rules {
         let report = rules::run(options)?;
         ("rules", report.render(), report.versions(), Ok(()))

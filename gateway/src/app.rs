@@ -4,8 +4,11 @@
 //! committer's last commit; all under one grace.
 
 mod check;
+mod clock;
 mod listeners;
+mod opening;
 mod rules;
+mod salvage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,22 +22,24 @@ use tokio_util::sync::CancellationToken;
 
 use self::check::{Checked, prepare};
 use self::listeners::Listeners;
+use self::opening::open_store;
+use self::salvage::Care;
 use crate::access::Access;
 use crate::broker::{Broker, Hub};
 use crate::config::{Config, Fault, listed};
-use crate::domain::{alert::Alert, uplink::CLOUD};
 use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{self, Server, UplinkHandle};
 use crate::ingest::{
-    Committer, Health, Keeper, RuleBook, Settings, SubmissionQueue, Topics, Traces,
+    Committer, Health, Keeper, RuleBook, Settings, SubmissionQueue, Topics, Traces, watch_clock,
 };
 use crate::logging::LogFilter;
 use crate::metrics::Metrics;
-use crate::store::{Limits, Reader, StoreError, Writer, sessions::BrokerState};
+use crate::store::{Damage, Limits, Reader, StoreError, Writer, sessions::BrokerState};
 use crate::tls;
 
 pub use self::check::{check, explain};
 pub use self::listeners::Addresses;
+pub use self::opening::{put_aside, store_risks};
 
 /// The part of the grace after which a commit that keeps failing is given up.
 const ORDERLY_SHARE: f64 = 0.9;
@@ -67,6 +72,9 @@ pub enum Failure {
     Ended(&'static str),
     #[error("the task `{0}` failed: {1}")]
     Failed(&'static str, String),
+    /// To be moved aside before the next start.
+    #[error("the store is damaged: {0}")]
+    Damaged(Damage),
 }
 
 /// The name of a task that ended, and how.
@@ -92,35 +100,7 @@ pub async fn start(config: Config, log_filter: Arc<LogFilter>) -> Result<Running
     let checked = prepare(&config)?;
     // Before the store is opened: an occupied port leaves nothing behind.
     let (listeners, addresses) = Listeners::open(&config)?;
-    let path = &config.store.path;
-    let names: Vec<_> = config
-        .uplinks
-        .iter()
-        .map(|uplink| Arc::clone(&uplink.name))
-        .collect();
-    let names = if names.is_empty() {
-        vec![CLOUD.into()]
-    } else {
-        names
-    };
-    let opened = Writer::open_for(path, &names).and_then(|mut writer| {
-        writer.set_budget(config.store.max_size)?;
-        let most = config.mqtt.limits.retained_messages;
-        let mut state = writer.broker_state()?;
-        let alerts = writer.last_alerts(&config.gateway_id, most)?;
-        state
-            .retained
-            .extend(alerts.iter().filter_map(Alert::message));
-        Ok((writer, state))
-    });
-    let (writer, state) = opened.map_err(|source| StartError::Store {
-        path: path.display().to_string(),
-        source,
-    })?;
-    for forsaken in writer.reader().forsaken().unwrap_or_default() {
-        let (uplink, readings) = (&forsaken.name, forsaken.pending);
-        tracing::warn!(%uplink, readings, "readings wait for an uplink that is not configured");
-    }
+    let (writer, state) = open_store(&config)?;
     let mut running = Running {
         addresses,
         reader: writer.reader(),
@@ -161,6 +141,17 @@ impl Running {
         let hub = Arc::new(Hub::new(&config.mqtt.limits, Arc::clone(&metrics)));
         hub.restore(state);
         let (submissions, receiver) = SubmissionQueue::new();
+        let salvages = writer.salvages();
+        let care = Care {
+            path: config.store.path.clone(),
+            salvages: salvages.map_err(|source| opening::fault(&config, source))?,
+            is_doubtful: writer.is_after_unclean_end(),
+            reader: self.reader.clone(),
+            submissions: submissions.clone(),
+            health: Arc::clone(&health),
+            metrics: Arc::clone(&metrics),
+        };
+        care.begin_counting();
         let settings = Settings {
             gateway_id: Arc::clone(&gateway_id),
             group_commit: config.store.group_commit,
@@ -193,12 +184,15 @@ impl Running {
             Arc::clone(&metrics),
         );
         self.add("keeper", |stop| keeper.run(stop));
+        let queue = submissions.clone();
+        self.add("clock", |stop| watch_clock(queue, stop));
         let surroundings = Surroundings::new(
             Arc::clone(&gateway_id),
             self.reader.clone(),
             submissions.clone(),
             Arc::clone(&metrics),
             Arc::clone(&traces),
+            config.store.clock_wait,
         );
         let mut uplinks = Vec::new();
         let pumps = config.uplinks.into_iter().zip(checked.uplinks);
@@ -253,6 +247,7 @@ impl Running {
         let mqtts = listeners.mqtts.zip(checked.tls);
         let servers = self.tls.clone();
         self.add("certificates", |stop| tls::renew(servers, stop));
+        self.add("store", |stop| care.run(stop));
         self.add("broker", |stop| {
             broker.run(listeners.mqtt, mqtts, arriving, stop)
         });
@@ -304,11 +299,16 @@ impl Running {
 
     /// Runs until `shutdown`, then drains; an error if a part ended before it.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
+        let alarm = Arc::clone(self.reader.alarm());
         let failure = tokio::select! {
             () = shutdown => None,
+            damage = alarm.raised() => Some(Failure::Damaged(damage)),
             ended = self.tasks.join_next() => Some(failure_of(ended)),
         };
         let drained = self.drain().await;
+        if let Some(damage) = alarm.damage() {
+            return Err(Failure::Damaged(damage.clone()));
+        }
         match failure {
             Some(failure) => Err(failure),
             None => drained,

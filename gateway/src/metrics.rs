@@ -36,9 +36,13 @@ pub struct Metrics {
     pub commit_seconds: Histogram,
     pub commit_readings: Histogram,
     pub commit_failures: IntCounter,
+    pub clock_trusted: IntGauge,
     pub store_bytes: IntGauge,
     pub store_free_bytes: IntGauge,
     pub store_written_bytes: IntCounter,
+    pub store_damaged: IntCounter,
+    pub store_salvaged_rows: IntCounter,
+    pub store_salvage_running: IntGauge,
     pub outbox_pending: IntGauge,
     pub outbox_oldest_seconds: Gauge,
     pub uplink_requests: IntCounterVec,
@@ -132,6 +136,10 @@ impl Metrics {
                 "gateway_commit_failures_total",
                 "Tries of a commit that failed",
             ),
+            clock_trusted: new.gauge(
+                "gateway_clock_trusted",
+                "1 if the wall clock is trusted, else 0",
+            ),
             store_bytes: new.gauge(
                 "gateway_store_bytes",
                 "Size of the store's files on disk, in bytes",
@@ -143,6 +151,18 @@ impl Metrics {
             store_written_bytes: new.counter(
                 "gateway_store_written_bytes_total",
                 "Bytes the process caused to be written to disk",
+            ),
+            store_damaged: new.counter(
+                "gateway_store_damaged_total",
+                "Damaged stores that were moved aside",
+            ),
+            store_salvaged_rows: new.counter(
+                "gateway_store_salvaged_rows_total",
+                "Rows of damaged stores that were taken over",
+            ),
+            store_salvage_running: new.gauge(
+                "gateway_store_salvage_running",
+                "1 while rows of a damaged store are taken over, else 0",
             ),
             outbox_pending: new.gauge(
                 "gateway_outbox_pending",

@@ -32,6 +32,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ratatui", &["cli"]),
     ("crossterm", &["cli"]),
     ("jiff", &["cli"]),
+    ("parquet", &["cli"]),
     ("postcard", &["rules"]),
     ("regex", &["rules"]),
     ("mqtt_protocol_core", &["broker"]),
@@ -41,7 +42,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["tls"]),
     ("webpki", &["tls"]),
     ("argon2", &["access"]),
-    ("rustix", &["store"]),
+    ("rustix", &["clock", "store"]),
+    ("rtime_clock", &["clock"]),
     ("anyhow", &["app", "cli", "main"]),
 ];
 const MAX_LINES: usize = 400;

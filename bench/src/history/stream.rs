@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use super::READINGS;
 use crate::{
     process,
     server::Server,
@@ -41,6 +40,7 @@ pub(super) fn measure(
     http: SocketAddr,
     format: &'static str,
     pace: Pace,
+    readings: u64,
 ) -> Result<Streamed> {
     let before_kib = process::resident_kib(server.pid())?;
     let mut stream = TcpStream::connect(http)?;
@@ -68,7 +68,7 @@ pub(super) fn measure(
     }
     // The lines of the head end as those of the body do.
     ensure!(
-        pace == Pace::Slow || READINGS <= lines,
+        pace == Pace::Slow || readings <= lines,
         "{lines} lines came"
     );
     Ok(Streamed {

@@ -27,6 +27,20 @@ pub struct Addresses {
 }
 
 impl Addresses {
+    /// Has the next start listen there again: port 0 would be another one.
+    pub fn keep(&self, config: &mut Config) {
+        config.mqtt.listen = self.mqtt;
+        config.mqtt.websocket_listen = self.ws;
+        if let (Some(tls), Some(address)) = (&mut config.mqtt.tls, self.mqtts) {
+            tls.listen = address;
+            tls.websocket_listen = self.wss;
+        }
+        config.http.listen = self.http;
+        if let (Some(tls), Some(address)) = (&mut config.http.tls, self.https) {
+            tls.listen = address;
+        }
+    }
+
     /// A line for each.
     pub(super) fn log(&self) {
         let all = [

@@ -13,6 +13,9 @@ pub(super) fn main(config: Result<Config, Faults>) -> ExitCode {
     };
     match app::check(&config) {
         Ok(()) => {
+            for risk in app::store_risks(&config) {
+                eprintln!("warning: store.path: {risk}");
+            }
             println!("the configuration is fine");
             ExitCode::SUCCESS
         }

@@ -1,14 +1,19 @@
 //! The command line: one file a subcommand. Decides exit codes and what people read; everything else is `app`'s.
 
 mod ask;
+mod backup;
 mod check;
 mod demo;
+mod export;
 mod health;
+mod progress;
 mod put_aside;
 mod refusal;
+mod restore;
 mod rules;
 mod run;
 mod stoppable;
+mod store;
 mod tail;
 mod token;
 mod top;
@@ -70,6 +75,14 @@ enum Command {
     Rejects(put_aside::Options),
     /// Try rules against the stored past
     Rules(rules::Options),
+    /// Print stored readings, oldest first; beside a gateway that runs, or without one
+    Export(export::Options),
+    /// Copy the store into a file; beside a gateway that runs, or without one
+    Backup(backup::Options),
+    /// Put a backup in the place of the store; what is there now is kept beside it
+    Restore(restore::Options),
+    /// Look through the store, show what it takes, write it anew without unused room
+    Store(store::Options),
     /// Show the gateway live: rates, uplinks, checks, sensors, open alerts
     Top(top::Options),
     /// Print readings and alerts as they come
@@ -125,6 +138,10 @@ pub fn main() -> ExitCode {
         }
         Command::Rejects(options) => put_aside::main(put_aside::Kind::Rejects, &options, config),
         Command::Rules(options) => rules::main(&options, config),
+        Command::Export(options) => export::main(options, config),
+        Command::Backup(options) => backup::main(&options, config),
+        Command::Restore(options) => restore::main(&options, config),
+        Command::Store(options) => store::main(&options, config),
         Command::Top(options) => top::main(&options, config),
         Command::Tail(options) => tail::main(options, config),
         Command::Demo(options) => demo::main(&options, log_filter),

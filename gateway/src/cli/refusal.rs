@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{EXIT_INTERNAL, EXIT_USAGE};
+use super::{EXIT_INTERNAL, EXIT_STORE, EXIT_USAGE};
+use crate::store::care::CareError;
 
 /// Why nothing was done, and with which exit code.
 #[derive(Debug)]
@@ -40,4 +41,16 @@ pub(super) fn internal(message: String) -> Refusal {
 /// A file cannot be read.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Refusal {
     usage(format!("{} cannot be read: {error}", path.display()))
+}
+
+/// The store cannot be read or written, or was asked for wrongly.
+pub(super) fn of_store(error: &CareError) -> Refusal {
+    let code = match error {
+        CareError::Exists { .. } | CareError::Itself { .. } => EXIT_USAGE,
+        _ => EXIT_STORE,
+    };
+    Refusal {
+        code,
+        message: error.to_string(),
+    }
 }

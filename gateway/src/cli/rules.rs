@@ -1,7 +1,6 @@
 //! `edge-gateway rules test`: what rules would have made of the stored past. It touches nothing, and may run beside the
 //! gateway.
 
-mod progress;
 mod report;
 
 use std::io::{self, Write as _};
@@ -14,7 +13,7 @@ use clap::ValueEnum;
 
 use serde_json::json;
 
-use self::progress::Progress;
+use super::progress::Progress;
 use super::{EXIT_INTERNAL, EXIT_STORE, usage};
 use crate::app;
 use crate::clock;
@@ -132,7 +131,7 @@ fn run(test: &Test, config: &Config) -> Result<String, Failure> {
     let (names, sets): (Vec<_>, Vec<_>) = sets.into_iter().unzip();
     let mut progress = Progress::new();
     let replayed = replay(history, sets, &question, &mut |done, all| {
-        progress.show(done, all);
+        progress.show("", done, all);
         ControlFlow::Continue(())
     });
     progress.end();

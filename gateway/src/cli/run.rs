@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
 
 use super::{EXIT_INTERNAL, EXIT_STORE, runtime, usage};
 use crate::access::Access;
-use crate::app::{self, StartError};
+use crate::app::{self, Failure, StartError};
 use crate::config::{Config, Faults};
 use crate::logging::LogFilter;
 use crate::tls::Server;
@@ -28,7 +30,7 @@ pub(super) fn main(config: Result<Config, Faults>, log_filter: Arc<LogFilter>) -
     }
 }
 
-async fn run(config: Config, log_filter: Arc<LogFilter>) -> ExitCode {
+async fn run(mut config: Config, log_filter: Arc<LogFilter>) -> ExitCode {
     let mut shutdown = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
@@ -36,22 +38,60 @@ async fn run(config: Config, log_filter: Arc<LogFilter>) -> ExitCode {
             return ExitCode::from(EXIT_INTERNAL);
         }
     };
-    let running = match app::start(config, log_filter).await {
-        Ok(running) => running,
-        Err(error) => return refused(&error),
-    };
-    let (access, tls) = (Arc::clone(running.access()), running.tls().to_vec());
-    let rules = Arc::clone(running.rules_wake());
-    let reload = move || {
-        rules.notify_one();
-        reload_access(&access);
-        tls.iter().for_each(|server| reload_certificates(server));
-    };
-    match running.run(shutdown.stop(reload)).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            tracing::error!(%failure, "the gateway failed");
-            ExitCode::from(EXIT_INTERNAL)
+    let mut damages = Damages::default();
+    loop {
+        let running = match app::start(config.clone(), Arc::clone(&log_filter)).await {
+            Ok(running) => running,
+            Err(error) => return refused(&error),
+        };
+        running.addresses().keep(&mut config);
+        let (access, tls) = (Arc::clone(running.access()), running.tls().to_vec());
+        let rules = Arc::clone(running.rules_wake());
+        let reload = move || {
+            rules.notify_one();
+            reload_access(&access);
+            tls.iter().for_each(|server| reload_certificates(server));
+        };
+        match running.run(shutdown.stop(reload)).await {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(Failure::Damaged(damage)) => {
+                if let Err(error) = app::put_aside(&config, &damage) {
+                    return refused(&error);
+                }
+                let pause = damages.pause(Instant::now());
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = shutdown.stop(|| ()) => return ExitCode::SUCCESS,
+                }
+            }
+            Err(failure) => {
+                tracing::error!(%failure, "the gateway failed");
+                return ExitCode::from(EXIT_INTERNAL);
+            }
+        }
+    }
+}
+
+/// How often the store was damaged of late. A disk that damages each new store is not filled with them.
+#[derive(Debug, Default)]
+struct Damages {
+    last: Option<Instant>,
+    in_a_row: u32,
+}
+
+/// After so long the next damage is the first again.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(3600);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+impl Damages {
+    /// How long to wait before the next start: not at all after the first.
+    fn pause(&mut self, now: Instant) -> Duration {
+        let is_recent = self.last.is_some_and(|last| now - last < FORGIVEN_AFTER);
+        self.in_a_row = if is_recent { self.in_a_row + 1 } else { 0 };
+        self.last = Some(now);
+        match self.in_a_row {
+            0 => Duration::ZERO,
+            times => Duration::from_secs(1 << times.min(10)).min(LONGEST_PAUSE),
         }
     }
 }
@@ -110,6 +150,29 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = self.hang_up.recv() => reload(),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_damages_each_store_is_given_time() {
+        let mut damages = Damages::default();
+        let begin = Instant::now();
+        let mut check = |after: u64, pause: u64| {
+            let now = begin + Duration::from_secs(after);
+            assert_eq!(damages.pause(now), Duration::from_secs(pause), "{after}");
+        };
+        check(0, 0);
+        check(1, 2);
+        check(4, 4);
+        check(9, 8);
+        check(9 + 3600, 0);
+        for second in 0..10 {
+            check(4000 + second, (2 << second).min(600));
         }
     }
 }

@@ -57,6 +57,11 @@ impl SensorId {
         &self.0
     }
 
+    /// The gateway itself, as what its own alerts are about: no sensor can have this name.
+    pub fn gateway() -> Self {
+        Self("$gateway".into())
+    }
+
     /// Takes a text that was checked before it was stored.
     pub fn from_stored(text: Arc<str>) -> Self {
         Self(text)

@@ -23,11 +23,36 @@ struct Gateway<'s> {
     uptime_seconds: f64,
     #[schema(value_type = i64)]
     now: Timestamp,
+    clock: Clock,
     topics: Topics<'s>,
     mqtt: Mqtt,
     store: Store,
     readings: Readings,
+    /// The damaged store of which rows are taken over, null if there is none.
+    salvage: Option<SalvageState>,
     checks: Vec<Check>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct SalvageState {
+    /// Where the damaged files lie, beside the store.
+    #[schema(value_type = String)]
+    folder: Arc<str>,
+    #[schema(value_type = String)]
+    reason: Arc<str>,
+    /// What is taken over now: outbox, dead letters, alerts, readings, rejects.
+    stage: &'static str,
+    saved: u64,
+    unreadable: u64,
+}
+
+/// The wall clock.
+#[derive(Serialize, ToSchema)]
+struct Clock {
+    /// If not, the times of readings are put right when it is.
+    trusted: bool,
+    /// Why: `plausible`, `synchronised`, `rtc`, `set`; or why not: `not_set`, `behind`, `ahead`, `unsynchronised`.
+    trust: &'static str,
 }
 
 /// Filters of the topics on which they come.
@@ -73,11 +98,16 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, 
     let found = shared.glance(|reader| Ok((reader.bytes_on_disk(), reader.free_bytes())));
     let (bytes, free_bytes) = found.await?;
     let metrics = &shared.metrics;
+    let trust = clock::standing().trust;
     let gateway = Gateway {
         gateway_id: &shared.gateway_id,
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: shared.started.elapsed().as_secs_f64(),
         now: clock::now(),
+        clock: Clock {
+            trusted: trust.is_trusted(),
+            trust: trust.as_str(),
+        },
         topics: Topics {
             readings: shared
                 .topics
@@ -107,6 +137,13 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, 
             rejected: sum(&metrics.readings_rejected),
             lost: sum(&metrics.readings_lost),
         },
+        salvage: shared.health.salvage().map(|progress| SalvageState {
+            stage: progress.stage(),
+            folder: progress.folder,
+            reason: progress.reason,
+            saved: progress.saved,
+            unreadable: progress.unreadable,
+        }),
         checks,
     };
     Ok(Json(gateway).into_response())

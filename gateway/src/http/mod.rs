@@ -35,6 +35,8 @@ mod series;
 mod session;
 mod status;
 
+pub use self::readings::Format as ReadingFormat;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use url::form_urlencoded;
 
-pub(super) use self::rows::Format;
+pub use self::rows::Format;
 use super::openapi::shapes;
 use super::parameters::{DEFAULT_LIMIT, Pairs, moment, number, sensor, take_each};
 use super::series::Part;

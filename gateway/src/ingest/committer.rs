@@ -4,13 +4,16 @@
 //! If a commit fails, nothing is acknowledged and nothing dropped: the same group is tried again until it succeeds,
 //! and meanwhile nothing more is taken from the queue, but for what gives room back on a disk that is full ([`scarcity`]).
 
+mod checkpoints;
 mod clock;
 mod next;
 mod outbox;
 mod overflow;
 mod rules;
+mod salvage;
 mod scarcity;
 mod space;
+mod timing;
 
 use std::{
     collections::HashSet,
@@ -26,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 use self::clock::RulesClock;
 use self::next::First;
 use self::space::Space;
+pub(super) use self::timing::ClockRequest;
+use self::timing::Timing;
 use super::rule_book::NewRules;
 use super::submission::{UpkeepRequest, Work};
 use super::{Health, Outlet, Refused, Routed, Source, Submission, SubmissionReceiver, Traces};
@@ -33,7 +38,7 @@ use crate::clock as wall_clock;
 use crate::domain::{message::Message, reading::ReadingId, status::DeviceStatus};
 use crate::metrics::{Limit, Metrics};
 use crate::rules::{Engine, RuleSet, STACK_BYTES};
-use crate::store::{Committed, Group, NewReject, StoreError, Writer};
+use crate::store::{Committed, Damage, Group, NewReject, StoreError, Writer};
 
 /// A group is closed at so many rows: a bound on the time of one commit. Its memory is bounded by the
 /// queue's room, and by that of the sessions for which messages are stored.
@@ -42,9 +47,6 @@ const MAX_GROUP_ROWS: usize = 8192;
 /// Between the first two tries of a commit that failed; it doubles up to the longest, because a try writes too.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(5);
-
-/// Between two tries to copy the log, if nothing is committed.
-const LOG_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the committer needs beside the store.
 pub struct Settings {
@@ -79,6 +81,7 @@ pub struct Committer {
     space: Space,
     /// Since when the log cannot be copied into the database: when that was last tried.
     log_tried: Option<Instant>,
+    timing: Timing,
 }
 
 /// A group and who waits for it.
@@ -118,6 +121,7 @@ impl Committer {
             next_rules: None,
             space: Space::default(),
             log_tried: None,
+            timing: Timing::new(wall_clock::standing()),
         };
         // Before anybody is served: whoever asks sees what there is to count.
         committer.begin_counting();
@@ -130,15 +134,19 @@ impl Committer {
     fn run(mut self) -> Result<(), StoreError> {
         let health = Arc::clone(&self.settings.health);
         let _ended = health.end_on_drop();
-        let memory = self.writer.rule_memory()?;
+        let memory = self.writer.rule_memory();
+        let memory = memory.inspect_err(|error| self.writer.note(error))?;
         self.rules_clock = RulesClock::starting_at(memory.clock);
         let mut pending = Pending::default();
+        self.start_clock(&mut pending);
         self.restore_rules(memory, &mut pending);
         if self.commit_all(pending).is_none() {
             return Ok(());
         }
         // Not before: what the rules have ended is open until that is on disk.
-        self.writer.keep_open_alerts(self.engine.open_alerts());
+        let of_salvage = self.salvage_alerts();
+        let open = self.engine.open_alerts().chain(of_salvage);
+        self.writer.keep_open_alerts(open);
         loop {
             let mut pending = Pending::default();
             match self.first() {
@@ -154,6 +162,7 @@ impl Committer {
                 // In a commit of their own: what they end is on disk, and nothing in it is of two sets of rules.
                 First::Rules(rules) => self.replace_rules(*rules, &mut pending),
                 First::Due => self.tick(&mut pending),
+                First::Times => self.fill(&mut pending),
                 First::Ended => return self.writer.close(self.rules_clock.now()),
             }
             if self.commit_all(pending).is_none() {
@@ -164,7 +173,9 @@ impl Committer {
 
     fn commit_all(&mut self, mut pending: Pending) -> Option<()> {
         self.remember(&mut pending);
+        self.write_times(&mut pending);
         let committed = self.commit(&mut pending)?;
+        self.times_are_written();
         self.finish(pending, committed);
         Some(())
     }
@@ -188,8 +199,10 @@ impl Committer {
                     return submission.complete(Err(Refused::NoReject));
                 }
                 let now = self.rules_clock.now();
+                let wall = wall_clock::now().millis();
                 let first = self.writer.next_reading_id();
-                for reading in submission.readings.drain(..) {
+                for mut reading in submission.readings.drain(..) {
+                    self.timing.bring(&mut reading, wall);
                     self.rule(reading, now, pending);
                 }
                 let last = ReadingId(self.writer.next_reading_id().0 - 1);
@@ -216,6 +229,8 @@ impl Committer {
             }
             Work::Outbox(request) => self.take_outbox(request, pending),
             Work::Rules(rules) => self.next_rules = Some(rules),
+            Work::Salvage(request) => self.take_salvage(*request, pending),
+            Work::Clock(request) => self.take_clock(request, pending),
         }
     }
 
@@ -283,7 +298,13 @@ impl Committer {
                 Err(error) => error,
             };
             self.settings.metrics.commit_failures.inc();
+            self.writer.note(&error);
             let told = self.writer.explain(&error);
+            if Damage::of(&error).is_some() {
+                // Nothing of it is acknowledged; a new store begins.
+                self.settings.health.set(Some(told));
+                return None;
+            }
             if !has_failed {
                 tracing::error!(error = %told, "commit failed: nothing is acknowledged until it succeeds");
                 has_failed = true;
@@ -298,34 +319,6 @@ impl Committer {
                 self.pause(pause);
             }
             pause = (pause * 2).min(LONGEST_RETRY_PAUSE);
-        }
-    }
-
-    /// What is on disk is there without that, but the log grows.
-    fn tell_of_the_log(&mut self) {
-        let Some(error) = self.writer.log_trouble() else {
-            if self.log_tried.take().is_some() {
-                tracing::info!("the log is copied into the database again");
-                self.settings.health.set(None);
-            }
-            return;
-        };
-        let told = self.writer.explain(error);
-        if self.log_tried.replace(Instant::now()).is_none() {
-            tracing::error!(error = %told, "the log cannot be copied into the database: it grows until it can");
-        }
-        self.settings.health.set(Some(told));
-    }
-
-    /// When the log is to be copied again, if that failed.
-    fn next_log_try(&self) -> Option<Instant> {
-        self.log_tried.map(|at| at + LOG_PAUSE)
-    }
-
-    fn copy_log_again(&mut self) {
-        if self.next_log_try().is_some_and(|at| at <= Instant::now()) {
-            self.writer.copy_log_again();
-            self.tell_of_the_log();
         }
     }
 
@@ -362,7 +355,8 @@ impl Committer {
         metrics.readings_committed.inc_by(stored);
         let forwarded = pending.group.forwarded();
         for (place, wake) in self.settings.outbox_wakes.iter().enumerate() {
-            if pending.wakes_uplinks || forwarded.contains(place) {
+            let has_salvaged = pending.group.has_salvaged_outbox();
+            if pending.wakes_uplinks || has_salvaged || forwarded.contains(place) {
                 wake.notify_one();
             }
         }

@@ -2,17 +2,20 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-/// Where something can be taken away, it is within this time.
-const ROOM_IS_MADE_WITHIN: Duration = Duration::from_secs(3);
+use tokio::sync::Notify;
+
+use crate::store::Progress;
 
 /// Whether commits succeed, for whoever asks.
 #[derive(Debug, Default)]
 pub struct Health {
     has_ended: AtomicBool,
-    full_since: Mutex<Option<Instant>>,
+    needs_room: AtomicBool,
+    has_nothing_to_remove: AtomicBool,
+    room_wanted: Notify,
     failure: Mutex<Option<String>>,
+    salvage: Mutex<Option<Progress>>,
 }
 
 impl Health {
@@ -30,26 +33,44 @@ impl Health {
             .clone()
     }
 
-    /// Since when the store's budget has had no room for more.
-    pub fn full_since(&self) -> Option<Instant> {
-        *self
-            .full_since
+    /// How far the salvage of a damaged store is, while one runs.
+    pub fn salvage(&self) -> Option<Progress> {
+        self.salvage
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
-    /// Whether it has been so for longer than it takes to make room.
+    /// Says how far it is.
+    pub fn set_salvage(&self, progress: Option<Progress>) {
+        *self.salvage.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+
+    /// Whether the store's budget is spent, and nothing may be taken away from it.
     pub fn is_full(&self) -> bool {
-        let since = self.full_since();
-        since.is_some_and(|since| ROOM_IS_MADE_WITHIN < since.elapsed())
+        self.needs_room() && self.has_nothing_to_remove.load(Ordering::Acquire)
     }
 
-    pub(super) fn set_full(&self, is_full: bool) {
-        let mut since = self
-            .full_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *since = is_full.then(|| since.unwrap_or_else(Instant::now));
+    /// Whether the committer waits for room.
+    pub(super) fn needs_room(&self) -> bool {
+        self.needs_room.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_needs_room(&self, needs_room: bool) {
+        if !self.needs_room.swap(needs_room, Ordering::AcqRel) && needs_room {
+            self.set_nothing_to_remove(false);
+            self.room_wanted.notify_one();
+        }
+    }
+
+    /// Waits until the committer begins to wait for room.
+    pub(super) async fn room_wanted(&self) {
+        self.room_wanted.notified().await;
+    }
+
+    pub(super) fn set_nothing_to_remove(&self, has_nothing: bool) {
+        self.has_nothing_to_remove
+            .store(has_nothing, Ordering::Release);
     }
 
     pub(super) fn set(&self, failure: Option<String>) {

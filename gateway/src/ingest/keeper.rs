@@ -53,10 +53,15 @@ impl Keeper {
     async fn look_after(self) {
         let mut has_failed = false;
         loop {
+            let is_needed = self.health.needs_room();
             match self.next_job().await {
-                Ok(steps) if steps.is_empty() => self.pause().await,
+                Ok(steps) if steps.is_empty() => {
+                    self.health.set_nothing_to_remove(is_needed);
+                    self.pause().await;
+                }
                 Ok(steps) => {
                     has_failed = false;
+                    self.health.set_nothing_to_remove(false);
                     if self.write(steps).await.is_err() {
                         // The committer has ended.
                         return std::future::pending().await;
@@ -73,17 +78,23 @@ impl Keeper {
     }
 
     async fn pause(&self) {
-        let pause = if self.health.full_since().is_some() {
-            SHORT_PAUSE
-        } else {
-            PAUSE
-        };
-        sleep(pause).await;
+        self.reader.tidy();
+        if self.health.needs_room() {
+            return sleep(SHORT_PAUSE).await;
+        }
+        tokio::select! {
+            () = sleep(PAUSE) => {}
+            () = self.health.room_wanted() => {}
+        }
     }
 
     async fn next_job(&self) -> Result<Vec<Step>, StoreError> {
         let (reader, limits) = (self.reader.clone(), self.limits);
-        let looked = spawn_blocking(move || reader.upkeep(clock::now(), &limits)).await;
+        let looked = spawn_blocking(move || {
+            let now = clock::tells_age().then(clock::now);
+            reader.upkeep(now, &limits)
+        })
+        .await;
         // A panic there is one here.
         looked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
@@ -97,7 +108,7 @@ impl Keeper {
             for (why, readings) in removed.into_iter().filter(|(_, readings)| 0 < *readings) {
                 self.count(why, readings);
             }
-            if self.health.full_since().is_none() {
+            if !self.health.needs_room() {
                 sleep(started.elapsed().min(PAUSE)).await;
             }
         }

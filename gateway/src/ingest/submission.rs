@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::committer::ClockRequest;
 use super::rule_book::NewRules;
-use super::{OutboxRequest, Source};
+use super::{OutboxRequest, SalvageRequest, Source};
+use crate::clock::Standing;
 use crate::domain::{message::Message, reading::Reading, status::DeviceStatus};
 use crate::metrics::Metrics;
 use crate::store::{Committed, NewReject, Step, sessions::Change};
@@ -119,6 +121,11 @@ impl Submission {
         u32::try_from(bytes.div_ceil(1024)).map_or(ROOM_KIB, |kib| kib.clamp(1, ROOM_KIB))
     }
 
+    /// Whether somebody waits for its commit.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.receipt.is_some()
+    }
+
     pub(super) fn complete(&mut self, outcome: Result<Committed, Refused>) {
         if let Some(receipt) = self.receipt.take() {
             // The session may be gone: then nobody waits for the answer.
@@ -143,6 +150,8 @@ pub(super) enum Work {
     Submission(Submission),
     Outbox(OutboxRequest),
     Rules(NewRules),
+    Salvage(Box<SalvageRequest>),
+    Clock(ClockRequest),
 }
 
 /// A step of the upkeep, and who waits for its commit.
@@ -226,6 +235,21 @@ impl SubmissionQueue {
         let permit = self.sender.reserve().await.map_err(|_| Stopped)?;
         permit.send(Work::Rules(rules));
         Ok(())
+    }
+
+    /// Hands over rows of a damaged store, waiting for room.
+    pub(super) async fn send_salvage(&self, request: SalvageRequest) -> Result<(), Stopped> {
+        let permit = self.sender.reserve().await.map_err(|_| Stopped)?;
+        permit.send(Work::Salvage(Box::new(request)));
+        Ok(())
+    }
+
+    /// Says how the clock stands from now on, and waits until that is on disk.
+    pub(super) async fn set_clock(&self, standing: Standing) -> Result<Committed, Stopped> {
+        let (done, committed) = oneshot::channel();
+        let permit = self.sender.reserve().await.map_err(|_| Stopped)?;
+        permit.send(Work::Clock(ClockRequest { standing, done }));
+        committed.await.map_err(|_| Stopped)
     }
 
     /// Waits for room for such a request. Cancel safe.

@@ -1,15 +1,19 @@
 //! The index behind the hot table: which readings of a block of ids are of which sensor, from when, and what they come to.
 //!
-//! What is known of a block is written with the group that gives its last id, and never changed. Who takes readings away
+//! What is known of a block is written with the group that gives its last id, and never changed, unless its rows are
+//! (`store::clock_spans`): then it is written anew. Who takes readings away
 //! takes all below an id, or the block's rows with them. A block without a row in `reading_block` is looked through reading
 //! by reading: the one that fills, and what an older version left until it is made up for.
 //!
 //! Absent on purpose: anything that a commit does for a single reading, beyond remembering it.
 
+mod anew;
+mod cache;
 mod columns;
 mod numbers;
 mod pack;
 mod packed;
+mod proof;
 mod rewritten;
 mod summary;
 mod thin;
@@ -17,6 +21,8 @@ mod walk;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+pub(super) use self::anew::index_anew;
+pub(super) use self::cache::BlockCache;
 pub(super) use self::columns::Columns;
 pub(super) use self::pack::Piece;
 use self::pack::{Entry, pack};
@@ -24,6 +30,7 @@ pub(super) use self::packed::{
     PackingStep, Stored, between, find, held_between, is_packed, is_waited_for, next_packed,
     rows_from, steps_to_clear, steps_to_pack,
 };
+pub(super) use self::proof::is_wrong;
 pub(super) use self::rewritten::{
     Fate, Rewritten, Unit, intervals_within, merge, remove_units, rewrite,
 };
@@ -53,6 +60,15 @@ impl Block {
         Self(id >> PLACE_BITS)
     }
 
+    /// The one of this number.
+    pub(super) fn numbered(number: i64) -> Self {
+        Self(number)
+    }
+
+    pub(super) fn number(self) -> i64 {
+        self.0
+    }
+
     pub(super) fn first(self) -> i64 {
         self.0 << PLACE_BITS
     }
@@ -66,7 +82,7 @@ impl Block {
     }
 
     /// The smallest and the largest id that its packs can have.
-    fn packs(self) -> [i64; 2] {
+    pub(super) fn packs(self) -> [i64; 2] {
         let bits = SENSOR_BITS + PLACE_BITS;
         [self.0 << bits, (self.0 << bits) | ((1 << bits) - 1)]
     }
@@ -76,6 +92,22 @@ impl Block {
         let within = (i64::from(sensor) << PLACE_BITS) | i64::from(place);
         (self.0 << (SENSOR_BITS + PLACE_BITS)) | within
     }
+}
+
+/// The readings of a row of `packed_reading`, with the keys of their sensors; `None` if it makes no sense.
+pub(super) fn readings_of_pack(pack: i64, pieces: &[u8]) -> Option<Vec<(i64, Columns)>> {
+    let pieces = columns::pieces_of(pack, pieces, None)?;
+    let of_piece = |piece: columns::PackedPiece| {
+        let sensor = i64::from(piece.sensor);
+        let readings = piece.readings.into_iter();
+        readings.map(move |reading| (sensor, reading))
+    };
+    Some(pieces.into_iter().flat_map(of_piece).collect())
+}
+
+/// The id of a packed reading.
+pub(super) fn id_in_pack(pack: i64, reading: &Columns) -> i64 {
+    Block(pack >> (SENSOR_BITS + PLACE_BITS)).id(reading.place)
 }
 
 /// A sensor's key as packs have it; `None` for one that cannot be in any.

@@ -4,11 +4,10 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{self, Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::StoreError;
 
@@ -25,7 +24,12 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_open_alerts.sql"),
     include_str!("migrations/0010_blocks.sql"),
     include_str!("migrations/0011_packed.sql"),
+    include_str!("migrations/0012_salvage.sql"),
+    include_str!("migrations/0013_clock.sql"),
 ];
+
+/// The schema of this version.
+pub(super) const KNOWN_SCHEMA: i64 = MIGRATIONS.len() as i64;
 
 /// How long a statement waits for another process that holds a lock, such as an SQLite shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,9 +41,9 @@ const CACHE_KIB: u32 = 2048;
 const CACHED_STATEMENTS: usize = 64;
 
 /// Holds the store for this process until it is dropped.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct StoreLock {
-    _file: Arc<File>,
+    _file: File,
 }
 
 /// Creates the folder and takes the lock; a second gateway on the same store is refused.
@@ -115,7 +119,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         });
     }
     connection.pragma_update(None, "synchronous", "full")?;
-    // Its failure would not be told: see `log`.
+    // Its failure would not be told: see `checkpoints`.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
     connection.pragma_update(None, "temp_store", "memory")?;
@@ -140,22 +144,32 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// A database with nothing but the tables as they are now.
+pub(super) fn open_empty() -> Result<Connection, StoreError> {
+    let mut connection = Connection::open_in_memory()?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// All of what is missing in one transaction: a start that is cut short, or finds the disk full, leaves a file that the version
+/// before can still read.
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let known = MIGRATIONS.len();
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let done = usize::try_from(found).unwrap_or(usize::MAX);
-    if known < done {
+    if KNOWN_SCHEMA < found {
         return Err(StoreError::Newer {
             found,
-            known: known as i64,
+            known: KNOWN_SCHEMA,
         });
     }
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(migration)?;
-        transaction.pragma_update(None, "user_version", index as i64 + 1)?;
-        transaction.commit()?;
+    if found == KNOWN_SCHEMA {
+        return Ok(());
     }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", KNOWN_SCHEMA)?;
+    transaction.commit()?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! A group: all that one transaction writes. Plain data with its ids already given, so that writing it a second
 //! time after a failure writes the same.
 
-use super::{RuleNames, RuleState, blocks::FullBlock, outbox, sessions, upkeep::Step};
+use super::{RuleNames, RuleState, blocks::FullBlock, outbox, salvage, sessions, upkeep::Step};
 use crate::domain::{
     alert::Alert,
     reading::{Reading, ReadingId},
@@ -32,6 +32,8 @@ pub struct Group {
     pub(super) upkeep: Vec<Step>,
     /// As the commit finds it.
     pub(super) rules_clock: Option<i64>,
+    /// What was read of damaged stores.
+    pub(super) salvaged: Vec<salvage::Rows>,
 }
 
 /// A reading with its id and what the rules made of it.
@@ -76,6 +78,8 @@ impl Group {
             + self.upkeep.len()
             + usize::from(self.rule_names.is_some())
             + usize::from(self.rules_clock.is_some())
+            // How far it is, is a row as well.
+            + self.salvaged.iter().map(|rows| 1 + rows.slice.row_count()).sum::<usize>()
     }
 
     /// Whether it writes nothing.
@@ -86,6 +90,13 @@ impl Group {
     /// How many readings it has.
     pub fn reading_count(&self) -> usize {
         self.readings.len()
+    }
+
+    /// Whether it brings the outbox something out of a damaged store.
+    pub fn has_salvaged_outbox(&self) -> bool {
+        self.salvaged
+            .iter()
+            .any(|rows| !rows.slice.outbox.is_empty())
     }
 
     /// The uplinks that get something of it.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::blocks::{self, Block, Stored};
+use super::blocks::{self, Block, BlockCache, Stored};
 use super::unpacked::Names;
 use super::{StoreError, bounds, connection};
 use crate::domain::reading::{ReadingId, StoredReading};
@@ -14,6 +14,7 @@ use crate::domain::timestamp::Timestamp;
 #[derive(Debug)]
 pub struct History {
     connection: Connection,
+    cache: BlockCache,
 }
 
 impl History {
@@ -21,7 +22,12 @@ impl History {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Ok(Self {
             connection: connection::open_reader(path)?,
+            cache: BlockCache::default(),
         })
+    }
+
+    pub(super) fn connection(&self) -> (&Connection, &BlockCache) {
+        (&self.connection, &self.cache)
     }
 
     /// The first reading that arrived at `since` or later, and the last one there is. Arrivals grow with the ids, but for
@@ -47,7 +53,7 @@ impl History {
         Ok(found.map(|Stored { id, columns }| (id, columns.ts.saturating_add(columns.delay))))
     }
 
-    /// Readings behind `after`, oldest first: at most `limit`, and fewer where a block ends; none at the end.
+    /// Readings behind `after`, oldest first: at most `limit`, and fewer where a part of them ends; none at the end.
     pub fn page(&self, after: ReadingId, limit: usize) -> Result<Vec<StoredReading>, StoreError> {
         let mut names = Names::new(&self.connection);
         let mut found = Vec::new();
@@ -61,15 +67,13 @@ impl History {
         loop {
             let _transaction = self.connection.unchecked_transaction()?;
             let block = Block::of(first);
-            if blocks::is_packed(&self.connection, block)? {
-                let mut found = blocks::between(&self.connection, None, (first, block.last()))?;
+            if let Some(part) = self.cache.part(&self.connection, first)? {
+                let found = part.between(first, part.last);
                 if found.is_empty() {
-                    first = block.last() + 1;
+                    first = part.last + 1;
                     continue;
                 }
-                found.reverse();
-                found.truncate(limit);
-                return Ok(found);
+                return Ok(found.iter().rev().take(limit).cloned().collect());
             }
             let next = blocks::next_packed(&self.connection, block)?;
             let upto = next.map_or(i64::MAX, |next| next.first() - 1);

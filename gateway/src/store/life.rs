@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::alerts::{EVENTS, read_alert};
 use super::outbox::{self, UplinkKey};
 use super::reader::Reader;
-use super::{StoreError, bounds::end};
+use super::{ClockMark, StoreError, bounds::end};
 use crate::domain::alert::Alert;
 use crate::domain::reading::{ReadingId, StoredReading};
 use crate::domain::timestamp::Timestamp;
@@ -23,6 +23,8 @@ const MAX_EVENTS: i64 = 4096;
 #[derive(Debug)]
 pub struct ReadingLife {
     pub reading: StoredReading,
+    /// `None`: the clock was trusted.
+    pub clock: Option<ClockMark>,
     /// What it set off, oldest first. Later events of the same alerts are in the history of alerts.
     pub alerts: Vec<Alert>,
     /// Where it waits, or lies.
@@ -54,18 +56,21 @@ impl Reader {
         let Some(reading) = self.readings_by_id(&[id])?.pop() else {
             return Ok(None);
         };
-        self.with_connection(|connection| {
+        let clock = self.clock_mark(id)?;
+        let (places, alerts) = self.with_connection(|connection| {
             let mut places = Vec::new();
             for uplink in self.uplinks() {
                 let found = place(connection, uplink, id)?;
                 places.extend(found.map(|place| (uplink, place)));
             }
-            Ok(Some(ReadingLife {
-                reading,
-                alerts: set_off(connection, id, gateway_id)?,
-                places,
-            }))
-        })
+            Ok((places, set_off(connection, id, gateway_id)?))
+        })?;
+        Ok(Some(ReadingLife {
+            reading,
+            clock,
+            alerts,
+            places,
+        }))
     }
 }
 

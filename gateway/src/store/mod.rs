@@ -10,32 +10,50 @@ use rusqlite::ErrorCode;
 
 mod alert_pages;
 mod alerts;
+mod aside;
 mod blocks;
 mod bounds;
+pub mod care;
+mod checkpoints;
+mod clock_spans;
 mod connection;
+mod damage;
 mod devices;
+mod examination;
+mod extract;
+mod ground;
 mod group;
 mod history;
+mod inspect;
 mod life;
-mod log;
+mod mounts;
 mod open_alerts;
 pub mod outbox;
+mod place;
 mod reader;
 mod reading_pages;
 mod rejects;
 mod reserve;
 mod rows;
 mod rules;
+mod salvage;
 mod sensors;
 mod series;
 
 pub mod sessions;
+mod sound;
 mod unpacked;
 mod upkeep;
 mod waiting;
+mod wal;
 mod writer;
 
 pub use alert_pages::{AlertPage, AlertQuery};
+pub use clock_spans::{ClockChange, ClockMark, PutRight, TimesSlice};
+pub use damage::{Alarm, Damage};
+pub use examination::Examination;
+pub use extract::Extract;
+pub use ground::risks;
 pub use group::{Group, NewReading, NewReject};
 pub use history::History;
 pub use life::{OutboxPlace, ReadingLife};
@@ -43,6 +61,7 @@ pub use reader::{Reader, Totals};
 pub use reading_pages::{ReadingPage, ReadingQuery};
 pub use rejects::Reject;
 pub use rules::{RuleMemory, RuleNames, RuleState};
+pub use salvage::{Progress, Salvage, Slice};
 pub use sensors::{LastReading, SensorTotals, Sensors};
 pub use series::{Bucket, SeriesQuery};
 pub use upkeep::{Limits, Removed, Room, Step, Thinned};
@@ -70,6 +89,20 @@ pub enum StoreError {
     Newer { found: i64, known: i64 },
     #[error("the store's counters are missing: the file is damaged")]
     NoCounters,
+    #[error("the store's counters are behind its rows: the file is damaged")]
+    Counters,
+    #[error("the store lacks {0}: the file is damaged")]
+    Schema(Box<str>),
+    #[error("cannot move the damaged store {path} aside: {source}")]
+    Aside {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        path: String,
+        source: std::io::Error,
+    },
     #[error("{path} cannot be switched to write-ahead logging (it is in `{mode}` mode)")]
     NoWriteAheadLog { path: String, mode: String },
     #[error("the write-ahead log could not be checkpointed yet")]

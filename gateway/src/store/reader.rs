@@ -2,16 +2,22 @@
 //! Calls block on the disk: async callers go through a blocking thread.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
+    path::Path,
+    sync::{Arc, OnceLock, atomic::Ordering},
 };
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::value::RawValue;
 
 use super::{
-    Forsaken, History, LastReading, SensorTotals, Sensors, StoreError, blocks, connection,
-    open_alerts::OpenAlerts, outbox::UplinkKey, unpacked::Names, writer::Pending,
+    Alarm, Damage, Forsaken, History, LastReading, SensorTotals, Sensors, StoreError,
+    blocks::{self, BlockCache},
+    connection,
+    open_alerts::OpenAlerts,
+    outbox::UplinkKey,
+    place::Place,
+    unpacked::Names,
+    writer::Pending,
 };
 use crate::background::give_way_at;
 use crate::domain::{
@@ -19,9 +25,6 @@ use crate::domain::{
     sensor::SensorId,
     timestamp::Timestamp,
 };
-
-/// Connections kept open between calls; more are opened while more calls run at once.
-const IDLE_CONNECTIONS: usize = 2;
 
 /// About what a reading takes beside tags and attributes.
 pub(super) const BYTES_BESIDE_TEXTS: usize = 200;
@@ -34,13 +37,14 @@ pub struct Reader {
 
 #[derive(Debug)]
 struct Shared {
-    path: PathBuf,
+    place: Arc<Place>,
     store_id: Arc<str>,
     sensors: Sensors,
     open_alerts: OpenAlerts,
     uplinks: Pending,
+    alarm: Arc<Alarm>,
     forsaken: OnceLock<Box<[Forsaken]>>,
-    idle: Mutex<Vec<Connection>>,
+    cache: BlockCache,
 }
 
 /// How much is stored.
@@ -52,33 +56,40 @@ pub struct Totals {
 
 impl Reader {
     pub(super) fn new(
-        path: PathBuf,
+        place: Arc<Place>,
         store_id: Arc<str>,
         sensors: Sensors,
         open_alerts: OpenAlerts,
         uplinks: Pending,
+        alarm: Arc<Alarm>,
     ) -> Self {
         let shared = Shared {
-            path,
+            place,
             store_id,
             sensors,
             open_alerts,
             uplinks,
+            alarm,
             forsaken: OnceLock::new(),
-            idle: Mutex::default(),
+            cache: BlockCache::default(),
         };
         Self {
             shared: Arc::new(shared),
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.shared.path
+    pub(super) fn cache(&self) -> &BlockCache {
+        &self.shared.cache
+    }
+
+    /// Gives back memory that nobody has needed since it was called last.
+    pub fn tidy(&self) {
+        self.shared.cache.tidy();
     }
 
     /// The stored past, from its beginning on.
     pub fn history(&self) -> Result<History, StoreError> {
-        History::open(&self.shared.path)
+        History::open(self.path())
     }
 
     /// Names the store: ids only grow within one.
@@ -121,37 +132,32 @@ impl Reader {
     pub fn bytes_on_disk(&self) -> u64 {
         ["", "-wal", "-shm", "-reserve"]
             .iter()
-            .filter_map(|suffix| {
-                connection::beside(&self.shared.path, suffix)
-                    .metadata()
-                    .ok()
-            })
+            .filter_map(|suffix| connection::beside(self.path(), suffix).metadata().ok())
             .map(|metadata| metadata.len())
             .sum()
     }
 
     /// Bytes that are free on the disk of the store, for who is not root; `None` if the system does not say.
     pub fn free_bytes(&self) -> Option<u64> {
-        let found = rustix::fs::statvfs(&self.shared.path).ok()?;
+        let found = rustix::fs::statvfs(self.path()).ok()?;
         Some(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     /// Readings by their ids, in the order asked for.
     pub fn readings_by_id(&self, ids: &[ReadingId]) -> Result<Vec<StoredReading>, StoreError> {
-        let connection = self.connection()?;
-        let mut found = Vec::with_capacity(ids.len());
-        {
+        self.with_connection(|connection| {
+            let mut found = Vec::with_capacity(ids.len());
             let mut select = connection.prepare_cached(
                 "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
                  FROM reading r CROSS JOIN sensor s ON s.key = r.sensor WHERE r.id = ?1",
             )?;
-            let mut names = Names::new(&connection);
+            let mut names = Names::new(connection);
             for (number, id) in ids.iter().enumerate() {
                 give_way_at(number);
                 match select.query_row([id.0], read_reading).optional()? {
                     Some(reading) => found.push(reading),
                     None => {
-                        let stored = blocks::find(&connection, None, id.0)?;
+                        let stored = blocks::find(connection, None, id.0)?;
                         found.extend(
                             stored
                                 .map(|stored| names.reading(stored))
@@ -161,9 +167,8 @@ impl Reader {
                     }
                 }
             }
-        }
-        self.give_back(connection);
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// The newest reading of each of these sensors, of those that have one.
@@ -200,55 +205,75 @@ impl Reader {
 
     /// How many readings are stored, and how many of them raised an alert. Counts them: takes a second or so for ten million.
     pub fn totals(&self) -> Result<Totals, StoreError> {
-        let connection = self.connection()?;
-        let totals = connection.query_row(
-            "SELECT (SELECT count(*) FROM reading) + (SELECT coalesce(sum(count), 0) FROM reading_block WHERE 2 <= packed), \
-             (SELECT count(*) FROM alert WHERE state = 'raised')",
-            [],
-            |row| {
+        let select = "SELECT (SELECT count(*) FROM reading) + (SELECT coalesce(sum(count), 0) FROM reading_block WHERE 2 <= packed), \
+                      (SELECT count(*) FROM alert WHERE state = 'raised')";
+        self.with_connection(|connection| {
+            let totals = connection.query_row(select, [], |row| {
                 Ok(Totals {
                     readings: row.get(0)?,
                     alerts: row.get(1)?,
                 })
-            },
-        )?;
-        self.give_back(connection);
-        Ok(totals)
+            })?;
+            Ok(totals)
+        })
     }
 
     /// The latest status of each device, by device id.
     pub fn statuses(&self) -> Result<Vec<(String, String)>, StoreError> {
-        let connection = self.connection()?;
-        let found = connection
-            .prepare_cached("SELECT device_id, status FROM device_status ORDER BY device_id")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<_, _>>()?;
-        self.give_back(connection);
-        Ok(found)
+        self.with_connection(|connection| {
+            let found = connection
+                .prepare_cached("SELECT device_id, status FROM device_status ORDER BY device_id")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<_, _>>()?;
+            Ok(found)
+        })
     }
 
     pub(super) fn forsaken_once(&self) -> &OnceLock<Box<[Forsaken]>> {
         &self.shared.forsaken
     }
 
-    pub(super) fn connection(&self) -> Result<Connection, StoreError> {
-        let idle = self.idle().pop();
-        idle.map_or_else(|| connection::open_reader(&self.shared.path), Ok)
+    pub(super) fn path(&self) -> &Path {
+        self.shared.place.path()
     }
 
-    /// Keeps a connection for the next call. One that met an error is not given back, and so closed.
-    pub(super) fn give_back(&self, connection: Connection) {
-        let mut idle = self.idle();
-        if idle.len() < IDLE_CONNECTIONS {
-            idle.push(connection);
+    pub(super) fn place(&self) -> &Arc<Place> {
+        &self.shared.place
+    }
+
+    /// Whether the files are where they were when they were opened.
+    pub fn is_in_place(&self) -> bool {
+        self.shared.place.missing().is_empty()
+    }
+
+    /// Where whoever meets damage says so.
+    pub fn alarm(&self) -> &Arc<Alarm> {
+        &self.shared.alarm
+    }
+
+    /// A connection that met an error is not used again. What looks like damage is looked at once more, through another
+    /// connection, before it is believed.
+    pub(super) fn with_connection<T>(
+        &self,
+        look: impl Fn(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let once = || {
+            let lent = self.shared.place.lend()?;
+            let found = look(&lent.connection)?;
+            self.shared.place.give_back(lent);
+            Ok(found)
+        };
+        let found = once();
+        if !matches!(&found, Err(error) if Damage::of(error).is_some()) {
+            return found;
         }
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.shared
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.place.close_idle();
+        once().inspect_err(|error| {
+            // What lies there instead of the open file says nothing of that.
+            if let Some(damage) = Damage::of(error).filter(|_| self.is_in_place()) {
+                self.shared.alarm.raise(damage);
+            }
+        })
     }
 }
 
@@ -309,28 +334,22 @@ fn read_json(row: &Row<'_>, column: usize, empty: &str) -> rusqlite::Result<Box<
 impl Reader {
     /// Client ids of all sessions that are stored.
     pub(crate) fn session_owners(&self) -> Result<Vec<String>, StoreError> {
-        let connection = self.connection()?;
-        let owners = connection
-            .prepare_cached("SELECT client_id FROM session")?
-            .query_map([], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        self.give_back(connection);
-        Ok(owners)
+        self.with_connection(|connection| {
+            let mut select = connection.prepare_cached("SELECT client_id FROM session")?;
+            let owners = select.query_map([], |row| row.get(0))?;
+            Ok(owners.collect::<Result<_, _>>()?)
+        })
     }
 
     /// How many rows there are of what is owed to sessions, by table.
     pub(crate) fn owed_rows(&self) -> Result<Vec<(&'static str, i64)>, StoreError> {
-        let connection = self.connection()?;
-        let count = |table| {
-            let query = format!("SELECT count(*) FROM {table}");
-            Ok((table, connection.query_row(&query, [], |row| row.get(0))?))
-        };
-        let tables = ["session", "subscription", "queued", "exchange", "will"];
-        let counts = tables
-            .into_iter()
-            .map(count)
-            .collect::<Result<_, StoreError>>()?;
-        self.give_back(connection);
-        Ok(counts)
+        self.with_connection(|connection| {
+            let count = |table| {
+                let query = format!("SELECT count(*) FROM {table}");
+                Ok((table, connection.query_row(&query, [], |row| row.get(0))?))
+            };
+            let tables = ["session", "subscription", "queued", "exchange", "will"];
+            tables.into_iter().map(count).collect()
+        })
     }
 }

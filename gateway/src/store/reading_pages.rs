@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
-use super::blocks::{self, Block, Stored, Stretch, Walk, in_steps};
+use super::blocks::{self, Block, BlockCache, Stored, Stretch, Walk, in_steps};
 use super::bounds::{self, Bounds};
 use super::reader::{Reader, Room, read_reading};
 use super::unpacked::Names;
@@ -70,7 +70,7 @@ impl Reader {
             let before = query.before;
             let upper = before.map_or(newest, |id| newest.min(id.0.saturating_sub(1)));
             let mut walk = Walk::new(connection, &bounds, (oldest, upper));
-            PageInHand::new(query).fill(&mut walk, &bounds)
+            PageInHand::new(query, self.cache()).fill(&mut walk, &bounds)
         })
     }
 }
@@ -78,15 +78,17 @@ impl Reader {
 /// A page while it is filled.
 struct PageInHand<'q> {
     query: &'q ReadingQuery,
+    cache: &'q BlockCache,
     readings: Vec<StoredReading>,
     room: Room,
     looked_through: usize,
 }
 
 impl<'q> PageInHand<'q> {
-    fn new(query: &'q ReadingQuery) -> Self {
+    fn new(query: &'q ReadingQuery, cache: &'q BlockCache) -> Self {
         Self {
             query,
+            cache,
             readings: Vec::new(),
             room: Room(query.max_bytes),
             looked_through: 0,
@@ -135,15 +137,7 @@ impl<'q> PageInHand<'q> {
         let Bounds { sensor, from, to } = bounds;
         self.looked_through += (upper - lower) as usize + 1;
         let _transaction = connection.unchecked_transaction()?;
-        if blocks::is_packed(connection, Block::of(upper))? {
-            let key = sensor.and_then(blocks::key);
-            let mut names = Names::new(connection);
-            for stored in blocks::between(connection, key, (lower, upper))? {
-                self.take(stored, bounds, &mut names)?;
-                if self.is_full() {
-                    break;
-                }
-            }
+        if self.look_through_packed(connection, bounds, (lower, upper))? {
             return Ok(());
         }
         let wanted = (self.query.limit - self.readings.len()) as i64;
@@ -158,6 +152,43 @@ impl<'q> PageInHand<'q> {
         let rows = select.query_map(values, read_reading)?;
         self.room.fill(rows, &mut self.readings)?;
         Ok(())
+    }
+
+    /// Whether the block is packed.
+    fn look_through_packed(
+        &mut self,
+        connection: &Connection,
+        bounds: &Bounds,
+        (lower, upper): (i64, i64),
+    ) -> Result<bool, StoreError> {
+        let mut names = Names::new(connection);
+        let block = Block::of(upper);
+        if let Some(sensor) = bounds.sensor {
+            if !blocks::is_packed(connection, block)? {
+                return Ok(false);
+            }
+            for stored in blocks::between(connection, blocks::key(sensor), (lower, upper))? {
+                self.take(stored, bounds, &mut names)?;
+                if self.is_full() {
+                    break;
+                }
+            }
+            return Ok(true);
+        }
+        let mut upper = upper;
+        while lower <= upper {
+            let Some(part) = self.cache.part(connection, upper)? else {
+                return Ok(false);
+            };
+            for stored in part.between(lower, upper) {
+                self.take(stored.clone(), bounds, &mut names)?;
+                if self.is_full() {
+                    return Ok(true);
+                }
+            }
+            upper = part.first - 1;
+        }
+        Ok(true)
     }
 
     fn take(
@@ -208,4 +239,18 @@ impl<'q> PageInHand<'q> {
             Ok(!self.is_full())
         })
     }
+}
+
+/// The readings from the first to the last of these ids that are asked for, newest first. A page with `next` is not all of them.
+pub(super) fn page_between(
+    (connection, cache): (&Connection, &BlockCache),
+    query: &ReadingQuery,
+    (first, last): (ReadingId, ReadingId),
+) -> Result<ReadingPage, StoreError> {
+    let (sensor, times) = (query.sensor_id.as_ref(), [query.from, query.to]);
+    let Some(bounds) = Bounds::find(connection, sensor, times)? else {
+        return Ok(ReadingPage::default());
+    };
+    let mut walk = Walk::new(connection, &bounds, (first.0, last.0));
+    PageInHand::new(query, cache).fill(&mut walk, &bounds)
 }

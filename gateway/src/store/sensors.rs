@@ -7,7 +7,7 @@ use std::{
 
 use rusqlite::{Connection, params};
 
-use super::{Group, StoreError};
+use super::{Group, StoreError, salvage};
 use crate::domain::{reading::ReadingId, sensor::SensorId};
 
 /// More names than any site has, and a bound on what made-up ones can cost: about 200 bytes of memory each.
@@ -112,6 +112,23 @@ impl Sensors {
         for (sensor, alert) in &group.alerts {
             if let Some(row) = row_of(&mut rows, *sensor) {
                 row.alert(alert.alert_id);
+            }
+        }
+    }
+
+    /// Takes over what came out of a damaged store: older than what is here, most often.
+    pub(super) fn adopt_salvaged(&self, readings: &[salvage::Adopted], rows_of: &[salvage::Rows]) {
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        for reading in readings {
+            if let Some(row) = row_of(&mut rows, reading.sensor) {
+                let last = row.last.filter(|(id, _)| reading.id < *id);
+                row.read(reading.id, reading.value);
+                row.last = last.or(row.last);
+            }
+        }
+        for (alert, sensor) in rows_of.iter().flat_map(salvage::Rows::alerts) {
+            if let Some(row) = row_of(&mut rows, sensor) {
+                row.alert(row.last_alert.map_or(alert, |last| last.max(alert)));
             }
         }
     }

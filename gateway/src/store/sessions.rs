@@ -92,7 +92,7 @@ pub enum Change {
 }
 
 /// Tables of what belongs to a session.
-const PARTS: [&str; 4] = ["subscription", "queued", "exchange", "will"];
+pub(super) const PARTS: [&str; 4] = ["subscription", "queued", "exchange", "will"];
 
 impl Change {
     /// The session that it is about, if it is about one.

@@ -1,6 +1,6 @@
 //! Looking at what waits for uplinks: readings that are in no batch yet, recorded batches, dead letters.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
 use super::StoreError;
@@ -255,16 +255,5 @@ impl Reader {
             let may_be_more = letters.len() == limit || !room.is_left();
             Ok((letters, may_be_more))
         })
-    }
-
-    /// A connection that met an error is not used again.
-    pub(super) fn with_connection<T>(
-        &self,
-        look: impl FnOnce(&Connection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let connection = self.connection()?;
-        let found = look(&connection)?;
-        self.give_back(connection);
-        Ok(found)
     }
 }

@@ -4,39 +4,40 @@
 //! again. So each group has a number that is written with it; after a failure the file is opened anew, the number
 //! looked up, the group written again only if it is absent, and nothing counts as committed until the log has been
 //! copied into the database and synced. What can be read of a log whose sync failed need not be on disk:
-//! [`super::log`] has what is done about it.
+//! [`super::checkpoints`] has what is done about it.
 
 mod adding;
+mod opening;
+mod rescue;
 mod room;
+mod salvaging;
+mod timing;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
 };
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
-    Group, Reader, RuleMemory, Sensors, StoreError, alerts,
+    Alarm, Group, Reader, RuleMemory, Sensors, StoreError, alerts,
     blocks::{self, Block, Filling},
+    checkpoints::{self, Checkpoints},
     connection::{self, StoreLock},
     devices::{self, Devices},
-    log::{self, Log},
     open_alerts::OpenAlerts,
     outbox::{self, Growth, UplinkKey},
+    place::Place,
     rejects,
-    reserve::{self, Reserve},
-    rows, rules,
-    sensors::{self, Index},
+    reserve::Reserve,
+    rows, rules, salvage,
+    sensors::Index,
     sessions::{self, BrokerState},
 };
 use crate::domain::{
     alert::Alert,
     reading::{Attributes, ReadingId},
-    uplink::CLOUD,
 };
 
 /// The newest reading and alert of each sensor, and the open alerts, are written down after so many readings; that many are
@@ -60,11 +61,23 @@ struct Counters {
     batch: i64,
 }
 
+impl Counters {
+    fn skip(&mut self, numbers: i64) {
+        let all = [
+            &mut self.reading,
+            &mut self.alert,
+            &mut self.reject,
+            &mut self.batch,
+        ];
+        all.into_iter().for_each(|counter| *counter += numbers);
+    }
+}
+
 /// The only write connection.
 #[derive(Debug)]
 pub struct Writer {
     connection: Connection,
-    path: PathBuf,
+    place: Arc<Place>,
     store_id: Arc<str>,
     given: Counters,
     /// As the last commit left them.
@@ -83,83 +96,29 @@ pub struct Writer {
     uplinks: Pending,
     /// After a failure, until a checkpoint has succeeded.
     is_doubtful: bool,
-    log: Log,
+    checkpoints: Checkpoints,
     reserve: Reserve,
-    _lock: StoreLock,
+    /// Of damaged stores beside this one rows are still taken over.
+    is_salvaging: bool,
+    /// The one before did not close the file.
+    is_after_unclean_end: bool,
+    alarm: Arc<Alarm>,
+    _lock: Option<StoreLock>,
 }
 
 /// How many readings wait for each uplink.
 pub(super) type Pending = Arc<[(UplinkKey, AtomicI64)]>;
 
 impl Writer {
-    /// Opens or creates the store at `path`. Readings to forward wait for the cloud.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_for(path, &[CLOUD.into()])
-    }
-
-    /// Opens or creates the store at `path` for the uplinks of these names.
-    pub fn open_for(path: &Path, uplinks: &[Arc<str>]) -> Result<Self, StoreError> {
-        let lock = connection::lock(path)?;
-        log::write_again(path)?;
-        match Self::open_locked(path, uplinks, lock.clone()) {
-            Err(error) if error.is_of_disk() && reserve::let_go_to_open(path) => {
-                Self::open_locked(path, uplinks, lock)
-            }
-            opened => opened,
-        }
-    }
-
-    fn open_locked(path: &Path, uplinks: &[Arc<str>], lock: StoreLock) -> Result<Self, StoreError> {
-        let connection = connection::open_writer(path)?;
-        let mut log = Log::of(path);
-        let new_store_id = format!("{:016x}", fastrand::u64(..));
-        connection.execute(
-            "INSERT OR IGNORE INTO counter VALUES (1, ?1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
-            [new_store_id],
-        )?;
-        sessions::remove_orphans(&connection)?;
-        // What a killed gateway left in the log may not have been synced: what is said of it must stand.
-        log.copy_if_free(&connection, "FULL")?;
-        let (store_id, given) = read_counters(&connection)?;
-        let saved = "SELECT rules_saved_upto FROM counter";
-        let rules_saved_upto = connection.query_row(saved, [], |row| row.get(0))?;
-        let (index, sensors, unsaved_readings) = sensors::load(&connection)?;
-        let filling = Filling::load(&connection, given.reading)?;
-        let devices = Devices::load(&connection)?;
-        let mut pending = Vec::new();
-        for key in outbox::keys(&connection, uplinks)? {
-            pending.push((key, outbox::count(&connection, key)?.into()));
-        }
-        Ok(Self {
-            open_alerts: OpenAlerts::load(&connection)?,
-            connection,
-            path: path.to_owned(),
-            store_id,
-            committed: given,
-            given,
-            unsaved_readings,
-            rules_saved_upto,
-            index,
-            unindexed_below: Some(filling.block()),
-            filling,
-            sensors,
-            devices,
-            uplinks: pending.into(),
-            is_doubtful: false,
-            log,
-            reserve: Reserve::of(path),
-            _lock: lock,
-        })
-    }
-
     /// A way to look at the store, for other threads.
     pub fn reader(&self) -> Reader {
         Reader::new(
-            self.path.clone(),
+            Arc::clone(&self.place),
             Arc::clone(&self.store_id),
             self.sensors.clone(),
             self.open_alerts.clone(),
             Arc::clone(&self.uplinks),
+            Arc::clone(&self.alarm),
         )
     }
 
@@ -196,7 +155,8 @@ impl Writer {
 
     /// The alert with this id, as this gateway's, if it is on disk.
     pub fn alert(&self, id: i64, gateway_id: &Arc<str>) -> Result<Option<Alert>, StoreError> {
-        Ok(alerts::read(&self.connection, &[id], gateway_id)?.pop())
+        let found = alerts::read(&self.connection, &[id], gateway_id);
+        Ok(found.inspect_err(|error| self.note(error))?.pop())
     }
 
     /// The attributes of a reading that is in the group or on disk; none if it is neither.
@@ -204,7 +164,7 @@ impl Writer {
         let of_group = group.readings.iter().rev().find(|new| new.id == id);
         match of_group {
             Some(new) => Ok(new.reading.attributes.clone()),
-            None => rows::attributes_of(&self.connection, id),
+            None => rows::attributes_of(&self.connection, id).inspect_err(|error| self.note(error)),
         }
     }
 
@@ -233,6 +193,7 @@ impl Writer {
     pub fn commit(&mut self, group: &Group) -> Result<Committed, StoreError> {
         if group.is_empty() && !self.is_doubtful && self.unsaved_readings < SAVE_SENSORS_EVERY {
             // All before it is on disk.
+            self.stay_in_place()?;
             return Ok(Committed(()));
         }
         self.commit_with(group, self.given)
@@ -246,21 +207,24 @@ impl Writer {
         };
         let is_written = self.is_doubtful && self.reopen()? == number;
         if is_written {
-            log::write_again(&self.path)?;
+            checkpoints::write_log_again(self.place.path())?;
         } else {
             self.write(group, counters)
                 .inspect_err(|_| self.is_doubtful = true)?;
         }
         if self.is_doubtful {
-            self.log.copy(&self.connection, "FULL")?;
+            self.checkpoints.copy(&self.connection, "FULL")?;
             self.recount_outbox()?;
             self.is_doubtful = false;
         }
+        // Written is not enough where the file is gone; when it is there again the group's number tells that it was.
+        self.stay_in_place()
+            .inspect_err(|_| self.is_doubtful = true)?;
         self.given.group = number;
         self.committed = counters;
         self.sensors.adopt(group);
         self.open_alerts.adopt(group);
-        self.log.copy_if_due(&self.connection);
+        self.checkpoints.copy_if_due(&self.connection);
         Ok(Committed(()))
     }
 
@@ -271,8 +235,8 @@ impl Writer {
         let mut last = Group::default();
         last.set_rules_clock(rules_clock);
         self.commit(&last)?;
-        let copied = self.log.copy_if_free(&self.connection, "TRUNCATE");
-        if self.log.is_doubtful() {
+        let copied = self.checkpoints.copy_if_free(&self.connection, "TRUNCATE");
+        if self.checkpoints.is_doubtful() {
             // Or SQLite would take the log away.
             connection::keep_log(&self.connection)?;
         }
@@ -281,8 +245,10 @@ impl Writer {
     }
 
     fn reopen(&mut self) -> Result<i64, StoreError> {
-        self.connection = connection::open_writer(&self.path)?;
-        self.log.bound_again(&self.connection)?;
+        // What is only in the open file would be gone with it.
+        self.stay_in_place()?;
+        self.connection = connection::open_writer(self.place.path())?;
+        self.checkpoints.bound_again(&self.connection)?;
         let (_, stored) = read_counters(&self.connection)?;
         Ok(stored.group)
     }
@@ -333,6 +299,7 @@ impl Writer {
                 )?
                 .execute([self.committed.reading, self.committed.alert])?;
         }
+        let salvaged = salvage::write(&transaction, &group.salvaged, &mut growths)?;
         transaction
             .prepare_cached(
                 "UPDATE counter SET commit_group = ?1, reading = ?2, alert = ?3, reject = ?4, batch = ?5, \
@@ -353,6 +320,7 @@ impl Writer {
             }
         }
         self.unindexed_below = unindexed_below;
+        self.end_salvage(&group.salvaged)?;
         if group.has_all_rule_states {
             self.rules_saved_upto = counters.alert;
         }
@@ -362,6 +330,7 @@ impl Writer {
             self.unsaved_readings = 0;
         }
         self.unsaved_readings += group.readings.len();
+        self.sensors.adopt_salvaged(&salvaged, &group.salvaged);
         Ok(())
     }
 }
@@ -385,6 +354,13 @@ fn read_counters(connection: &Connection) -> Result<(Arc<str>, Counters), StoreE
         rusqlite::Error::QueryReturnedNoRows => StoreError::NoCounters,
         other => other.into(),
     })
+}
+
+#[cfg(test)]
+impl Writer {
+    pub(in crate::store) fn connection_of_test(&self) -> &Connection {
+        &self.connection
+    }
 }
 
 #[cfg(test)]

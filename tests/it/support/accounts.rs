@@ -35,7 +35,13 @@ pub(crate) async fn assert_all_delivered_once(site: &Site, cloud: &RunningCloud)
 
 /// Each stored reading of a simulated sensor, by what tells it from all others.
 pub(crate) fn stored(site: &Site) -> Vec<String> {
-    site.sql_all(
+    stored_in(site, "gateway.db")
+}
+
+/// As [`stored`], in another file of the site.
+pub(crate) fn stored_in(site: &Site, file: &str) -> Vec<String> {
+    site.sql_all_in(
+        file,
         "SELECT sensor_id || ' ' || json_extract(attributes, '$.seq') || ' ' || printf('%.2f', value) FROM readings",
     )
 }

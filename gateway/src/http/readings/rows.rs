@@ -7,7 +7,7 @@ use crate::domain::reading::StoredReading;
 /// How readings are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "lowercase")]
-pub(in crate::http) enum Format {
+pub enum Format {
     Json,
     Ndjson,
     /// RFC 4180, with a line of names. Tags and attributes are JSON.
@@ -34,7 +34,7 @@ impl Format {
     }
 
     /// What stands before the first reading.
-    pub(super) const fn head(self) -> &'static [u8] {
+    pub const fn head(self) -> &'static [u8] {
         match self {
             Self::Json => b"{\"items\":[",
             Self::Ndjson => b"",
@@ -42,11 +42,8 @@ impl Format {
         }
     }
 
-    pub(super) fn write(
-        self,
-        body: &mut Vec<u8>,
-        reading: &StoredReading,
-    ) -> serde_json::Result<()> {
+    /// Appends a reading.
+    pub fn write(self, body: &mut Vec<u8>, reading: &StoredReading) -> serde_json::Result<()> {
         let begin = body.len();
         match self {
             Self::Json => serde_json::to_writer(body, reading)?,

@@ -1,6 +1,6 @@
 //! What the committer does next: work, other rules, a step of the upkeep, or what time brings.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time;
@@ -17,9 +17,14 @@ pub(super) enum First {
     Upkeep(UpkeepRequest),
     /// The time for something that the rules have to do.
     Due,
+    /// Times of readings wait to be put right.
+    Times,
     /// Nothing any more.
     Ended,
 }
+
+/// How long QoS 0 readings wait for more where writes are to be saved (`group_commit`), unless a rule fires.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Committer {
     /// Waits for work, or until the rules have something to do.
@@ -39,6 +44,7 @@ impl Committer {
             let first = match self.receiver.receiver.try_recv() {
                 Ok(work) => First::Work(Box::new(work)),
                 Err(TryRecvError::Disconnected) => First::Ended,
+                Err(TryRecvError::Empty) if self.timing.has_work() => First::Times,
                 Err(TryRecvError::Empty) => match self.wait() {
                     Some(first) => first,
                     None => continue,
@@ -101,9 +107,11 @@ impl Committer {
         }
     }
 
-    /// Adds what has arrived, and what arrives within `group_commit`.
+    /// Adds what has arrived, and what arrives within `group_commit`; where that is set, what nobody waits for waits longer.
     pub(super) fn fill(&mut self, pending: &mut Pending) {
-        let until = Instant::now() + self.settings.group_commit;
+        let begun = Instant::now();
+        let wait = self.settings.group_commit;
+        let patience = wait.max(PATIENCE);
         while self.next_rules.is_none()
             && pending.group.row_count() < MAX_GROUP_ROWS
             && self.space.is_for_more()
@@ -115,8 +123,14 @@ impl Committer {
             let work = match self.receiver.receiver.try_recv() {
                 Ok(work) => work,
                 Err(TryRecvError::Disconnected) => return,
-                Err(TryRecvError::Empty) if self.settings.group_commit.is_zero() => return,
+                Err(TryRecvError::Empty) if wait.is_zero() => return,
                 Err(TryRecvError::Empty) => {
+                    let until = begun
+                        + if pending.is_waited_for() {
+                            wait
+                        } else {
+                            patience
+                        };
                     let receive = self.receiver.receiver.recv();
                     // The timer needs the runtime's context when it is made.
                     let receive = async { time::timeout_at(until.into(), receive).await };

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{Committer, Pending, UpkeepRequest};
 use crate::domain::reading::ReadingId;
-use crate::ingest::OutboxRequest;
+use crate::ingest::{OutboxRequest, Submission};
 use crate::store::Committed;
 use crate::store::outbox::{Batch, Change};
 
@@ -82,6 +82,14 @@ impl Committer {
 }
 
 impl Pending {
+    /// Whether somebody waits for its commit, or is to hear of an alert in it.
+    pub(super) fn is_waited_for(&self) -> bool {
+        let mut submissions = self.submissions.iter();
+        !self.answers.is_empty()
+            || !self.alerts.is_empty()
+            || submissions.any(Submission::is_waited_for)
+    }
+
     pub(super) fn keep_up(&mut self, request: UpkeepRequest) {
         self.group.push_upkeep(request.step);
         self.answer(request.done, |committed| committed);

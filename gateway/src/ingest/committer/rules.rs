@@ -266,7 +266,7 @@ impl Committer {
         self.add_alert(alert, pending);
     }
 
-    fn add_alert(&mut self, alert: Alert, pending: &mut Pending) {
+    pub(super) fn add_alert(&mut self, alert: Alert, pending: &mut Pending) {
         let message = alert.message();
         if !self.writer.add_alert(&mut pending.group, alert) {
             return self.count_lost("alert");

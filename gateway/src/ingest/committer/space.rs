@@ -45,7 +45,7 @@ impl Space {
         self.left = room.left();
         self.margin = room.margin();
         self.looked_at = Some(Instant::now());
-        health.set_full(self.is_full);
+        health.set_needs_room(self.is_full);
         let is_told = std::mem::replace(&mut self.is_told, health.is_full());
         if self.is_told && !is_told {
             tracing::warn!("the store's budget is spent: nothing is taken until there is room");

@@ -126,11 +126,21 @@ pub(in crate::store) fn pieces_of(
     bytes: &[u8],
     sensor: Option<u32>,
 ) -> Option<Vec<PackedPiece>> {
+    pieces_within(pack, bytes, sensor, [0, LAST_PLACE])
+}
+
+/// The same, of those only the readings between two places.
+pub(in crate::store) fn pieces_within(
+    pack: i64,
+    bytes: &[u8],
+    sensor: Option<u32>,
+    places: [u16; 2],
+) -> Option<Vec<PackedPiece>> {
     let mut before = Before::of_pack(first_sensor(pack));
     let mut bytes = Bytes::new(bytes);
     let mut found = Vec::new();
     while !bytes.is_empty() && sensor.is_none_or(|sensor| before.sensor <= sensor) {
-        found.extend(before.take(&mut bytes, sensor)?);
+        found.extend(before.take(&mut bytes, sensor, places)?);
     }
     Some(found)
 }
@@ -169,7 +179,12 @@ impl Before {
     }
 
     /// Reads a piece and becomes what the next one is a difference to. One of another sensor is passed over.
-    fn take(&mut self, bytes: &mut Bytes<'_>, wanted: Option<u32>) -> Option<Option<PackedPiece>> {
+    fn take(
+        &mut self,
+        bytes: &mut Bytes<'_>,
+        wanted: Option<u32>,
+        places: [u16; 2],
+    ) -> Option<Option<PackedPiece>> {
         let step = u32::try_from(bytes.number()?).ok()?;
         self.sensor = self.sensor.checked_add(step)?;
         let go = bytes.count(PIECE_READINGS)?;
@@ -180,24 +195,46 @@ impl Before {
         if wanted.is_some_and(|sensor| sensor != self.sensor) {
             return Some(None);
         }
-        Some(Some(self.decode(body, go, stay)?))
+        Some(Some(self.decode(body, go, stay, places)?))
     }
 
-    fn decode(self, mut body: Bytes<'_>, go: usize, stay: usize) -> Option<PackedPiece> {
+    fn decode(
+        self,
+        mut body: Bytes<'_>,
+        go: usize,
+        stay: usize,
+        [first, last]: [u16; 2],
+    ) -> Option<PackedPiece> {
         let places = places_of(&mut body, go)?;
-        let stay = places_of(&mut body, stay)?;
+        let mut stay = places_of(&mut body, stay)?;
+        let is_within = |place: &u16| (first..=last).contains(place);
+        stay.retain(is_within);
+        if !places.iter().any(is_within) {
+            // Its readings are not looked at.
+            return Some(PackedPiece {
+                sensor: self.sensor,
+                readings: Vec::new(),
+                stay,
+            });
+        }
         let mut piece = PackedPiece {
             sensor: self.sensor,
-            readings: Vec::with_capacity(go),
+            readings: Vec::with_capacity(places.iter().filter(|place| is_within(place)).count()),
             stay,
         };
         if 0 < go {
             let times = body.column(go)?;
             let delays = body.column(go)?;
             let values = body.values(go)?;
-            let mut texts = take_texts(&mut body, go)?.into_iter();
-            for (number, place) in places.into_iter().enumerate() {
-                let (tags, attributes) = texts.next().unwrap_or_default();
+            let mut texts = take_texts(&mut body, go, &|number| is_within(&places[number]))?;
+            for (number, &place) in places.iter().enumerate() {
+                if !is_within(&place) {
+                    continue;
+                }
+                let (tags, attributes) = texts
+                    .get_mut(number)
+                    .map(std::mem::take)
+                    .unwrap_or_default();
                 piece.readings.push(Columns {
                     sensor: self.sensor,
                     place,
@@ -278,12 +315,16 @@ fn put_texts(body: &mut Vec<u8>, go: &[&Columns]) {
 type Texts = (Option<Box<str>>, Option<Box<str>>);
 
 /// Nothing if there are none at all.
-fn take_texts(body: &mut Bytes<'_>, count: usize) -> Option<Vec<Texts>> {
+fn take_texts(
+    body: &mut Bytes<'_>,
+    count: usize,
+    is_wanted: &dyn Fn(usize) -> bool,
+) -> Option<Vec<Texts>> {
     let unpacked;
     let [how] = body.array()?;
     let mut texts = match how {
         NO_TEXTS => return Some(Vec::new()),
-        PLAIN_TEXTS => return take_plain_texts(body, count),
+        PLAIN_TEXTS => return take_plain_texts(body, count, is_wanted),
         COMPRESSED_TEXTS => {
             let length = body.count(MOST_TEXTS)?;
             let compressed = usize::try_from(body.number()?).ok()?;
@@ -292,20 +333,24 @@ fn take_texts(body: &mut Bytes<'_>, count: usize) -> Option<Vec<Texts>> {
         }
         _ => return None,
     };
-    let found = take_plain_texts(&mut texts, count)?;
+    let found = take_plain_texts(&mut texts, count, is_wanted)?;
     texts.is_empty().then_some(found)
 }
 
-fn take_plain_texts(texts: &mut Bytes<'_>, count: usize) -> Option<Vec<Texts>> {
-    let mut text = || match usize::try_from(texts.number()?).ok()? {
+fn take_plain_texts(
+    texts: &mut Bytes<'_>,
+    count: usize,
+    is_wanted: &dyn Fn(usize) -> bool,
+) -> Option<Vec<Texts>> {
+    let mut text = |number: usize| match usize::try_from(texts.number()?).ok()? {
         0 => Some(None),
         length => {
             let text = std::str::from_utf8(texts.take(length - 1)?).ok()?;
-            Some(Some(Box::from(text)))
+            Some(is_wanted(number).then(|| Box::from(text)))
         }
     };
-    let tags: Vec<Option<Box<str>>> = (0..count).map(|_| text()).collect::<Option<_>>()?;
-    let attributes = (0..count).map(|_| text()).collect::<Option<Vec<_>>>()?;
+    let tags: Vec<Option<Box<str>>> = (0..count).map(&mut text).collect::<Option<_>>()?;
+    let attributes = (0..count).map(text).collect::<Option<Vec<_>>>()?;
     Some(tags.into_iter().zip(attributes).collect())
 }
 

@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::columns::{Columns, Packable, pack, pieces_of};
+use super::columns::{Columns, Packable, pack, pieces_of, pieces_within};
 use super::{Block, StoreError, place_of};
 use crate::background::give_way_at;
 use crate::store::outbox::all_batches;
@@ -243,6 +243,7 @@ pub(in crate::store) fn between(
     (lower, upper): (i64, i64),
 ) -> Result<Vec<Stored>, StoreError> {
     let block = Block::of(upper);
+    let places = [place_of(lower.max(block.first())), place_of(upper)];
     let mut found = Vec::new();
     let mut stay = Vec::new();
     for (number, (pack, bytes)) in packs_between(connection, block, sensor, upper)?
@@ -250,18 +251,16 @@ pub(in crate::store) fn between(
         .enumerate()
     {
         give_way_at(8 * number);
-        let Some(pieces) = pieces_of(pack, &bytes, sensor) else {
+        let Some(pieces) = pieces_within(pack, &bytes, sensor, places) else {
             tracing::error!(pack, "a pack of readings makes no sense; they are left out");
             continue;
         };
         for piece in pieces {
-            let stays = piece.stay.iter().map(|place| block.id(*place));
-            stay.extend(stays.filter(|id| (lower..=upper).contains(id)));
-            let stored = piece.readings.into_iter().map(|columns| Stored {
+            stay.extend(piece.stay.iter().map(|place| block.id(*place)));
+            found.extend(piece.readings.into_iter().map(|columns| Stored {
                 id: block.id(columns.place),
                 columns,
-            });
-            found.extend(stored.filter(|stored| (lower..=upper).contains(&stored.id)));
+            }));
         }
     }
     for id in stay {

@@ -72,7 +72,7 @@ impl Writer {
     }
 
     /// The key of a sensor; a new one goes into the group. `None`: there are too many.
-    fn sensor_key(&mut self, group: &mut Group, sensor: &SensorId) -> Option<i64> {
+    pub(super) fn sensor_key(&mut self, group: &mut Group, sensor: &SensorId) -> Option<i64> {
         if let Some(key) = self.index.key(sensor) {
             return Some(key);
         }

@@ -11,7 +11,7 @@ use crate::store::{Group, Room, StoreError, connection, reserve};
 impl Writer {
     /// How much room there is within a budget.
     pub fn room(&self, max_bytes: u64) -> Result<Room, StoreError> {
-        let log = connection::beside(&self.path, "-wal");
+        let log = connection::beside(self.place.path(), "-wal");
         let log_bytes = log.metadata().map_or(0, |metadata| metadata.len());
         Room::look(&self.connection, log_bytes, max_bytes)
     }
@@ -19,7 +19,7 @@ impl Writer {
     /// Keeps the log small in a small budget, and a reserve as large as it.
     pub fn set_budget(&mut self, max_bytes: u64) -> Result<(), StoreError> {
         let pages = Room::log_pages(max_bytes);
-        self.log.bound(&self.connection, pages)?;
+        self.checkpoints.bound(&self.connection, pages)?;
         self.reserve.set_bytes(Room::reserve_bytes(max_bytes));
         // Without room it is made when there is some.
         self.reserve.make().ok();
@@ -63,7 +63,9 @@ impl Writer {
     /// Makes the log as short as can be, and the reserve again. False: there is no room for it.
     pub fn restore_reserve(&mut self) -> bool {
         // If it cannot be now, it is tried again with the next commit.
-        self.log.copy_if_free(&self.connection, "TRUNCATE").ok();
+        self.checkpoints
+            .copy_if_free(&self.connection, "TRUNCATE")
+            .ok();
         match self.reserve.make() {
             Err(error) => !reserve::is_lack_of_room(&error),
             Ok(()) => true,
@@ -72,11 +74,11 @@ impl Writer {
 
     /// What keeps the log from being copied into the database.
     pub fn log_trouble(&self) -> Option<&StoreError> {
-        self.log.trouble()
+        self.checkpoints.trouble()
     }
 
     /// Tries to copy the log once more.
     pub fn copy_log_again(&mut self) {
-        self.log.copy_if_due(&self.connection);
+        self.checkpoints.copy_if_due(&self.connection);
     }
 }

@@ -1,5 +1,6 @@
 mod alerts;
 mod blocks;
+mod clock;
 mod room;
 mod story;
 mod upkeep;
@@ -191,7 +192,7 @@ fn nothing_counts_as_committed_before_the_checkpoint_that_follows_a_failure() {
     let first = group(&mut writer, "a", &[1.0]);
     writer.commit(&first).unwrap();
     // A reader that stays at an old state keeps the log from being copied in full.
-    let old = connection::open_reader(&writer.path).unwrap();
+    let old = connection::open_reader(writer.place.path()).unwrap();
     old.execute_batch("BEGIN; SELECT count(*) FROM reading;")
         .unwrap();
     let second = group(&mut writer, "a", &[2.0]);

@@ -5,11 +5,11 @@
 //! taken for safe before it was written again and synced by a sync of its own:
 //!
 //! - A group whose sync failed is written again to the same place in the log, or, where it turned out to be there, the log
-//!   is written over itself ([`write_again`]). So is what a former process has left: its last sync may have failed.
+//!   is written over itself ([`write_log_again`]). So is what a former process has left: its last sync may have failed.
 //! - Pages that were copied into the database, with a sync that failed, are copied again. SQLite does that for those that
-//!   the failed copying took, not for those before them, which it has counted as copied: [`Log::copy_again`].
+//!   the failed copying took, not for those before them, which it has counted as copied: [`Checkpoints::copy_again`].
 //!
-//! SQLite does not say when the copying that it does by itself fails. So it never does it; [`Log`] does.
+//! SQLite does not say when the copying that it does by itself fails. So it never does it; [`Checkpoints`] does.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -31,7 +31,7 @@ const PAGE_HEADER: u64 = 24;
 
 /// When the log is copied, and whether that can be trusted.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct Checkpoints {
     database: PathBuf,
     pages: u32,
     /// The last copying failed, perhaps in its sync.
@@ -47,7 +47,7 @@ struct Status {
     copied: u64,
 }
 
-impl Log {
+impl Checkpoints {
     pub(super) fn of(database: &Path) -> Self {
         Self {
             database: database.to_owned(),
@@ -118,6 +118,11 @@ impl Log {
         }
     }
 
+    /// Another file is the database now.
+    pub(super) fn renew(&mut self) {
+        (self.file, self.is_doubtful) = (None, false);
+    }
+
     /// Whether the database may lack what SQLite takes for copied.
     pub(super) fn is_doubtful(&self) -> bool {
         self.is_doubtful
@@ -183,7 +188,7 @@ fn four(bytes: &[u8]) -> u32 {
 }
 
 /// Writes the log over itself and syncs it, so that what can be read of it is safe. Nobody may be writing to it.
-pub(super) fn write_again(database: &Path) -> Result<(), StoreError> {
+pub(super) fn write_log_again(database: &Path) -> Result<(), StoreError> {
     let path = beside(database, "-wal");
     let again = (|| {
         let log = match File::options().read(true).write(true).open(&path) {
@@ -220,8 +225,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gateway.db");
         let connection = open_writer(&path).unwrap();
-        let mut log = Log::of(&path);
-        log.copy(&connection, "TRUNCATE").unwrap();
+        let mut checkpoints = Checkpoints::of(&path);
+        checkpoints.copy(&connection, "TRUNCATE").unwrap();
         let before = std::fs::read(&path).unwrap();
         connection
             .execute_batch("CREATE TABLE t (v); INSERT INTO t VALUES (randomblob(20000))")
@@ -232,15 +237,15 @@ mod tests {
         connection
             .execute_batch("INSERT INTO t VALUES (1)")
             .unwrap();
-        log.copy_if_free(&connection, "PASSIVE").unwrap();
+        checkpoints.copy_if_free(&connection, "PASSIVE").unwrap();
         let status = status(&connection).unwrap();
         assert!(0 < status.copied && status.copied < status.pages);
         let copied = std::fs::read(&path).unwrap();
         assert!(before != copied);
         let database = File::options().write(true).open(&path).unwrap();
         database.write_all_at(&before, 0).unwrap();
-        log.is_doubtful = true;
-        log.copy_again(&connection).unwrap();
+        checkpoints.is_doubtful = true;
+        checkpoints.copy_again(&connection).unwrap();
         let again = std::fs::read(&path).unwrap();
         let pages = |bytes: &[u8]| bytes.chunks(4096).map(<[u8]>::to_vec).collect::<Vec<_>>();
         let (before, copied, again) = (pages(&before), pages(&copied), pages(&again));
@@ -256,12 +261,12 @@ mod tests {
     fn a_log_that_is_written_over_itself_stays_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gateway.db");
-        write_again(&path).unwrap();
+        write_log_again(&path).unwrap();
         let connection = open_writer(&path).unwrap();
         let log = || std::fs::read(beside(&path, "-wal")).unwrap();
         let before = log();
         assert!(!before.is_empty());
-        write_again(&path).unwrap();
+        write_log_again(&path).unwrap();
         assert!(before == log());
         drop(connection);
     }

@@ -1,0 +1,164 @@
+//! What counts as damage of the file. Damage is healed by a new store; everything else (a newer schema, no permission, another
+//! gateway, no room) is for somebody to mend, and leaves the file where it is.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use rusqlite::{Error, ErrorCode};
+use tokio::sync::Notify;
+
+use super::StoreError;
+
+/// A schema number beyond those that are known by more than this is no newer gateway's.
+const PLAUSIBLE_VERSIONS: i64 = 1000;
+
+/// What is wrong with the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    pub(super) kind: Kind,
+    detail: Box<str>,
+}
+
+/// The kinds, as the names of folders have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// There is a log and no database.
+    Missing,
+    Empty,
+    NotADatabase,
+    Truncated,
+    Log,
+    Malformed,
+    /// The pages make sense, what they say does not.
+    Nonsense,
+}
+
+impl Kind {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Empty => "empty",
+            Self::NotADatabase => "not-a-database",
+            Self::Truncated => "truncated",
+            Self::Log => "log",
+            Self::Malformed => "malformed",
+            Self::Nonsense => "nonsense",
+        }
+    }
+}
+
+impl Damage {
+    pub(super) fn new(kind: Kind, detail: impl Into<Box<str>>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+        }
+    }
+
+    /// What of an error is damage, met while the gateway runs.
+    pub fn of(error: &StoreError) -> Option<Self> {
+        let StoreError::Sqlite(error) = error else {
+            return None;
+        };
+        let kind = match error {
+            Error::SqliteFailure(failure, _) => match failure.code {
+                ErrorCode::DatabaseCorrupt => Kind::Malformed,
+                ErrorCode::NotADatabase => Kind::NotADatabase,
+                _ => return None,
+            },
+            Error::FromSqlConversionFailure(..)
+            | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..)
+            | Error::IntegralValueOutOfRange(..) => Kind::Nonsense,
+            _ => return None,
+        };
+        Some(Self::new(kind, error.to_string()))
+    }
+
+    /// What of an error is damage, met while the file is opened: there a statement that the schema does not know is one, too.
+    pub fn at_start(error: &StoreError) -> Option<Self> {
+        let detail = || error.to_string();
+        match error {
+            StoreError::NoCounters | StoreError::Counters | StoreError::Schema(_) => {
+                Some(Self::new(Kind::Nonsense, detail()))
+            }
+            StoreError::Newer { found, known } if known + PLAUSIBLE_VERSIONS < *found => {
+                Some(Self::new(Kind::Nonsense, detail()))
+            }
+            StoreError::Sqlite(Error::SqliteFailure(failure, _)) if failure.extended_code == 1 => {
+                Some(Self::new(Kind::Malformed, detail()))
+            }
+            StoreError::Sqlite(Error::SqlInputError { .. }) => {
+                Some(Self::new(Kind::Malformed, detail()))
+            }
+            error => Self::of(error),
+        }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.kind.as_str(), self.detail)
+    }
+}
+
+/// Whoever meets damage says so here; who runs the gateway waits for it.
+#[derive(Debug, Default)]
+pub struct Alarm {
+    damage: OnceLock<Damage>,
+    noticed: Notify,
+}
+
+impl Alarm {
+    /// Tells what was met; only the first counts.
+    pub fn raise(&self, damage: Damage) {
+        if self.damage.set(damage).is_ok() {
+            self.noticed.notify_one();
+        }
+    }
+
+    /// What was met.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.get()
+    }
+
+    /// Waits until somebody meets damage.
+    pub async fn raised(&self) -> Damage {
+        loop {
+            if let Some(damage) = self.damage.get() {
+                return damage.clone();
+            }
+            self.noticed.notified().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(code: i32) -> StoreError {
+        Error::SqliteFailure(rusqlite::ffi::Error::new(code), None).into()
+    }
+
+    #[test]
+    fn only_what_a_new_store_heals_is_damage() {
+        let check = |error: &StoreError, at_start: bool, while_running: bool| {
+            assert_eq!(Damage::at_start(error).is_some(), at_start, "{error}");
+            assert_eq!(Damage::of(error).is_some(), while_running, "{error}");
+        };
+        check(&failure(11), true, true);
+        check(&failure(26), true, true);
+        check(&failure(1), true, false);
+        check(&StoreError::NoCounters, true, false);
+        let newer = |found| StoreError::Newer { found, known: 11 };
+        check(&newer(12), false, false);
+        check(&newer(1 << 24), true, false);
+        let bad_text = String::from_utf8(vec![0xff]).unwrap_err().utf8_error();
+        check(&Error::Utf8Error(0, bad_text).into(), true, true);
+        // Full, busy, no permission, read-only, cannot be opened, I/O.
+        for code in [13, 5, 3, 8, 14, 10] {
+            check(&failure(code), false, false);
+        }
+    }
+}

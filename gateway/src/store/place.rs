@@ -1,0 +1,117 @@
+//! Where the store's files lie, and whether they still do: what is at a path may be deleted, renamed or replaced while the gateway has
+//! the file open. What it writes then is in a file that nobody finds again.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+
+use super::StoreError;
+use super::connection::{self, beside};
+
+/// Connections kept open between calls; more are opened while more calls run at once.
+const IDLE_CONNECTIONS: usize = 2;
+
+/// The files of an open store, by what follows the name of the database.
+const FILES: [&str; 4] = ["", "-wal", "-shm", "-lock"];
+
+/// The device and the number of a file: the same as long as it is the same file.
+type Identity = Option<(u64, u64)>;
+
+/// The path of the store, with what is open of it for reading.
+#[derive(Debug)]
+pub(super) struct Place {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: [Identity; FILES.len()],
+    /// Grows when the files are others.
+    epoch: u64,
+    idle: Vec<Connection>,
+}
+
+/// A connection for reading, of the files of its time.
+#[derive(Debug)]
+pub(super) struct Lent {
+    pub(super) connection: Connection,
+    epoch: u64,
+}
+
+impl Place {
+    /// The files that are at the path now are the ones that are open.
+    pub(super) fn of(path: &Path) -> Self {
+        let place = Self {
+            path: path.to_owned(),
+            state: Mutex::default(),
+        };
+        place.settle();
+        place
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes the files that are at the path now for those that are open, and closes what is open of others.
+    pub(super) fn settle(&self) {
+        let files = FILES.map(|suffix| identity(&beside(&self.path, suffix)));
+        let mut state = self.state();
+        state.files = files;
+        state.epoch += 1;
+        state.idle.clear();
+    }
+
+    /// Closes the connections that nobody uses.
+    pub(super) fn close_idle(&self) {
+        self.state().idle.clear();
+    }
+
+    /// The files that are not where they were, by what follows the name of the database.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        let files = self.state().files;
+        let missing = FILES.iter().zip(files).filter(|(suffix, known)| {
+            known.is_some() && identity(&beside(&self.path, suffix)) != *known
+        });
+        missing.map(|(suffix, _)| *suffix).collect()
+    }
+
+    /// Whether the file at the path is the one that is open.
+    pub(super) fn is_ours(&self, suffix: &str) -> bool {
+        let files = self.state().files;
+        let known = FILES.iter().zip(files).find(|(other, _)| **other == suffix);
+        known.is_some_and(|(_, known)| {
+            known.is_some() && identity(&beside(&self.path, suffix)) == known
+        })
+    }
+
+    pub(super) fn lend(&self) -> Result<Lent, StoreError> {
+        let (epoch, idle) = {
+            let mut state = self.state();
+            (state.epoch, state.idle.pop())
+        };
+        let connection = idle.map_or_else(|| connection::open_reader(&self.path), Ok)?;
+        Ok(Lent { connection, epoch })
+    }
+
+    /// Keeps a connection for the next call. One that met an error is not given back, and so closed.
+    pub(super) fn give_back(&self, lent: Lent) {
+        let mut state = self.state();
+        if state.epoch == lent.epoch && state.idle.len() < IDLE_CONNECTIONS {
+            state.idle.push(lent.connection);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn identity(path: &Path) -> Identity {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}

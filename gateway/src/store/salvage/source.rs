@@ -1,0 +1,175 @@
+//! A damaged store as it can be read. What was moved aside is not written to: beside it lies a view of it, the same file under a
+//! second name with a log of its own, which has every page of the old log that is of use and a header as it must be.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::store::aside::name_of;
+use crate::store::connection::{self, beside};
+use crate::store::inspect::{HEADER, PAGES_AT, mend_header};
+use crate::store::wal::{Log, LogWriter, USUAL_PAGE, number, read_at};
+use crate::store::{Damage, StoreError};
+
+/// A header may claim so many pages more than there are: what is beyond is no number of pages.
+const PLAUSIBLE_PAGES: u32 = 1 << 20;
+
+/// The view's name in the folder.
+const VIEW: &str = "salvage.db";
+
+/// A damaged store, open for reading.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) connection: Connection,
+}
+
+impl Source {
+    /// Opens the store `path` that was moved into `folder`; `None` if nothing of it can be read.
+    pub(super) fn open(folder: &Path, path: &Path) -> Result<Option<Self>, StoreError> {
+        let moved = folder.join(name_of(path, ""));
+        let view = match view(folder, &moved) {
+            Ok(true) => folder.join(VIEW),
+            Ok(false) => return Ok(None),
+            // No second name for a file on this file system, or no room: without what only the view has.
+            Err(_) if moved.exists() => moved,
+            Err(source) => {
+                return Err(StoreError::Unreadable {
+                    path: moved.display().to_string(),
+                    source,
+                });
+            }
+        };
+        let opened = connection::open_reader(&view).and_then(|connection| {
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+            connection.pragma_update(None, "cell_size_check", true)?;
+            // Of a schema that is damaged what makes sense of it.
+            connection.pragma_update(None, "writable_schema", true)?;
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+            Ok(connection)
+        });
+        match opened {
+            Ok(connection) => Ok(Some(Self { connection })),
+            Err(error) if Damage::at_start(&error).is_some() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The names of the columns of a table and what their values are said to be; none: it is not there.
+    pub(super) fn columns(&self, table: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let mut select = self
+            .connection
+            .prepare("SELECT name, type FROM pragma_table_info(?1)")?;
+        let columns = select.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(columns.collect::<Result<_, _>>()?)
+    }
+
+    /// These columns of a table, as far as it has them; NULL for the others, which a later schema brought.
+    pub(super) fn list(&self, table: &str, columns: &[&str]) -> Result<String, StoreError> {
+        let there = self.columns(table)?;
+        let one = |column: &&str| {
+            if there.iter().any(|(name, _)| name == column) {
+                (*column).to_owned()
+            } else {
+                format!("NULL AS {column}")
+            }
+        };
+        Ok(columns.iter().map(one).collect::<Vec<_>>().join(", "))
+    }
+
+    /// The row of a query that gives one at the most; `None` also if it cannot be read.
+    pub(super) fn one<T>(
+        &self,
+        query: &str,
+        values: impl rusqlite::Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let found = self
+            .connection
+            .prepare_cached(query)
+            .and_then(|mut select| select.query_row(values, read).optional());
+        readable(found.map_err(StoreError::from)).map(Option::flatten)
+    }
+}
+
+/// What was read, or nothing where damage is in the way.
+pub(super) fn readable<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if Damage::at_start(&error).is_some() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes the view.
+pub(super) fn close(folder: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        // A file that stays costs room, nothing else.
+        fs::remove_file(beside(&folder.join(VIEW), suffix)).ok();
+    }
+}
+
+/// Makes the view; false if there is nothing to be seen.
+fn view(folder: &Path, moved: &Path) -> io::Result<bool> {
+    close(folder);
+    let view = folder.join(VIEW);
+    let old_log = beside(moved, "-wal");
+    let mut log = match File::open(&old_log) {
+        Ok(file) => Log::read(&mut BufReader::with_capacity(1 << 16, file))?,
+        Err(_) => None,
+    };
+    let length = fs::metadata(moved).map_or(0, |metadata| metadata.len());
+    if length == 0 {
+        if log.is_none() {
+            return Ok(false);
+        }
+        // A database without contents takes its log with it.
+        File::create_new(&view)?.set_len(USUAL_PAGE as u64)?;
+    } else {
+        fs::hard_link(moved, &view)?;
+    }
+    let mut database = File::open(&view)?;
+    let first = first_page_size(&mut database)?;
+    let page_size = log.as_ref().map_or(first, |log| log.page_size);
+    let (images, committed) = log.take().map(|log| log.images()).unwrap_or_default();
+    let mut old_log = File::open(&old_log).ok();
+    let out = BufWriter::new(File::create_new(beside(&view, "-wal"))?);
+    let mut writer = LogWriter::begin(out, page_size)?;
+    let mut image = vec![0; page_size];
+    read_at(&mut database, 0, &mut image)?;
+    for (page, at) in images {
+        if let Some(old_log) = &mut old_log {
+            let mut of_log = vec![0; page_size];
+            read_at(old_log, at, &mut of_log)?;
+            if page == 1 {
+                image = of_log;
+            } else {
+                writer.add(page, 0, &of_log)?;
+            }
+        }
+    }
+    let stored = u32::try_from(length / page_size as u64).unwrap_or(u32::MAX);
+    let claimed = number(&image, PAGES_AT).min(stored.saturating_add(PLAUSIBLE_PAGES));
+    let pages = stored.max(committed).max(claimed).max(1);
+    mend_header(&mut image, pages);
+    writer.add(1, pages, &image)?;
+    writer.end()?;
+    Ok(true)
+}
+
+/// The size of its pages: ours, unless the header has another one that can be.
+fn first_page_size(file: &mut (impl Read + Seek)) -> io::Result<usize> {
+    let mut header = [0; HEADER];
+    read_at(file, 0, &mut header)?;
+    let size = usize::from(u16::from_be_bytes([header[16], header[17]]));
+    let is_size = size.is_power_of_two() && (512..=1 << 15).contains(&size);
+    Ok(if is_size { size } else { USUAL_PAGE })
+}
+
+/// Where the moved store lies.
+pub(super) fn folder(path: &Path, name: &str) -> PathBuf {
+    path.with_file_name(name)
+}

@@ -1,0 +1,582 @@
+//! A store with something of everything is damaged in one way after another, opened, and what was readable must be back.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+
+use super::*;
+use crate::config::WhenFull;
+use crate::domain::alert::{Alert, AlertState};
+use crate::domain::message::{Message, Qos};
+use crate::domain::reading::{Attributes, Reading, ReadingId};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::topic::TopicName;
+use crate::domain::uplink::UplinkSet;
+use crate::store::connection::beside;
+use crate::store::outbox::{Batch, Change, Refusal, Settled, UplinkKey};
+use crate::store::{Group, Limits, NewReject, Writer, sessions};
+
+const READINGS: i64 = 3000;
+const CLOUD_KEY: UplinkKey = UplinkKey(1);
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("gateway.db")
+    }
+
+    fn damaged(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.folder.path()).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths
+            .filter(|path| path.is_dir() && path.to_string_lossy().contains(".damaged-"))
+            .collect()
+    }
+
+    /// Opens it and takes over what can be read.
+    fn heal(&self) -> Writer {
+        let mut writer = Writer::open(&self.path()).unwrap();
+        take_over(&mut writer, &self.path(), usize::MAX);
+        writer
+    }
+}
+
+/// Takes over so many slices at the most.
+fn take_over(writer: &mut Writer, path: &Path, slices: usize) {
+    let mut left = slices;
+    for progress in writer.salvages().unwrap() {
+        if progress.is_done() {
+            continue;
+        }
+        let mut salvage = Salvage::open(path, progress).unwrap();
+        loop {
+            if left == 0 {
+                return;
+            }
+            left -= 1;
+            let slice = salvage.next_slice().unwrap();
+            let is_last = slice.progress().is_done();
+            let mut group = Group::default();
+            writer.add_salvage(&mut group, slice);
+            writer.commit(&group).unwrap();
+            if is_last {
+                salvage.finish().unwrap();
+                break;
+            }
+        }
+    }
+}
+
+fn add(writer: &mut Writer, group: &mut Group, number: i64) -> ReadingId {
+    let reading = Reading {
+        sensor_id: SensorId::new(&format!("s{}", number % 10)).unwrap(),
+        value: number as f64,
+        ts: Timestamp::from_millis(1_764_000_000_000 + number),
+        received_at: Timestamp::from_millis(1_764_000_000_003 + number),
+        attributes: Attributes::from_json(format!(r#"{{"seq":{number}}}"#)),
+        topic: None,
+    };
+    let forward = if number % 2 == 0 {
+        UplinkSet::one(0)
+    } else {
+        UplinkSet::NONE
+    };
+    writer.add_reading(group, reading, None, forward).unwrap()
+}
+
+/// Readings 1 to 3,000, every second to be forwarded: 2 is refused, 4 and 6 are in a batch. The last third is in the log.
+fn fill(writer: &mut Writer) {
+    for first in (1..READINGS).step_by(250) {
+        let mut group = Group::default();
+        for number in first..first + 250 {
+            let id = add(writer, &mut group, number);
+            if number % 100 == 0 {
+                let alert_id = writer.next_alert_id();
+                let alert = Alert {
+                    gateway_id: "g".into(),
+                    alert_id,
+                    episode: alert_id,
+                    rule: "high".into(),
+                    state: AlertState::Raised,
+                    sensor_id: SensorId::new(&format!("s{}", number % 10)).unwrap(),
+                    value: number as f64,
+                    ts: Timestamp::from_millis(1_764_000_000_000),
+                    reading_id: id,
+                    attributes: Attributes::default(),
+                    severity: None,
+                    message: None,
+                    group: None,
+                };
+                writer.add_alert(&mut group, alert);
+            }
+        }
+        if first == 1 {
+            rest(writer, &mut group);
+        }
+        writer.commit(&group).unwrap();
+        if first == 1751 {
+            writer
+                .connection_of_test()
+                .query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
+                .unwrap();
+        }
+    }
+}
+
+fn rest(writer: &mut Writer, group: &mut Group) {
+    let batch = |id, readings: &[i64]| Batch {
+        id,
+        uplink: CLOUD_KEY,
+        gateway_id: "g".into(),
+        format: "batch".into(),
+        compression: "gzip".into(),
+        tries: 0,
+        readings: readings.iter().copied().map(ReadingId).collect(),
+    };
+    let (first, second) = (writer.next_batch_id(), writer.next_batch_id());
+    let refused = batch(first, &[2]);
+    group.push_outbox(Change::Record(refused.clone()));
+    group.push_outbox(Change::Settle(Settled {
+        batch: refused,
+        refused: vec![ReadingId(2)],
+        refusal: Refusal {
+            status: 400,
+            answer: "no".into(),
+            at: Timestamp::from_millis(5),
+        },
+    }));
+    group.push_outbox(Change::Record(batch(second, &[4, 6])));
+    writer.add_reject(
+        group,
+        NewReject {
+            topic: None,
+            payload: Box::from(*b"x"),
+            reason: "syntax".into(),
+            received_at: Timestamp::from_millis(5),
+        },
+    );
+    let message = Message {
+        topic: TopicName::new("a/b").unwrap(),
+        payload: b"kept".to_vec().into(),
+        qos: Qos::AtLeastOnce,
+        retain: true,
+        received_at: Timestamp::from_millis(5),
+        publisher: "p".into(),
+        properties: None,
+    };
+    group.push_session(sessions::Change::Retain(message.into()));
+    group.push_session(sessions::Change::Open {
+        session: 7,
+        client_id: "c".into(),
+        user: None,
+        expiry: u32::MAX,
+        will: None,
+    });
+}
+
+/// A store as a gateway leaves it that is killed: the last third of its readings are in the log.
+fn killed(place: &Place) -> String {
+    let origin = Place::new();
+    let mut writer = Writer::open(&origin.path()).unwrap();
+    fill(&mut writer);
+    for suffix in ["", "-wal", "-lock"] {
+        fs::copy(
+            beside(&origin.path(), suffix),
+            beside(&place.path(), suffix),
+        )
+        .unwrap();
+    }
+    writer.reader().store_id().to_owned()
+}
+
+/// As a gateway leaves it that is stopped.
+fn stopped(place: &Place) -> String {
+    let mut writer = Writer::open(&place.path()).unwrap();
+    fill(&mut writer);
+    let store_id = writer.reader().store_id().to_owned();
+    writer.close(0).unwrap();
+    store_id
+}
+
+fn flip(path: &Path, at: u64, bits: u8) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[usize::try_from(at).unwrap()] ^= bits;
+    fs::write(path, bytes).unwrap();
+}
+
+fn numbers(writer: &Writer, query: &str) -> Vec<i64> {
+    let connection = writer.connection_of_test();
+    let mut select = connection.prepare(query).unwrap();
+    let rows = select.query_map([], |row| row.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+fn number(writer: &Writer, query: &str) -> i64 {
+    numbers(writer, query)[0]
+}
+
+/// What holds whatever was damaged.
+fn assert_sound(writer: &mut Writer) {
+    let connection = writer.connection_of_test();
+    let integrity: String = connection
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(integrity, "ok");
+    let orphans = "SELECT count(*) FROM outbox_entry WHERE reading NOT IN (SELECT id FROM reading)";
+    assert_eq!(number(writer, orphans), 0);
+    let pending = number(
+        writer,
+        "SELECT (SELECT count(*) FROM outbox_entry) + (SELECT coalesce(sum(count), 0) FROM batch)",
+    );
+    assert_eq!(writer.reader().outbox_pending(None), pending.unsigned_abs());
+    for total in writer.reader().sensor_totals(0, 100) {
+        let count = format!("SELECT count(*) FROM reading WHERE sensor = {}", total.key);
+        assert_eq!(number(writer, &count).unsigned_abs(), total.readings);
+        let last = format!(
+            "SELECT coalesce(max(id), 0) FROM reading WHERE sensor = {}",
+            total.key
+        );
+        assert_eq!(number(writer, &last), total.last.map_or(0, |last| last.0));
+    }
+    let newest = number(writer, "SELECT max(id) FROM reading");
+    let mut group = Group::default();
+    let id = add(writer, &mut group, 9998);
+    let jump = if writer.salvages().unwrap().is_empty() {
+        0
+    } else {
+        1 << 23
+    };
+    assert!(newest + jump < id.0, "{newest} {id}");
+    writer.commit(&group).unwrap();
+}
+
+/// Each reading says by its value what its id was.
+fn kept(writer: &Writer) -> BTreeSet<i64> {
+    let wrong = format!("SELECT count(*) FROM reading WHERE id <= {READINGS} AND value <> id");
+    assert_eq!(number(writer, &wrong), 0);
+    let select = format!("SELECT id FROM reading WHERE id <= {READINGS}");
+    numbers(writer, &select).into_iter().collect()
+}
+
+fn assert_all_there(writer: &Writer) {
+    assert_eq!(kept(writer).len(), 3000);
+    assert_eq!(number(writer, "SELECT count(*) FROM alert"), 30);
+    assert_eq!(number(writer, "SELECT count(*) FROM reject"), 1);
+    assert_eq!(numbers(writer, "SELECT reading FROM dead_letter"), [2]);
+    let outbox = numbers(writer, "SELECT reading FROM outbox_entry ORDER BY reading");
+    assert_eq!(
+        outbox,
+        (4..=1500).map(|half| half * 2).collect::<Vec<i64>>()
+    );
+    let batches = writer.reader().recorded_batches(CLOUD_KEY, 0, 9).unwrap();
+    assert_eq!(batches.len(), 1);
+    assert_eq!(batches[0].readings, [ReadingId(4), ReadingId(6)]);
+    let state = writer.broker_state().unwrap();
+    assert_eq!((state.sessions.len(), state.retained.len()), (1, 1));
+}
+
+#[test]
+fn a_sound_store_is_left_alone() {
+    for make in [killed, stopped] {
+        let place = Place::new();
+        let store_id = make(&place);
+        let writer = place.heal();
+        assert_eq!(writer.reader().store_id(), store_id);
+        assert!(place.damaged().is_empty());
+        assert_all_there(&writer);
+    }
+}
+
+#[test]
+fn a_header_that_is_overwritten_costs_nothing() {
+    for make in [killed, stopped] {
+        let place = Place::new();
+        let store_id = make(&place);
+        let mut bytes = fs::read(place.path()).unwrap();
+        bytes[..20].fill(b'x');
+        fs::write(place.path(), bytes).unwrap();
+        let mut writer = place.heal();
+        assert_eq!(writer.reader().store_id(), store_id);
+        assert_all_there(&writer);
+        // Where the log has the first page, it stands for that of the database.
+        for folder in place.damaged() {
+            assert!(folder.join(aside::SALVAGED).exists());
+        }
+        assert_sound(&mut writer);
+    }
+}
+
+#[test]
+fn a_byte_of_the_log_that_changed_costs_nothing_but_what_it_was() {
+    let place = Place::new();
+    let store_id = killed(&place);
+    let mut rows = 0;
+    for at in [3, 20, 40, 200] {
+        let here = Place::new();
+        for suffix in ["", "-wal", "-lock"] {
+            fs::copy(beside(&place.path(), suffix), beside(&here.path(), suffix)).unwrap();
+        }
+        flip(&beside(&here.path(), "-wal"), at, 1);
+        let mut writer = here.heal();
+        rows += kept(&writer).len();
+        assert_eq!(writer.reader().store_id(), store_id, "{at}");
+        assert_sound(&mut writer);
+    }
+    assert_eq!(rows, 3000 * 4);
+}
+
+#[test]
+fn without_counters_the_store_has_another_name_and_ids_go_on_far_ahead() {
+    let place = Place::new();
+    let store_id = stopped(&place);
+    let writer = Writer::open(&place.path()).unwrap();
+    let behind = "UPDATE counter SET reading = 17";
+    writer.connection_of_test().execute(behind, []).unwrap();
+    drop(writer);
+    let mut writer = place.heal();
+    assert_ne!(writer.reader().store_id(), store_id);
+    assert_eq!(place.damaged().len(), 1);
+    assert_all_there(&writer);
+    assert_sound(&mut writer);
+}
+
+#[test]
+fn what_is_no_store_is_moved_aside_and_kept() {
+    let check = |content: &[u8], kind: &str| {
+        let place = Place::new();
+        fs::write(place.path(), content).unwrap();
+        fs::write(beside(&place.path(), "-lock"), "").unwrap();
+        let mut writer = place.heal();
+        let [folder] = &place.damaged()[..] else {
+            panic!("{:?}", place.damaged());
+        };
+        assert!(folder.to_string_lossy().ends_with(kind), "{folder:?}");
+        assert_eq!(fs::read(folder.join("gateway.db")).unwrap(), content);
+        let mut group = Group::default();
+        let id = add(&mut writer, &mut group, 1);
+        assert!(JUMPED < id.0);
+        writer.commit(&group).unwrap();
+        drop(writer);
+        // Once is enough.
+        drop(place.heal());
+        assert_eq!(place.damaged().len(), 1);
+    };
+    check(b"", "empty");
+    check(&b"a text\n".repeat(1000), "not-a-database");
+    check(&[0; 40_000], "not-a-database");
+}
+
+const JUMPED: i64 = 1 << 24;
+
+#[test]
+fn a_log_without_its_database_gives_what_it_has() {
+    let place = Place::new();
+    killed(&place);
+    fs::remove_file(place.path()).unwrap();
+    let mut writer = place.heal();
+    assert_eq!(place.damaged().len(), 1);
+    assert!(place.damaged()[0].join("gateway.db-wal").exists());
+    assert!(kept(&writer).len() < 3000);
+    let mut group = Group::default();
+    assert!(JUMPED < add(&mut writer, &mut group, 1).0);
+}
+
+#[test]
+fn a_restart_in_the_middle_goes_on_and_doubles_nothing() {
+    let place = Place::new();
+    stopped(&place);
+    let mut bytes = fs::read(place.path()).unwrap();
+    bytes[..20].fill(b'x');
+    fs::write(place.path(), bytes).unwrap();
+    for slices in 1..12 {
+        let mut writer = Writer::open(&place.path()).unwrap();
+        take_over(&mut writer, &place.path(), slices % 3 + 1);
+    }
+    let mut writer = place.heal();
+    assert_all_there(&writer);
+    assert_eq!(place.damaged().len(), 1);
+    let [progress] = &writer.salvages().unwrap()[..] else {
+        panic!("one store was damaged");
+    };
+    // 1,497 places in the outbox, a dead letter, 30 alerts, 3,000 readings, a reject.
+    assert_eq!((progress.saved, progress.unreadable), (4529, 0));
+    assert_sound(&mut writer);
+}
+
+/// One piece of damage drawn from a seed.
+fn damage(place: &Place, rng: &mut fastrand::Rng) -> String {
+    let suffix = if rng.bool() { "" } else { "-wal" };
+    let path = beside(&place.path(), suffix);
+    let length = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+    if length == 0 {
+        return "nothing".to_owned();
+    }
+    match rng.u8(0..10) {
+        0..=5 => {
+            let flips = rng.usize(1..=8);
+            for _ in 0..flips {
+                flip(&path, rng.u64(..length), 1 << rng.u8(..8));
+            }
+            format!("{flips} bits of gateway.db{suffix}")
+        }
+        6 => {
+            let (at, size) = (rng.u64(..length), rng.u64(1..20_000));
+            let mut file = fs::File::options().write(true).open(&path).unwrap();
+            file.seek(SeekFrom::Start(at)).unwrap();
+            file.write_all(&vec![rng.u8(..); size.min(length - at) as usize])
+                .unwrap();
+            format!("{size} bytes of gateway.db{suffix} at {at}")
+        }
+        7 => {
+            let at = rng.u64(..length);
+            fs::File::options()
+                .write(true)
+                .open(&path)
+                .unwrap()
+                .set_len(at)
+                .unwrap();
+            format!("gateway.db{suffix} cut at {at}")
+        }
+        8 => {
+            for _ in 0..4 {
+                flip(&path, rng.u64(..length.min(100)), rng.u8(1..));
+            }
+            format!("the header of gateway.db{suffix}")
+        }
+        _ => {
+            fs::remove_file(&path).unwrap();
+            format!("gateway.db{suffix} is gone")
+        }
+    }
+}
+
+/// `STORE_DAMAGES` draws so many, `IT_SEED` repeats one.
+#[test]
+fn whatever_is_damaged_the_store_opens_and_goes_on() {
+    let count = std::env::var("STORE_DAMAGES").map_or(60, |text| text.parse().unwrap());
+    let seed =
+        std::env::var("IT_SEED").map_or_else(|_| fastrand::u64(..), |text| text.parse().unwrap());
+    println!("IT_SEED={seed}");
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let origins = [Place::new(), Place::new()];
+    killed(&origins[0]);
+    stopped(&origins[1]);
+    let (mut moved, mut rows, mut whole) = (0, 0, 0);
+    for number in 0..count {
+        let place = Place::new();
+        let origin = &origins[rng.usize(..2)];
+        for suffix in ["", "-wal", "-lock"] {
+            let from = beside(&origin.path(), suffix);
+            if from.exists() {
+                fs::copy(from, beside(&place.path(), suffix)).unwrap();
+            }
+        }
+        let what = damage(&place, &mut rng);
+        println!("{number}: {what}");
+        // Damage that a start does not meet shows when all is read.
+        let mut writer = place.heal();
+        let mut examination = writer.reader().examination();
+        while let Ok(true) = examination.step() {}
+        if let Some(damage) = writer.reader().alarm().damage().cloned() {
+            drop(writer);
+            Writer::put_aside(&place.path(), &damage).unwrap();
+            writer = place.heal();
+        }
+        let select = format!("SELECT count(*) FROM reading WHERE id <= {READINGS}");
+        let there = usize::try_from(numbers(&writer, &select)[0]).unwrap();
+        (moved, rows) = (
+            moved + usize::from(!place.damaged().is_empty()),
+            rows + there,
+        );
+        whole += usize::from(there == 3000);
+        let mut group = Group::default();
+        add(&mut writer, &mut group, 9998);
+        writer.commit(&group).unwrap();
+        drop(writer);
+        drop(place.heal());
+    }
+    println!(
+        "{count} damaged stores: {moved} moved aside, {whole} lost no reading, {rows} of {} readings are back",
+        count * 3000
+    );
+}
+
+#[test]
+fn numbers_of_a_last_transaction_that_cannot_be_read_are_not_given_again() {
+    let place = Place::new();
+    let store_id = killed(&place);
+    let log = beside(&place.path(), "-wal");
+    // Its last page, before what is left over of an older log.
+    let bytes = fs::read(&log).unwrap();
+    let salts = &bytes[16..24];
+    let frames = bytes[32..].chunks_exact(24 + 4096);
+    let last = frames.take_while(|frame| &frame[8..16] == salts).count() as u64;
+    flip(&log, 32 + last * (24 + 4096) - 100, 1);
+    let mut writer = place.heal();
+    assert!(place.damaged().is_empty());
+    assert_eq!(writer.reader().store_id(), store_id);
+    assert_eq!(kept(&writer).len(), 2750);
+    let batch = writer.next_batch_id();
+    let mut group = Group::default();
+    let id = add(&mut writer, &mut group, 1);
+    assert!(3000 < id.0 && 250 < batch, "{id} {batch}");
+    writer.commit(&group).unwrap();
+    drop(writer);
+    let mut writer = place.heal();
+    assert_eq!(add(&mut writer, &mut group, 1).0, id.0 + 1);
+}
+
+#[test]
+fn readings_that_were_packed_come_back_as_rows() {
+    const MANY: i64 = 33_000;
+    let place = Place::new();
+    let mut writer = Writer::open(&place.path()).unwrap();
+    for first in (1..=MANY).step_by(1000) {
+        let mut group = Group::default();
+        for number in first..first + 1000 {
+            add(&mut writer, &mut group, number);
+        }
+        writer.commit(&group).unwrap();
+    }
+    writer.close(0).unwrap();
+    let mut writer = Writer::open(&place.path()).unwrap();
+    // Half of them wait for the cloud; those stay.
+    let limits = Limits {
+        keep: None,
+        max_bytes: u64::MAX / 2,
+        when_full: WhenFull::Refuse,
+    };
+    let later = Timestamp::from_millis(1_764_000_000_000 + 100 * 86_400_000);
+    for _ in 0..1000 {
+        let steps = writer.reader().upkeep(Some(later), &limits).unwrap();
+        for step in steps {
+            let mut group = Group::default();
+            group.push_upkeep(step);
+            writer.commit(&group).unwrap();
+        }
+        if number(&writer, "SELECT packed FROM reading_block WHERE number = 0") == 2 {
+            break;
+        }
+    }
+    let rows = number(&writer, "SELECT count(*) FROM reading");
+    assert!(rows < 20_000, "{rows}");
+    writer.close(0).unwrap();
+    let mut bytes = fs::read(place.path()).unwrap();
+    bytes[..20].fill(b'x');
+    fs::write(place.path(), bytes).unwrap();
+    let mut writer = place.heal();
+    let same = format!(
+        "SELECT count(*) FROM reading WHERE id <= {MANY} AND value = id AND json_extract(attributes, '$.seq') = id"
+    );
+    assert_eq!(number(&writer, &same), MANY);
+    assert_sound(&mut writer);
+}

@@ -1,0 +1,53 @@
+//! Taking over what was read of damaged stores.
+
+use super::Writer;
+use crate::domain::sensor::SensorId;
+use crate::store::{Damage, Group, Progress, Slice, StoreError, salvage};
+
+impl Writer {
+    /// The damaged stores beside this one, newest first, and how far their rows are taken over.
+    pub fn salvages(&self) -> Result<Vec<Progress>, StoreError> {
+        salvage::all(&self.connection)
+    }
+
+    /// Whether the gateway before did not close the file.
+    pub fn is_after_unclean_end(&self) -> bool {
+        self.is_after_unclean_end
+    }
+
+    /// Tells of an error if it is damage.
+    pub fn note(&self, error: &StoreError) {
+        if let Some(damage) = Damage::of(error) {
+            self.alarm.raise(damage);
+        }
+    }
+
+    /// Puts what was read of a damaged store into the group.
+    pub fn add_salvage(&mut self, group: &mut Group, slice: Slice) {
+        let mut keys = |sensors: Vec<SensorId>| -> Vec<Option<i64>> {
+            let keys = sensors.iter().map(|sensor| self.sensor_key(group, sensor));
+            keys.collect()
+        };
+        let of_readings = slice.readings.iter().map(|reading| reading.sensor.clone());
+        let reading_sensors = keys(of_readings.collect());
+        let of_alerts = slice.alerts.iter().map(|alert| alert.sensor.clone());
+        let alert_sensors = keys(of_alerts.collect());
+        group.salvaged.push(salvage::Rows {
+            slice,
+            reading_sensors,
+            alert_sensors,
+        });
+    }
+
+    /// What was written may have been the last of it.
+    pub(super) fn end_salvage(&mut self, written: &[salvage::Rows]) -> Result<(), StoreError> {
+        let may_be_last = written.iter().any(|rows| rows.slice.progress().is_done());
+        if self.is_salvaging && may_be_last {
+            self.is_salvaging = !self.salvages()?.iter().all(Progress::is_done);
+            if !self.is_salvaging {
+                self.unindexed_below = Some(self.filling.block());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+use super::*;
+use crate::support::accounts::seeded;
+use crate::support::http::try_post;
+
+/// What is done to one of the files; tells what.
+fn damage(site: &Site, rng: &mut fastrand::Rng) -> String {
+    let name = ["gateway.db", "gateway.db-wal", "gateway.db-shm"][rng.usize(..3)];
+    let path = site.path(name);
+    let Ok(mut bytes) = fs::read(&path) else {
+        return format!("{name} is not there");
+    };
+    if bytes.is_empty() {
+        return format!("{name} is empty");
+    }
+    let length = bytes.len();
+    let what = match rng.u8(..8) {
+        0..=3 => {
+            let flips = rng.usize(1..=16);
+            for _ in 0..flips {
+                bytes[rng.usize(..length)] ^= 1 << rng.u8(..8);
+            }
+            format!("{flips} bits of {name} are flipped")
+        }
+        4 => {
+            for _ in 0..4 {
+                bytes[rng.usize(..length.min(100))] ^= rng.u8(1..);
+            }
+            format!("the header of {name} has changed")
+        }
+        5 => {
+            bytes.truncate(rng.usize(..length));
+            format!("{name} is cut at {}", bytes.len())
+        }
+        6 => {
+            let at = rng.usize(..length);
+            let end = (at + rng.usize(1..16_384)).min(length);
+            bytes[at..end].fill(rng.u8(..));
+            format!("{name} is overwritten from {at} to {end}")
+        }
+        _ => {
+            fs::remove_file(&path).unwrap();
+            return format!("{name} is gone");
+        }
+    };
+    fs::write(&path, bytes).unwrap();
+    what
+}
+
+/// `DAMAGES` draws so many, `IT_SEED` repeats them.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_damaged_the_gateway_starts_serves_and_has_what_was_readable() {
+    let count: i32 = std::env::var("DAMAGES").map_or(24, |text| text.parse().unwrap());
+    let mut rng = seeded();
+    let site = Site::new().allow(&TOLD).allow(&[
+        "make no sense and are left out",
+        "cannot be understood and is left out",
+        "begin anew",
+        "the first event of an alert is gone",
+        "its block is looked through",
+        "wait for an uplink that is not configured",
+        // A reader met it.
+        "an HTTP request failed",
+    ]);
+    let gateway = site.start();
+    fill(&gateway);
+    gateway.stop();
+    let gateway = site.start();
+    fill(&gateway);
+    gateway.kill();
+    let files = [
+        "gateway.db",
+        "gateway.db-wal",
+        "gateway.db-shm",
+        "gateway.db-lock",
+    ];
+    let kept = files.map(|name| fs::read(site.path(name)).unwrap());
+    let (mut times_moved, mut whole, mut back) = (0, 0, 0);
+    for number in 1..=count {
+        for folder in moved(&site) {
+            fs::remove_dir_all(folder).unwrap();
+        }
+        for (name, bytes) in files.iter().zip(&kept) {
+            fs::write(site.path(name), bytes).unwrap();
+        }
+        let what = damage(&site, &mut rng);
+        println!("{number}: {what}");
+        let gateway = site.start();
+        eventually("it serves", || {
+            try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
+                .ok()
+                .filter(|answer| answer.status == 201)
+        })
+        .await;
+        healed(&site, &gateway).await;
+        takes_readings(&site, &gateway);
+        let stored: i64 = site.sql("SELECT count(*) FROM readings WHERE id <= 2000");
+        times_moved += usize::from(!moved(&site).is_empty());
+        (whole, back) = (whole + usize::from(stored == 2000), back + stored);
+        gateway.kill();
+    }
+    println!(
+        "{count} damaged stores: {times_moved} were moved aside, {whole} lost no reading, {back} of {} readings are back",
+        i64::from(count) * 2000
+    );
+}

@@ -1,0 +1,133 @@
+use std::os::unix::fs::FileExt;
+
+use super::*;
+use crate::support::LIMIT;
+use crate::support::frames::V5;
+use crate::support::http::{Answer, try_post};
+use crate::support::raw::Raw;
+
+/// Overwrites the middle of a file that the gateway has open.
+fn spoil(path: &Path) {
+    let length = fs::metadata(path).unwrap().len() as usize;
+    let garbage = vec![0xa5; length / 8];
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(&garbage, (length / 2) as u64).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_that_a_reader_meets_is_healed_without_a_restart_of_the_process() {
+    let (cloud, site) = site().await;
+    // Who met it.
+    let site = site.allow(&["an HTTP request failed", "forwarding pauses"]);
+    let gateway = site.start();
+    for _ in 0..6 {
+        fill(&gateway);
+    }
+    gateway.stop();
+    let gateway = site.start();
+    let mut device = Raw::connect(&gateway, V5, "device");
+    let before = site.path("gateway.db");
+    spoil(&before);
+    eventually("a reader has met it and the files are moved", || {
+        send(&gateway, "GET /api/v1/readings?limit=10000", None, "").ok();
+        (!moved(&site).is_empty()).then_some(())
+    })
+    .await;
+    assert!(device.is_closed_within(LIMIT));
+    // The same process, at the same address.
+    eventually("it serves", || {
+        try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
+            .ok()
+            .filter(|answer| answer.status == 201)
+    })
+    .await;
+    healed(&site, &gateway).await;
+    takes_readings(&site, &gateway);
+    assert_eq!(moved(&site).len(), 1);
+    let back: i64 = site.sql("SELECT count(*) FROM readings WHERE id <= 6000");
+    assert!(0 < back && back < 6000, "some pages were whole: {back}");
+    assert_eq!(site.sql::<String>("PRAGMA integrity_check"), "ok");
+    cloud.set_outage(false);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_unclean_end_the_whole_is_read_and_damage_is_found_that_nobody_asked_for() {
+    let (_cloud, site) = site().await;
+    let gateway = site.start();
+    fill(&gateway);
+    fill(&gateway);
+    gateway.stop();
+    let gateway = site.start();
+    takes_readings(&site, &gateway);
+    gateway.kill();
+    // Behind all that a start looks at.
+    let path = site.path("gateway.db");
+    let (root, pages): (i64, i64) = (
+        site.sql("SELECT rootpage FROM sqlite_schema WHERE name = 'alert'"),
+        site.sql("PRAGMA page_count"),
+    );
+    assert!(0 < root && root <= pages);
+    overwrite(&path, (root as usize - 1) * 4096, &[0; 8]);
+    let gateway = site.start();
+    eventually("the damage is found", || {
+        (!moved(&site).is_empty()).then_some(())
+    })
+    .await;
+    eventually("it serves", || {
+        try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
+            .ok()
+            .filter(|answer| answer.status == 201)
+    })
+    .await;
+    healed(&site, &gateway).await;
+    let back: i64 = site.sql("SELECT count(*) FROM readings WHERE id <= 2000");
+    assert_eq!(back, 2000);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_meets_damage_is_not_acknowledged_and_the_next_one_is() {
+    let (_cloud, site) = site().await;
+    let gateway = site.start();
+    fill(&gateway);
+    gateway.stop();
+    let gateway = site.start();
+    let select = "SELECT rootpage FROM sqlite_schema WHERE name = 'device_status'";
+    let root: i64 = site.sql(select);
+    let at = (root as usize - 1) * 4096;
+    let file = fs::File::options()
+        .write(true)
+        .open(site.path("gateway.db"))
+        .unwrap();
+    file.write_all_at(&[0x77; 4096], at as u64).unwrap();
+    // More than the writer has memory for, so that it reads that page again.
+    let mut acked = 0;
+    for part in 0..60 {
+        let reading = |seq| format!(r#"{{"id":"s1","value":1,"seq":{seq}}}"#);
+        let readings: Vec<String> = (part * 2000..(part + 1) * 2000).map(reading).collect();
+        let answer = try_post(&gateway, "/data", &format!("[{}]", readings.join(",")));
+        acked += if answer.is_ok_and(|answer| answer.status == 201) {
+            2000
+        } else {
+            0
+        };
+    }
+    assert!(moved(&site).is_empty(), "nobody has met it");
+    let status = || try_post(&gateway, "/status?device_id=d1&status=online", "");
+    let is_taken = |answer: &Answer| answer.status == 200;
+    assert!(!status().is_ok_and(|answer| is_taken(&answer)));
+    eventually("it is taken", || status().ok().filter(is_taken)).await;
+    eventually("it serves", || {
+        try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
+            .ok()
+            .filter(|answer| answer.status == 201)
+    })
+    .await;
+    healed(&site, &gateway).await;
+    assert_eq!(moved(&site).len(), 1);
+    let back: i64 = site.sql("SELECT count(*) FROM readings WHERE sensor_id <> 'new'");
+    assert!(1000 + acked <= back, "{acked} {back}");
+    assert_eq!(get_json(&gateway, "/status")["d1"], "online");
+    gateway.stop();
+}
