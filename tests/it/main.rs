@@ -21,6 +21,7 @@ mod monitoring;
 mod mqtt;
 mod ordering;
 mod overload;
+mod power;
 mod reload;
 mod rules;
 mod sessions;

@@ -2,14 +2,16 @@
 //! all in one transaction, and only then completes the receipts. The next group is what arrived meanwhile.
 //!
 //! If a commit fails, nothing is acknowledged and nothing dropped: the same group is tried again until it succeeds,
-//! and meanwhile nothing more is taken from the queue.
+//! and meanwhile nothing more is taken from the queue, but for what gives room back on a disk that is full ([`scarcity`]).
 
+mod checkpoints;
 mod clock;
 mod next;
 mod outbox;
 mod overflow;
 mod rules;
 mod salvage;
+mod scarcity;
 mod space;
 mod timing;
 
@@ -77,6 +79,8 @@ pub struct Committer {
     /// Rules that wait for the commit of what came before them.
     next_rules: Option<NewRules>,
     space: Space,
+    /// Since when the log cannot be copied into the database: when that was last tried.
+    log_tried: Option<Instant>,
     timing: Timing,
 }
 
@@ -116,6 +120,7 @@ impl Committer {
             failed_rules: HashSet::new(),
             next_rules: None,
             space: Space::default(),
+            log_tried: None,
             timing: Timing::new(wall_clock::standing()),
         };
         // Before anybody is served: whoever asks sees what there is to count.
@@ -169,7 +174,7 @@ impl Committer {
     fn commit_all(&mut self, mut pending: Pending) -> Option<()> {
         self.remember(&mut pending);
         self.write_times(&mut pending);
-        let committed = self.commit(&pending.group)?;
+        let committed = self.commit(&mut pending)?;
         self.times_are_written();
         self.finish(pending, committed);
         Some(())
@@ -269,12 +274,12 @@ impl Committer {
     }
 
     /// Commits, however often it takes; `None` if it was given up.
-    fn commit(&mut self, group: &Group) -> Option<Committed> {
+    fn commit(&mut self, pending: &mut Pending) -> Option<Committed> {
         let mut has_failed = false;
         let mut pause = RETRY_PAUSE;
         loop {
             let started = Instant::now();
-            match self.writer.commit(group) {
+            let error = match self.writer.commit(&pending.group) {
                 Ok(committed) => {
                     let metrics = &self.settings.metrics;
                     metrics
@@ -282,33 +287,37 @@ impl Committer {
                         .observe(started.elapsed().as_secs_f64());
                     metrics
                         .commit_readings
-                        .observe(group.reading_count() as f64);
+                        .observe(pending.group.reading_count() as f64);
                     if has_failed {
                         tracing::info!("commits succeed again");
                         self.settings.health.set(None);
                     }
+                    self.tell_of_the_log();
                     return Some(committed);
                 }
-                Err(error) => {
-                    self.settings.metrics.commit_failures.inc();
-                    self.writer.note(&error);
-                    if Damage::of(&error).is_some() {
-                        // Nothing of it is acknowledged; a new store begins.
-                        self.settings.health.set(Some(error.to_string()));
-                        return None;
-                    }
-                    if !has_failed {
-                        tracing::error!(%error, "commit failed: nothing is acknowledged until it succeeds");
-                        self.settings.health.set(Some(error.to_string()));
-                        has_failed = true;
-                    }
-                }
+                Err(error) => error,
+            };
+            self.settings.metrics.commit_failures.inc();
+            self.writer.note(&error);
+            let told = self.writer.explain(&error);
+            if Damage::of(&error).is_some() {
+                // Nothing of it is acknowledged; a new store begins.
+                self.settings.health.set(Some(told));
+                return None;
             }
+            if !has_failed {
+                tracing::error!(error = %told, "commit failed: nothing is acknowledged until it succeeds");
+                has_failed = true;
+            }
+            self.settings.health.set(Some(told));
             if self.settings.give_up.is_cancelled() {
                 tracing::error!("the last commit was given up; none of it was acknowledged");
                 return None;
             }
-            self.pause(pause);
+            let is_out_of_room = self.writer.is_out_of_room(&error);
+            if !is_out_of_room || self.wait_for_room(pending, pause).is_err() {
+                self.pause(pause);
+            }
             pause = (pause * 2).min(LONGEST_RETRY_PAUSE);
         }
     }

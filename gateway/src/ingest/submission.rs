@@ -92,6 +92,17 @@ impl Submission {
         Receipt(receiver)
     }
 
+    /// Whether it has nothing but acknowledgements of what is on disk: these may come before what waits for room.
+    pub(super) fn gives_room(&self) -> bool {
+        let has_more = !self.readings.is_empty()
+            || !self.statuses.is_empty()
+            || !self.acknowledged.is_empty()
+            || !self.rejects.is_empty()
+            || self.settled_reject.is_some()
+            || !self.messages.is_empty();
+        !has_more && self.changes.iter().all(Change::gives_room)
+    }
+
     /// About how much memory it takes, in KiB.
     pub fn weight(&self) -> u32 {
         let readings = self.readings.iter().map(|reading| {

@@ -2,11 +2,12 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    path::{Path, PathBuf},
+    io,
+    path::{self, Path, PathBuf},
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::StoreError;
 
@@ -33,10 +34,6 @@ pub(super) const KNOWN_SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// How long a statement waits for another process that holds a lock, such as an SQLite shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The log is copied into the database when it has so many pages (of 4 KiB). Larger means fewer
-/// rewrites of the same page and a larger file beside the database.
-const CHECKPOINT_PAGES: u32 = 4096;
-
 /// Pages that a connection keeps in memory, in KiB.
 const CACHE_KIB: u32 = 2048;
 
@@ -55,7 +52,7 @@ pub(super) fn lock(path: &Path) -> Result<StoreLock, StoreError> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
     {
-        fs::create_dir_all(folder).map_err(|source| StoreError::Folder {
+        create_folder(folder).map_err(|source| StoreError::Folder {
             folder: folder.display().to_string(),
             source,
         })?;
@@ -72,7 +69,7 @@ pub(super) fn lock(path: &Path) -> Result<StoreLock, StoreError> {
             source,
         })?;
     match file.try_lock() {
-        Ok(()) => Ok(StoreLock { _file: file }),
+        Ok(()) => Ok(StoreLock { _file: file.into() }),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
             path: path.display().to_string(),
         }),
@@ -81,6 +78,22 @@ pub(super) fn lock(path: &Path) -> Result<StoreLock, StoreError> {
             source,
         }),
     }
+}
+
+/// Creates a folder, and sees to it that it is there after a power cut: SQLite does that only for what is in it.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    let folder = path::absolute(folder)?;
+    let new = folder.ancestors().take_while(|above| !above.is_dir());
+    let new = new.count();
+    fs::create_dir_all(&folder)?;
+    // Also when it was there: whoever made it may have been killed before it was safe.
+    for above in folder.ancestors().skip(1).take(new.max(1)) {
+        // One that may not be read is not ours either.
+        if let Ok(above) = File::open(above) {
+            above.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 /// The path of a file that belongs to the database, such as its write-ahead log (`-wal`).
@@ -106,7 +119,8 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         });
     }
     connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    // Its failure would not be told: see `checkpoints`.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
@@ -114,11 +128,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Copies the log into the database at so many pages, and does not let its file stay larger than twice that.
-pub(super) fn bound_log(connection: &Connection, pages: u32) -> Result<(), StoreError> {
-    connection.pragma_update(None, "wal_autocheckpoint", pages)?;
-    let bytes = 2 * i64::from(pages) * 4096;
-    connection.pragma_update_and_check(None, "journal_size_limit", bytes, |_| Ok(()))?;
+/// Has the log stay when the connection is closed.
+pub(super) fn keep_log(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(())
 }
 

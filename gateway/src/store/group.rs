@@ -110,6 +110,15 @@ impl Group {
         self.outbox.push(change);
     }
 
+    /// Takes out what gives room back, and does not depend on the rest.
+    pub fn split_ahead(&mut self) -> Self {
+        Self {
+            outbox: std::mem::take(&mut self.outbox),
+            upkeep: std::mem::take(&mut self.upkeep),
+            ..Self::default()
+        }
+    }
+
     /// Adds a change of what the broker owes.
     pub fn push_session(&mut self, change: sessions::Change) {
         self.sessions.push(change);

@@ -6,12 +6,15 @@
 //! Invariants: ids in the file ≤ ids given ≤ the stored counters of the last commit plus the group in hand;
 //! a [`Committed`] exists only after its group's rows are on disk.
 
+use rusqlite::ErrorCode;
+
 mod alert_pages;
 mod alerts;
 mod aside;
 mod blocks;
 mod bounds;
 pub mod care;
+mod checkpoints;
 mod clock_spans;
 mod connection;
 mod damage;
@@ -30,6 +33,7 @@ mod place;
 mod reader;
 mod reading_pages;
 mod rejects;
+mod reserve;
 mod rows;
 mod rules;
 mod salvage;
@@ -103,6 +107,35 @@ pub enum StoreError {
     NoWriteAheadLog { path: String, mode: String },
     #[error("the write-ahead log could not be checkpointed yet")]
     CheckpointBusy,
+    #[error("cannot write {path}: {source}")]
+    Log {
+        path: String,
+        source: std::io::Error,
+    },
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+}
+
+impl StoreError {
+    /// Whether it is a lack of room, on the disk or in what one may have of it.
+    fn is_lack_of_room(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            Self::Log { source, .. } => reserve::is_lack_of_room(source),
+            _ => false,
+        }
+    }
+
+    /// Whether the disk is to blame.
+    fn is_of_disk(&self) -> bool {
+        use ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
+        match self {
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(CannotOpen | DiskFull | ReadOnly | SystemIoFailure)
+            ),
+            Self::Log { .. } => true,
+            _ => false,
+        }
+    }
 }

@@ -128,9 +128,9 @@ impl Reader {
         self.shared.sensors.page(after, limit)
     }
 
-    /// Bytes of the database and its log on disk.
+    /// Bytes on disk of the database, its log and the reserve.
     pub fn bytes_on_disk(&self) -> u64 {
-        ["", "-wal", "-shm"]
+        ["", "-wal", "-shm", "-reserve"]
             .iter()
             .filter_map(|suffix| connection::beside(self.path(), suffix).metadata().ok())
             .map(|metadata| metadata.len())

@@ -114,6 +114,14 @@ impl Change {
         }
     }
 
+    /// Whether it only takes away what is on disk, or marks it, and could have come at any time.
+    pub fn gives_room(&self) -> bool {
+        matches!(
+            self,
+            Self::Received { .. } | Self::Done { .. } | Self::CloseExchange { .. }
+        )
+    }
+
     /// About how many bytes it takes in memory.
     pub fn size(&self) -> usize {
         let texts = match self {

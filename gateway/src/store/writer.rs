@@ -3,11 +3,13 @@
 //! A failed COMMIT is ambiguous: after an I/O error in the log's fsync the rows may be there when the file is opened
 //! again. So each group has a number that is written with it; after a failure the file is opened anew, the number
 //! looked up, the group written again only if it is absent, and nothing counts as committed until the log has been
-//! copied into the database and synced.
+//! copied into the database and synced. What can be read of a log whose sync failed need not be on disk:
+//! [`super::checkpoints`] has what is done about it.
 
 mod adding;
 mod opening;
 mod rescue;
+mod room;
 mod salvaging;
 mod timing;
 
@@ -19,14 +21,17 @@ use std::sync::{
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
-    Alarm, Group, Reader, Room, RuleMemory, Sensors, StoreError, alerts,
+    Alarm, Group, Reader, RuleMemory, Sensors, StoreError, alerts,
     blocks::{self, Block, Filling},
+    checkpoints::{self, Checkpoints},
     connection::{self, StoreLock},
     devices::{self, Devices},
     open_alerts::OpenAlerts,
     outbox::{self, Growth, UplinkKey},
     place::Place,
-    rejects, rows, rules, salvage,
+    rejects,
+    reserve::Reserve,
+    rows, rules, salvage,
     sensors::Index,
     sessions::{self, BrokerState},
 };
@@ -91,12 +96,12 @@ pub struct Writer {
     uplinks: Pending,
     /// After a failure, until a checkpoint has succeeded.
     is_doubtful: bool,
+    checkpoints: Checkpoints,
+    reserve: Reserve,
     /// Of damaged stores beside this one rows are still taken over.
     is_salvaging: bool,
     /// The one before did not close the file.
     is_after_unclean_end: bool,
-    /// At which the log is copied into the database; `None`: as the connection has it.
-    log_pages: Option<u32>,
     alarm: Arc<Alarm>,
     _lock: Option<StoreLock>,
 }
@@ -115,26 +120,6 @@ impl Writer {
             Arc::clone(&self.uplinks),
             Arc::clone(&self.alarm),
         )
-    }
-
-    /// How much room there is within a budget.
-    pub fn room(&self, max_bytes: u64) -> Result<Room, StoreError> {
-        let log = connection::beside(self.place.path(), "-wal");
-        let log_bytes = log.metadata().map_or(0, |metadata| metadata.len());
-        Room::look(&self.connection, log_bytes, max_bytes)
-    }
-
-    /// Keeps the log small in a small budget.
-    pub fn set_budget(&mut self, max_bytes: u64) -> Result<(), StoreError> {
-        self.log_pages = Some(Room::log_pages(max_bytes));
-        self.bound_log()
-    }
-
-    fn bound_log(&self) -> Result<(), StoreError> {
-        match self.log_pages {
-            Some(pages) => connection::bound_log(&self.connection, pages),
-            None => Ok(()),
-        }
     }
 
     /// What is owed to clients that are away.
@@ -211,14 +196,24 @@ impl Writer {
             self.stay_in_place()?;
             return Ok(Committed(()));
         }
+        self.commit_with(group, self.given)
+    }
+
+    fn commit_with(&mut self, group: &Group, counters: Counters) -> Result<Committed, StoreError> {
         let number = self.given.group + 1;
+        let counters = Counters {
+            group: number,
+            ..counters
+        };
         let is_written = self.is_doubtful && self.reopen()? == number;
-        if !is_written {
-            self.write(group, number)
+        if is_written {
+            checkpoints::write_log_again(self.place.path())?;
+        } else {
+            self.write(group, counters)
                 .inspect_err(|_| self.is_doubtful = true)?;
         }
         if self.is_doubtful {
-            checkpoint(&self.connection, "FULL")?;
+            self.checkpoints.copy(&self.connection, "FULL")?;
             self.recount_outbox()?;
             self.is_doubtful = false;
         }
@@ -226,9 +221,10 @@ impl Writer {
         self.stay_in_place()
             .inspect_err(|_| self.is_doubtful = true)?;
         self.given.group = number;
-        self.committed = self.given;
+        self.committed = counters;
         self.sensors.adopt(group);
         self.open_alerts.adopt(group);
+        self.checkpoints.copy_if_due(&self.connection);
         Ok(Committed(()))
     }
 
@@ -239,7 +235,12 @@ impl Writer {
         let mut last = Group::default();
         last.set_rules_clock(rules_clock);
         self.commit(&last)?;
-        checkpoint_if_free(&self.connection, "TRUNCATE")?;
+        let copied = self.checkpoints.copy_if_free(&self.connection, "TRUNCATE");
+        if self.checkpoints.is_doubtful() {
+            // Or SQLite would take the log away.
+            connection::keep_log(&self.connection)?;
+        }
+        copied?;
         self.connection.close().map_err(|(_, error)| error.into())
     }
 
@@ -247,7 +248,7 @@ impl Writer {
         // What is only in the open file would be gone with it.
         self.stay_in_place()?;
         self.connection = connection::open_writer(self.place.path())?;
-        self.bound_log()?;
+        self.checkpoints.bound_again(&self.connection)?;
         let (_, stored) = read_counters(&self.connection)?;
         Ok(stored.group)
     }
@@ -260,7 +261,7 @@ impl Writer {
         Ok(())
     }
 
-    fn write(&mut self, group: &Group, number: i64) -> Result<(), StoreError> {
+    fn write(&mut self, group: &Group, counters: Counters) -> Result<(), StoreError> {
         let is_saving = self.saves_sensors(group);
         let transaction = self
             .connection
@@ -287,7 +288,7 @@ impl Writer {
         if group.has_all_rule_states {
             transaction
                 .prepare_cached("UPDATE counter SET rules_saved_upto = ?1")?
-                .execute([self.given.alert])?;
+                .execute([counters.alert])?;
         }
         if is_saving {
             self.sensors.save(&transaction)?;
@@ -305,11 +306,11 @@ impl Writer {
                  rules_clock = coalesce(?6, rules_clock)",
             )?
             .execute(params![
-                number,
-                self.given.reading,
-                self.given.alert,
-                self.given.reject,
-                self.given.batch,
+                counters.group,
+                counters.reading,
+                counters.alert,
+                counters.reject,
+                counters.batch,
                 group.rules_clock,
             ])?;
         transaction.commit()?;
@@ -321,7 +322,7 @@ impl Writer {
         self.unindexed_below = unindexed_below;
         self.end_salvage(&group.salvaged)?;
         if group.has_all_rule_states {
-            self.rules_saved_upto = self.given.alert;
+            self.rules_saved_upto = counters.alert;
         }
         if is_saving {
             self.sensors.mark_saved();
@@ -353,26 +354,6 @@ fn read_counters(connection: &Connection) -> Result<(Arc<str>, Counters), StoreE
         rusqlite::Error::QueryReturnedNoRows => StoreError::NoCounters,
         other => other.into(),
     })
-}
-
-/// Copies the log into the database and syncs it; an error if a reader kept part of it from being copied.
-fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StoreError> {
-    let busy: i64 = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-        row.get(0)
-    })?;
-    if busy == 0 {
-        Ok(())
-    } else {
-        Err(StoreError::CheckpointBusy)
-    }
-}
-
-/// As far as no reader is in the way.
-fn checkpoint_if_free(connection: &Connection, mode: &str) -> Result<(), StoreError> {
-    match checkpoint(connection, mode) {
-        Err(StoreError::CheckpointBusy) => Ok(()),
-        other => other,
-    }
 }
 
 #[cfg(test)]

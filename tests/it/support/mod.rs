@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod authority;
+pub(crate) mod disk;
 pub(crate) mod frames;
 pub(crate) mod http;
 pub(crate) mod mosquitto;
@@ -35,6 +36,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// The gateway's folder: configuration and store, which outlive its processes.
 pub(crate) struct Site {
     folder: TempDir,
+    database: PathBuf,
     settings: String,
     environment: Vec<(&'static str, String)>,
     allowed: Vec<&'static str>,
@@ -58,8 +60,10 @@ impl Site {
 
     /// A site with further settings in TOML: top-level keys are not possible, sections are.
     pub(crate) fn with(sections: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let mut site = Self {
-            folder: tempfile::tempdir().unwrap(),
+            database: folder.path().join("gateway.db"),
+            folder,
             settings: String::new(),
             environment: Vec::new(),
             allowed: Vec::new(),
@@ -74,9 +78,16 @@ impl Site {
             "gateway_id = \"test\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\nwebsocket_listen = \"127.0.0.1:0\"\n\
              [http]\nlisten = \"127.0.0.1:0\"\n",
         );
-        let path = self.path("gateway.db");
-        writeln!(self.settings, "[store]\npath = {path:?}").unwrap();
+        writeln!(self.settings, "[store]\npath = {:?}", self.database).unwrap();
         self.settings.push_str(sections);
+    }
+
+    /// The same site with its store elsewhere.
+    pub(crate) fn storing_at(mut self, database: PathBuf) -> Self {
+        let [old, new] = [&self.database, &database].map(|path| format!("path = {path:?}"));
+        self.settings = self.settings.replacen(&old, &new, 1);
+        self.database = database;
+        self
     }
 
     /// Overrides one key, as the environment does: `EDGE_GATEWAY_MQTT__LISTEN`.
@@ -112,7 +123,7 @@ impl Site {
     /// Changes the store while no gateway runs.
     #[expect(clippy::disallowed_methods, reason = "nobody else has the file open")]
     pub(crate) fn change(&self, statement: &str) {
-        let connection = Connection::open(self.path("gateway.db")).unwrap();
+        let connection = Connection::open(&self.database).unwrap();
         connection.execute_batch(statement).unwrap();
     }
 
@@ -145,6 +156,10 @@ impl Site {
         self
     }
 
+    pub(crate) fn database(&self) -> &Path {
+        &self.database
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -155,7 +170,17 @@ impl Site {
     }
 
     /// As [`start`](Self::start), by another command than the plain binary.
-    pub(crate) fn start_as(&self, mut command: Command) -> Gateway<'_> {
+    pub(crate) fn start_as(&self, command: Command) -> Gateway<'_> {
+        self.try_start_as(command, |_| {})
+            .unwrap_or_else(|log| panic!("the gateway did not start:\n{log}"))
+    }
+
+    /// As [`start_as`](Self::start_as); the log if the gateway ended before it listened. `spawned` gets its process's number.
+    pub(crate) fn try_start_as(
+        &self,
+        mut command: Command,
+        spawned: impl FnOnce(u32),
+    ) -> Result<Gateway<'_>, String> {
         let config = self.path("gateway.toml");
         std::fs::write(&config, &self.settings).unwrap();
         let mut child = command
@@ -164,6 +189,7 @@ impl Site {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        spawned(child.id());
         let log = Arc::<Mutex<Vec<String>>>::default();
         let (sender, addresses) = sync_channel(8);
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -180,50 +206,68 @@ impl Site {
         });
         let Some((mqtt, http)) = listening(&addresses) else {
             child.kill().ok();
-            panic!(
-                "the gateway did not start:\n{}",
-                log.lock().unwrap().join("\n")
-            );
+            child.wait().unwrap();
+            return Err(log.lock().unwrap().join("\n"));
         };
-        Gateway {
+        Ok(Gateway {
             site: self,
             child,
             mqtt,
             http,
             log,
             reader: Some(reader),
-        }
+        })
+    }
+
+    pub(crate) fn look(&self) -> Look<'_> {
+        Look(&self.database)
     }
 
     /// Looks into the store with SQL, as any SQLite tool may.
     pub(crate) fn sql<T: rusqlite::types::FromSql>(&self, query: &str) -> T {
-        self.sql_in("gateway.db", query)
-    }
-
-    /// As [`sql`](Self::sql), in another file of the site.
-    #[expect(clippy::disallowed_methods, reason = "a stranger's look at the file")]
-    pub(crate) fn sql_in<T: rusqlite::types::FromSql>(&self, file: &str, query: &str) -> T {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let connection = Connection::open_with_flags(self.path(file), flags).unwrap();
-        connection.busy_timeout(LIMIT).unwrap();
-        connection.query_row(query, [], |row| row.get(0)).unwrap()
+        self.look().sql(query)
     }
 
     /// All rows of a query with one column.
     pub(crate) fn sql_all<T: rusqlite::types::FromSql>(&self, query: &str) -> Vec<T> {
-        self.sql_all_in("gateway.db", query)
+        self.look().sql_all(query)
+    }
+
+    /// As [`sql`](Self::sql), in another file of the site.
+    pub(crate) fn sql_in<T: rusqlite::types::FromSql>(&self, file: &str, query: &str) -> T {
+        Look(&self.path(file)).sql(query)
     }
 
     /// As [`sql_all`](Self::sql_all), in another file of the site.
-    #[expect(clippy::disallowed_methods, reason = "a stranger's look at the file")]
     pub(crate) fn sql_all_in<T: rusqlite::types::FromSql>(
         &self,
         file: &str,
         query: &str,
     ) -> Vec<T> {
+        Look(&self.path(file)).sql_all(query)
+    }
+}
+
+/// A stranger's look at a database.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look<'p>(pub(crate) &'p Path);
+
+impl Look<'_> {
+    #[expect(clippy::disallowed_methods, reason = "a stranger's look at the file")]
+    fn open(self) -> Connection {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let connection = Connection::open_with_flags(self.path(file), flags).unwrap();
+        let connection = Connection::open_with_flags(self.0, flags).unwrap();
         connection.busy_timeout(LIMIT).unwrap();
+        connection
+    }
+
+    pub(crate) fn sql<T: rusqlite::types::FromSql>(self, query: &str) -> T {
+        self.open().query_row(query, [], |row| row.get(0)).unwrap()
+    }
+
+    /// All rows of a query with one column.
+    pub(crate) fn sql_all<T: rusqlite::types::FromSql>(self, query: &str) -> Vec<T> {
+        let connection = self.open();
         let mut statement = connection.prepare(query).unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
         rows.map(Result::unwrap).collect()

@@ -216,6 +216,21 @@ impl Raw {
         self.wait_for(PINGRESP);
     }
 
+    /// As [`ping`](Self::ping); gives how many acknowledgements of this type came before the answer.
+    #[track_caller]
+    pub(crate) fn ping_past(&mut self, kind: u8) -> u16 {
+        self.send(&frames::ping());
+        let mut count = 0;
+        loop {
+            let frame = self.receive().expect("closed instead of an answer");
+            if frame.kind() == PINGRESP {
+                return count;
+            }
+            assert_eq!(frame.kind(), kind);
+            count += 1;
+        }
+    }
+
     pub(crate) fn next_packet_id(&mut self) -> u16 {
         self.last_packet_id += 1;
         self.last_packet_id

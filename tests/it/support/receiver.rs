@@ -74,6 +74,11 @@ impl Receiver {
         )
     }
 
+    /// Lets go of the requests that were not asked for.
+    pub(crate) fn forget(&self) {
+        while self.requests.try_recv().is_ok() {}
+    }
+
     /// The next request.
     #[track_caller]
     pub(crate) fn next(&self) -> Request {

@@ -34,6 +34,7 @@ impl Committer {
                 return First::Rules(Box::new(rules));
             }
             self.look_for_room();
+            self.copy_log_again();
             if let Ok(request) = self.receiver.upkeep.try_recv() {
                 return First::Upkeep(request);
             }
@@ -66,7 +67,8 @@ impl Committer {
             let due = due.min(self.rules_clock.kept_until());
             self.rules_clock.instant(due)
         });
-        let look = self.space.next_look();
+        let looks = [self.space.next_look(), self.next_log_try()];
+        let look = looks.into_iter().flatten().min();
         let until = [due, look].into_iter().flatten().min();
         let SubmissionReceiver { receiver, upkeep } = &mut self.receiver;
         let wait = async {

@@ -73,9 +73,17 @@ impl Space {
         self.held.pop_front()
     }
 
+    /// It has to wait.
+    pub(super) fn hold(&mut self, work: Work) {
+        self.held.push_back(work);
+    }
+
     /// Gives back what may be taken now; the rest is held.
     pub(super) fn admit(&mut self, work: Work) -> Option<Work> {
-        let needs_room = matches!(work, Work::Submission(_));
+        let needs_room = match &work {
+            Work::Submission(submission) => !submission.gives_room(),
+            _ => false,
+        };
         if needs_room && (self.is_full || !self.held.is_empty()) {
             self.held.push_back(work);
             return None;

@@ -30,6 +30,11 @@ impl Room {
         (max_bytes / 16 / PAGE).clamp(128, LARGEST) as u32
     }
 
+    /// What is kept free on the disk for when there is no more room: as much as the log takes.
+    pub(in crate::store) fn reserve_bytes(max_bytes: u64) -> u64 {
+        u64::from(Self::log_pages(max_bytes)) * PAGE
+    }
+
     pub(in crate::store) fn look(
         connection: &Connection,
         log_bytes: u64,
@@ -44,7 +49,7 @@ impl Room {
         let log = log_bytes.clamp(usual, 2 * usual);
         Ok(Self {
             used: (pages - free).unsigned_abs() * PAGE,
-            most: max_bytes.saturating_sub(log + BESIDE),
+            most: max_bytes.saturating_sub(log + Self::reserve_bytes(max_bytes) + BESIDE),
             free: if is_incremental {
                 free.unsigned_abs()
             } else {

@@ -4,15 +4,17 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Writer, checkpoint_if_free, read_counters, rescue};
+use super::{Writer, read_counters, rescue};
 use crate::clock;
 use crate::domain::uplink::CLOUD;
 use crate::store::blocks::Filling;
+use crate::store::checkpoints::{self, Checkpoints};
 use crate::store::connection::{self, StoreLock, beside};
 use crate::store::damage::Kind;
 use crate::store::devices::Devices;
 use crate::store::open_alerts::OpenAlerts;
 use crate::store::place::Place;
+use crate::store::reserve::{self, Reserve};
 use crate::store::{
     Damage, StoreError, aside, inspect, outbox, rules, salvage, sensors, sessions, sound,
 };
@@ -36,6 +38,9 @@ impl Writer {
             path: path.display().to_string(),
             source,
         })?;
+        if has_served {
+            checkpoints::write_log_again(path)?;
+        }
         // Somebody's file where no gateway has been: the path is wrong, not the file.
         let is_foreign = |damage: &Damage| {
             let kinds = [Kind::NotADatabase, Kind::Malformed, Kind::Nonsense];
@@ -46,7 +51,14 @@ impl Writer {
             aside::put_aside(path, &damage, clock::now())?;
         }
         begin_if_moved(path)?;
-        let opened = match Self::open_sound(path, uplinks, seen.lost_numbers) {
+        let mut opened = Self::open_sound(path, uplinks, seen.lost_numbers);
+        if let Err(error) = &opened
+            && error.is_of_disk()
+            && reserve::let_go_to_open(path)
+        {
+            opened = Self::open_sound(path, uplinks, seen.lost_numbers);
+        }
+        let opened = match opened {
             Err(error) => {
                 let Some(damage) = Damage::at_start(&error) else {
                     return Err(error);
@@ -73,10 +85,12 @@ impl Writer {
 
     /// Whether all that a start reads of it makes sense.
     pub(in crate::store) fn try_open(path: &Path) -> Result<(), StoreError> {
-        let writer = Self::open_sound(path, &[], 0)?;
+        let mut writer = Self::open_sound(path, &[], 0)?;
         sessions::load(&writer.connection)?;
         rules::load(&writer.connection)?;
-        checkpoint_if_free(&writer.connection, "TRUNCATE")?;
+        writer
+            .checkpoints
+            .copy_if_free(&writer.connection, "TRUNCATE")?;
         writer.connection.close().map_err(|(_, error)| error.into())
     }
 
@@ -104,7 +118,8 @@ impl Writer {
         )?;
         sessions::remove_orphans(&connection)?;
         // What a killed gateway left in the log may not have been synced: what is said of it must stand.
-        checkpoint_if_free(&connection, "FULL")?;
+        let mut checkpoints = Checkpoints::of(path);
+        checkpoints.copy_if_free(&connection, "FULL")?;
         let (store_id, mut given) = read_counters(&connection)?;
         let numbers = [given.reading, given.alert, given.reject, given.batch];
         sound::check_counters(&connection, numbers)?;
@@ -137,7 +152,8 @@ impl Writer {
             devices,
             uplinks: pending.into(),
             is_doubtful: false,
-            log_pages: None,
+            checkpoints,
+            reserve: Reserve::of(path),
             is_salvaging,
             is_after_unclean_end,
             alarm: Arc::default(),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Writer, checkpoint};
+use super::Writer;
 use crate::clock;
 use crate::store::connection::{self, beside};
 use crate::store::{StoreError, aside};
@@ -28,7 +28,7 @@ impl Writer {
             self._lock = None;
             self._lock = Some(connection::lock(self.place.path())?);
         }
-        self.bound_log()?;
+        self.checkpoints.bound_again(&self.connection)?;
         self.place.settle();
         let files: Vec<_> = missing
             .iter()
@@ -44,7 +44,7 @@ impl Writer {
     /// The database is there, its log or what belongs to that is not: all of it goes into the database, and a log begins anew.
     fn renew_companions(&mut self) -> Result<(), StoreError> {
         self.place.close_idle();
-        checkpoint(&self.connection, "TRUNCATE")?;
+        self.checkpoints.copy(&self.connection, "TRUNCATE")?;
         self.put_foreign_away(&["-wal", "-shm"])?;
         // Two connections of one process would share what is gone: the old one is closed first.
         drop(std::mem::replace(
@@ -81,6 +81,7 @@ impl Writer {
         let opened = connection::open_writer(&path)?;
         touch(&opened)?;
         self.connection = opened;
+        self.checkpoints.renew();
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 mod alerts;
 mod blocks;
 mod clock;
+mod room;
 mod story;
 mod upkeep;
 mod uplinks;

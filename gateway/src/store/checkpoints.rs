@@ -1,0 +1,273 @@
+//! SQLite's write-ahead log, and what a failed sync does to it and to the database.
+//!
+//! A sync that failed says nothing of what it should have written, and the next one may succeed without it: the system
+//! takes the pages for written, and shows them until it forgets them. So nothing that a failed sync was to make safe is
+//! taken for safe before it was written again and synced by a sync of its own:
+//!
+//! - A group whose sync failed is written again to the same place in the log, or, where it turned out to be there, the log
+//!   is written over itself ([`write_log_again`]). So is what a former process has left: its last sync may have failed.
+//! - Pages that were copied into the database, with a sync that failed, are copied again. SQLite does that for those that
+//!   the failed copying took, not for those before them, which it has counted as copied: [`Checkpoints::copy_again`].
+//!
+//! SQLite does not say when the copying that it does by itself fails. So it never does it; [`Checkpoints`] does.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::{StoreError, connection::beside};
+
+/// The log is copied into the database when it has so many pages (of 4 KiB). Larger means fewer
+/// rewrites of the same page and a larger file beside the database.
+const PAGES: u32 = 4096;
+
+/// Lengths of the log's header and of that of each page in it.
+const HEADER: u64 = 32;
+const PAGE_HEADER: u64 = 24;
+
+/// When the log is copied, and whether that can be trusted.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    database: PathBuf,
+    pages: u32,
+    /// The last copying failed, perhaps in its sync.
+    is_doubtful: bool,
+    /// Once it is open it stays so: closing it would take SQLite's locks away from this process.
+    file: Option<File>,
+    trouble: Option<StoreError>,
+}
+
+/// How many pages the log has, and how many of them SQLite counts as copied.
+struct Status {
+    pages: u64,
+    copied: u64,
+}
+
+impl Checkpoints {
+    pub(super) fn of(database: &Path) -> Self {
+        Self {
+            database: database.to_owned(),
+            pages: PAGES,
+            is_doubtful: false,
+            file: None,
+            trouble: None,
+        }
+    }
+
+    /// Copies it at so many pages, and does not let its file stay larger than twice that.
+    pub(super) fn bound(&mut self, connection: &Connection, pages: u32) -> Result<(), StoreError> {
+        self.pages = pages;
+        let bytes = 2 * i64::from(pages) * 4096;
+        connection.pragma_update_and_check(None, "journal_size_limit", bytes, |_| Ok(()))?;
+        Ok(())
+    }
+
+    /// As long as readers of the connection before, after it was opened anew.
+    pub(super) fn bound_again(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        if self.pages == PAGES {
+            return Ok(());
+        }
+        self.bound(connection, self.pages)
+    }
+
+    /// What keeps the log from being copied.
+    pub(super) fn trouble(&self) -> Option<&StoreError> {
+        self.trouble.as_ref()
+    }
+
+    /// Copies the log if it is long, or if that failed before.
+    pub(super) fn copy_if_due(&mut self, connection: &Connection) {
+        let copied = status(connection).and_then(|status| {
+            let is_long = u64::from(self.pages) <= status.pages && status.copied < status.pages;
+            if is_long || self.is_doubtful {
+                self.copy_if_free(connection, "PASSIVE")
+            } else {
+                Ok(())
+            }
+        });
+        self.trouble = copied.err();
+    }
+
+    /// Copies the log into the database and syncs it; an error if a reader kept part of it from being copied.
+    pub(super) fn copy(&mut self, connection: &Connection, mode: &str) -> Result<(), StoreError> {
+        if self.is_doubtful {
+            self.copy_again(connection)?;
+        }
+        let copy = format!("PRAGMA wal_checkpoint({mode})");
+        let copied = connection.query_row(&copy, [], |row| row.get::<_, i64>(0));
+        self.is_doubtful = copied.is_err();
+        match copied? {
+            0 => Ok(()),
+            _ => Err(StoreError::CheckpointBusy),
+        }
+    }
+
+    /// As far as no reader is in the way.
+    pub(super) fn copy_if_free(
+        &mut self,
+        connection: &Connection,
+        mode: &str,
+    ) -> Result<(), StoreError> {
+        match self.copy(connection, mode) {
+            Err(StoreError::CheckpointBusy) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Another file is the database now.
+    pub(super) fn renew(&mut self) {
+        (self.file, self.is_doubtful) = (None, false);
+    }
+
+    /// Whether the database may lack what SQLite takes for copied.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.is_doubtful
+    }
+
+    /// Copies what SQLite counts as copied once more, and syncs it.
+    fn copy_again(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let Status { copied, .. } = status(connection)?;
+        let path = &self.database;
+        let again = (|| {
+            let file = match &mut self.file {
+                Some(file) => file,
+                none => none.insert(File::options().write(true).open(path)?),
+            };
+            copy_pages(&File::open(beside(path, "-wal"))?, file, copied)?;
+            file.sync_all()
+        })();
+        again.map_err(|source| StoreError::Log {
+            path: path.display().to_string(),
+            source,
+        })
+    }
+}
+
+fn status(connection: &Connection) -> Result<Status, StoreError> {
+    let mut look = connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?;
+    // -1: there is none.
+    let number = |number: i64| u64::try_from(number).unwrap_or(0);
+    let status = look.query_row([], |row| {
+        Ok(Status {
+            pages: number(row.get(1)?),
+            copied: number(row.get(2)?),
+        })
+    })?;
+    Ok(status)
+}
+
+/// Copies the first so many pages of the log to their places, each as it is last among them.
+fn copy_pages(log: &File, database: &File, count: u64) -> io::Result<()> {
+    if count == 0 {
+        return Ok(());
+    }
+    let mut header = [0; HEADER as usize];
+    log.read_exact_at(&mut header, 0)?;
+    let size = u64::from(four(&header[8..]));
+    let mut last = HashMap::new();
+    for place in 0..count {
+        let at = HEADER + place * (PAGE_HEADER + size);
+        let mut number = [0; 4];
+        log.read_exact_at(&mut number, at)?;
+        last.insert(four(&number), at + PAGE_HEADER);
+    }
+    let mut page = vec![0; size as usize];
+    for (number, at) in last {
+        log.read_exact_at(&mut page, at)?;
+        database.write_all_at(&page, (u64::from(number) - 1) * size)?;
+    }
+    Ok(())
+}
+
+fn four(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+/// Writes the log over itself and syncs it, so that what can be read of it is safe. Nobody may be writing to it.
+pub(super) fn write_log_again(database: &Path) -> Result<(), StoreError> {
+    let path = beside(database, "-wal");
+    let again = (|| {
+        let log = match File::options().read(true).write(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        let mut chunk = vec![0; 1 << 20];
+        let mut at = 0;
+        loop {
+            match log.read_at(&mut chunk, at)? {
+                0 => break,
+                count => {
+                    log.write_all_at(&chunk[..count], at)?;
+                    at += count as u64;
+                }
+            }
+        }
+        log.sync_all()
+    })();
+    again.map_err(|source| StoreError::Log {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::connection::{open_reader, open_writer};
+
+    /// What a sync dropped is in the log alone.
+    #[test]
+    fn pages_that_were_counted_as_copied_are_copied_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.db");
+        let connection = open_writer(&path).unwrap();
+        let mut checkpoints = Checkpoints::of(&path);
+        checkpoints.copy(&connection, "TRUNCATE").unwrap();
+        let before = std::fs::read(&path).unwrap();
+        connection
+            .execute_batch("CREATE TABLE t (v); INSERT INTO t VALUES (randomblob(20000))")
+            .unwrap();
+        // It keeps the log from being copied in full.
+        let old = open_reader(&path).unwrap();
+        old.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
+        connection
+            .execute_batch("INSERT INTO t VALUES (1)")
+            .unwrap();
+        checkpoints.copy_if_free(&connection, "PASSIVE").unwrap();
+        let status = status(&connection).unwrap();
+        assert!(0 < status.copied && status.copied < status.pages);
+        let copied = std::fs::read(&path).unwrap();
+        assert!(before != copied);
+        let database = File::options().write(true).open(&path).unwrap();
+        database.write_all_at(&before, 0).unwrap();
+        checkpoints.is_doubtful = true;
+        checkpoints.copy_again(&connection).unwrap();
+        let again = std::fs::read(&path).unwrap();
+        let pages = |bytes: &[u8]| bytes.chunks(4096).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let (before, copied, again) = (pages(&before), pages(&copied), pages(&again));
+        for (number, page) in copied.iter().enumerate() {
+            // One that is in the rest of the log as well was left out by SQLite.
+            if before.get(number) != Some(page) {
+                assert!(again[number] == *page, "page {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_written_over_itself_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.db");
+        write_log_again(&path).unwrap();
+        let connection = open_writer(&path).unwrap();
+        let log = || std::fs::read(beside(&path, "-wal")).unwrap();
+        let before = log();
+        assert!(!before.is_empty());
+        write_log_again(&path).unwrap();
+        assert!(before == log());
+        drop(connection);
+    }
+}
