@@ -4,6 +4,7 @@
 //! committer's last commit; all under one grace.
 
 mod check;
+mod clock;
 mod listeners;
 mod opening;
 mod rules;
@@ -29,7 +30,7 @@ use crate::config::{Config, Fault, listed};
 use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{self, Server, UplinkHandle};
 use crate::ingest::{
-    Committer, Health, Keeper, RuleBook, Settings, SubmissionQueue, Topics, Traces,
+    Committer, Health, Keeper, RuleBook, Settings, SubmissionQueue, Topics, Traces, watch_clock,
 };
 use crate::logging::LogFilter;
 use crate::metrics::Metrics;
@@ -183,12 +184,15 @@ impl Running {
             Arc::clone(&metrics),
         );
         self.add("keeper", |stop| keeper.run(stop));
+        let queue = submissions.clone();
+        self.add("clock", |stop| watch_clock(queue, stop));
         let surroundings = Surroundings::new(
             Arc::clone(&gateway_id),
             self.reader.clone(),
             submissions.clone(),
             Arc::clone(&metrics),
             Arc::clone(&traces),
+            config.store.clock_wait,
         );
         let mut uplinks = Vec::new();
         let pumps = config.uplinks.into_iter().zip(checked.uplinks);

@@ -36,6 +36,7 @@ pub struct Metrics {
     pub commit_seconds: Histogram,
     pub commit_readings: Histogram,
     pub commit_failures: IntCounter,
+    pub clock_trusted: IntGauge,
     pub store_bytes: IntGauge,
     pub store_free_bytes: IntGauge,
     pub store_written_bytes: IntCounter,
@@ -134,6 +135,10 @@ impl Metrics {
             commit_failures: new.counter(
                 "gateway_commit_failures_total",
                 "Tries of a commit that failed",
+            ),
+            clock_trusted: new.gauge(
+                "gateway_clock_trusted",
+                "1 if the wall clock is trusted, else 0",
             ),
             store_bytes: new.gauge(
                 "gateway_store_bytes",

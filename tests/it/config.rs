@@ -84,17 +84,11 @@ fn a_file_that_is_no_toml_or_is_not_there_is_refused() {
 }
 
 #[test]
-fn keys_of_later_versions_are_refused_as_not_yet() {
-    let ended = check("[store]\nclock_wait = \"10m\"\n");
-    ended.is_refused(64, &["not yet"]);
-    assert_eq!(ended.headlines().len(), 1, "{}", ended.stderr);
-}
-
-#[test]
 fn a_budget_that_cannot_hold_is_refused() {
     for (line, part) in [
         ("max_size = \"1MiB\"", "from 16MiB"),
         ("keep = \"10s\"", "from 1h"),
+        ("clock_wait = \"8d\"", "7d"),
         (
             "when_full = \"panic\"",
             "\"thin\" or \"drop-oldest\" or \"refuse\"",

@@ -6,6 +6,7 @@ mod alerts;
 mod api;
 mod backups;
 mod carets;
+mod clock;
 mod config;
 mod conformance;
 mod damage;

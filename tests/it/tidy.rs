@@ -42,7 +42,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["tls"]),
     ("webpki", &["tls"]),
     ("argon2", &["access"]),
-    ("rustix", &["store"]),
+    ("rustix", &["clock", "store"]),
+    ("rtime_clock", &["clock"]),
     ("anyhow", &["app", "cli", "main"]),
 ];
 const MAX_LINES: usize = 400;

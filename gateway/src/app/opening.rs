@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::StartError;
+use super::{StartError, clock};
 use crate::config::Config;
 use crate::domain::{alert::Alert, uplink::CLOUD};
 use crate::store::{Damage, StoreError, Writer, risks, sessions::BrokerState};
@@ -60,6 +60,7 @@ fn read(config: &Config) -> Result<(Writer, BrokerState), StoreError> {
 
 /// What is owed to clients; the last alert of each sensor stands for what its topic retains.
 fn owed(config: &Config, writer: &mut Writer) -> Result<BrokerState, StoreError> {
+    clock::start(writer, &config.store)?;
     writer.set_budget(config.store.max_size)?;
     let most = config.mqtt.limits.retained_messages;
     let mut state = writer.broker_state()?;

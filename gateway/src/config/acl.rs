@@ -74,7 +74,7 @@ impl AccessList {
     }
 
     fn check(root: Table, mut findings: Findings) -> Result<Self, Vec<Fault>> {
-        let mut root = Section::root_of_other(root, &mut findings);
+        let mut root = Section::root(root, &mut findings);
         let groups = root.section("groups").map(read_groups).unwrap_or_default();
         let rules = root.sections("rule", |section| read_rule(section, &groups));
         root.finish();

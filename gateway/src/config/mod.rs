@@ -12,7 +12,6 @@ mod gateway_id;
 mod http;
 mod ingest;
 mod kinds;
-mod later;
 mod leftover;
 mod limits;
 mod listener;

@@ -87,7 +87,7 @@ pub(super) fn read_alone(
     uplinks: &[&str],
     findings: &mut Findings,
 ) -> Vec<RuleDefinition> {
-    let mut root = Section::root_of_other(table, findings);
+    let mut root = Section::root(table, findings);
     let rules = read_list(&mut root, uplinks);
     root.finish();
     rules.unwrap_or_default()

@@ -17,8 +17,6 @@ use crate::domain::place::Place;
 pub(super) struct Section<'f> {
     /// As in `mqtt`; empty for the top of the file.
     path: String,
-    /// The path without an index: what the section is called. `None` in other files than the configuration's own.
-    kind: Option<&'static str>,
     place: Place,
     /// The name of the rule that it is.
     rule: Option<Arc<str>>,
@@ -38,20 +36,10 @@ pub(super) struct Setting<T> {
 }
 
 impl<'f> Section<'f> {
-    /// The top of the configuration.
+    /// The top of a file.
     pub(super) fn root(entries: Table, findings: &'f mut Findings) -> Self {
-        Self::top(Some(""), entries, findings)
-    }
-
-    /// The top of another file, of which nothing is for later.
-    pub(super) fn root_of_other(entries: Table, findings: &'f mut Findings) -> Self {
-        Self::top(None, entries, findings)
-    }
-
-    fn top(kind: Option<&'static str>, entries: Table, findings: &'f mut Findings) -> Self {
         Self {
             path: String::new(),
-            kind,
             place: Place::Defaults,
             rule: None,
             entries,
@@ -66,7 +54,7 @@ impl<'f> Section<'f> {
         let node = self.take(key)?;
         let path = self.path_of(key);
         let (entries, place) = self.opened(&path, node)?;
-        Some(self.inner(key, path, entries, place))
+        Some(self.inner(path, entries, place))
     }
 
     /// The section `key`, empty if it is not there.
@@ -74,7 +62,7 @@ impl<'f> Section<'f> {
         let path = self.path_of(key);
         let opened = self.take(key).and_then(|node| self.opened(&path, node));
         let (entries, place) = opened.unwrap_or_default();
-        self.inner(key, path, entries, place)
+        self.inner(path, entries, place)
     }
 
     /// Reads each section of the list `key`. Gives back `None` if the key is not there.
@@ -90,7 +78,7 @@ impl<'f> Section<'f> {
         for (index, node) in nodes.into_iter().enumerate() {
             let path = format!("{path}[{}]", index + 1);
             if let Some((entries, place)) = self.opened(&path, node) {
-                all.push(read(self.inner(key, path, entries, place)));
+                all.push(read(self.inner(path, entries, place)));
             }
         }
         Some(all)
@@ -269,16 +257,9 @@ impl<'f> Section<'f> {
         }
     }
 
-    fn inner(
-        &mut self,
-        kind: &'static str,
-        path: String,
-        entries: Table,
-        place: Place,
-    ) -> Section<'_> {
+    fn inner(&mut self, path: String, entries: Table, place: Place) -> Section<'_> {
         Section {
             path,
-            kind: self.kind.map(|_| kind),
             place,
             rule: None,
             entries,

@@ -35,6 +35,9 @@ const SHORTEST_KEEP: Duration = Duration::from_secs(60 * 60);
 /// A hundred years: for ever.
 const LONGEST_KEEP: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
 
+/// What waits longer for a clock stays as it is.
+const LONGEST_CLOCK_WAIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Where and how the gateway stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
@@ -48,6 +51,8 @@ pub struct Store {
     pub keep: Duration,
     /// Default: readings are thinned.
     pub when_full: WhenFull,
+    /// How long a reading waits for the clock to be trusted before it may go into a batch. Default: 10 minutes.
+    pub clock_wait: Duration,
 }
 
 impl Store {
@@ -67,6 +72,11 @@ impl Store {
             duration(SHORTEST_KEEP..=LONGEST_KEEP),
         );
         let when_full = section.setting("when_full", WhenFull::Thin, choice(WHEN_FULL, &[]));
+        let clock_wait = section.setting(
+            "clock_wait",
+            Duration::from_secs(10 * 60),
+            duration(Duration::ZERO..=LONGEST_CLOCK_WAIT),
+        );
         section.finish();
         Self {
             path: path.value,
@@ -74,6 +84,7 @@ impl Store {
             max_size: max_size.value,
             keep: keep.value,
             when_full: when_full.value,
+            clock_wait: clock_wait.value,
         }
     }
 }

@@ -132,6 +132,7 @@ fn the_defaults_are_those_of_the_contract() {
             when_full: WhenFull::Thin,
             path: "data/gateway.db".into(),
             group_commit: Duration::ZERO,
+            clock_wait: Duration::from_secs(600),
         },
         uplinks: Vec::new(),
         rules_file: None,

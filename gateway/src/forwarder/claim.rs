@@ -1,6 +1,7 @@
 //! From the outbox to recorded batches: which readings go out next, and in which lane.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -27,6 +28,9 @@ const FRESH_BATCHES: usize = 2;
 /// While only tagged readings may go, so many entries are looked through at once.
 const LOOKED_THROUGH_AT_ONCE: usize = 20_000;
 
+/// While readings wait for a clock that is trusted it is looked so often whether they may go.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
+
 /// Claims readings for one uplink.
 #[derive(Debug)]
 pub(super) struct Claimer {
@@ -35,6 +39,8 @@ pub(super) struct Claimer {
     gateway_id: Arc<str>,
     reader: Reader,
     submissions: SubmissionQueue,
+    /// How long readings of a clock that is not trusted wait, in milliseconds.
+    clock_wait: i64,
     turns: Turns,
     /// What came after it is fresh; `None` before the first look: all that waits at the start is backlog.
     boundary: Option<ReadingId>,
@@ -64,6 +70,8 @@ struct Seen {
     backlog: (Vec<StoredReading>, Cut),
     boundary: ReadingId,
     newest: ReadingId,
+    /// Readings behind these wait for a clock that is trusted.
+    are_held: bool,
 }
 
 impl Claimer {
@@ -74,11 +82,13 @@ impl Claimer {
         gateway_id: Arc<str>,
         reader: Reader,
         submissions: SubmissionQueue,
+        clock_wait: i64,
     ) -> Self {
         Self {
             uplink,
             gateway_id,
             submissions,
+            clock_wait,
             turns: Turns::new(config.backlog_share),
             // Now, and not with the first look, which may come late: what arrives meanwhile is fresh.
             boundary: reader.newest_reading().ok(),
@@ -105,7 +115,11 @@ impl Claimer {
             if is_tagged_only {
                 self.tagged_upto = seen.newest;
             }
-            return Ok(Claim::Empty);
+            return Ok(if seen.are_held {
+                Claim::Lingers(Instant::now() + LOOK_AT_CLOCK)
+            } else {
+                Claim::Empty
+            });
         }
         let lingers_until = self.linger(&fresh.0);
         let is_fresh_due = !fresh.0.is_empty()
@@ -114,6 +128,7 @@ impl Claimer {
         let Some(lane) = self.turns.next(is_fresh_due, is_backlog_there) else {
             return Ok(match lingers_until {
                 Some(until) => Claim::Lingers(until),
+                None if seen.are_held => Claim::Lingers(Instant::now() + LOOK_AT_CLOCK),
                 None => Claim::Empty,
             });
         };
@@ -163,6 +178,7 @@ impl Claimer {
         let (config, gateway_id) = (Arc::clone(&self.config), Arc::clone(&self.gateway_id));
         let batch_readings = self.batch_readings;
         let tagged_upto = self.tagged_upto;
+        let clock_wait = self.clock_wait;
         let look = move || {
             let boundary = match boundary {
                 Some(boundary) => boundary,
@@ -174,6 +190,9 @@ impl Claimer {
                     ..Seen::default()
                 });
             };
+            let held = reader.held_from(clock_wait)?;
+            let held = held.filter(|held| *held <= newest);
+            let newest = held.map_or(newest, |held| ReadingId(held.0 - 1));
             let boundary = overtake(&reader, uplink, boundary, batch_readings)?;
             let sender = Sender {
                 gateway_id: &gateway_id,
@@ -194,13 +213,14 @@ impl Claimer {
             let mut seen = Seen {
                 boundary,
                 newest,
+                are_held: held.is_some(),
                 ..Seen::default()
             };
             if is_tagged_only {
                 let mut after = tagged_upto;
                 while seen.fresh.0.is_empty() && after < newest {
                     let upto = reader.waiting_step(uplink, after, LOOKED_THROUGH_AT_ONCE)?;
-                    let upto = upto.unwrap_or(newest);
+                    let upto = upto.map_or(newest, |upto| upto.min(newest));
                     seen.fresh = read(after, upto, true)?;
                     after = upto;
                 }
@@ -210,7 +230,7 @@ impl Claimer {
                 seen.fresh = read(boundary, newest, false)?;
             }
             if oldest <= boundary {
-                seen.backlog = read(ReadingId(0), boundary, false)?;
+                seen.backlog = read(ReadingId(0), boundary.min(newest), false)?;
             }
             Ok(seen)
         };

@@ -106,6 +106,7 @@ impl Pump {
             submissions,
             metrics,
             traces,
+            clock_wait,
             encoders,
         } = surroundings;
         let progress = Progress::new(Arc::clone(&config.name), config.stalled_after);
@@ -115,6 +116,7 @@ impl Pump {
             gateway_id,
             reader.clone(),
             submissions.clone(),
+            clock_wait,
         );
         Self {
             flights: Flights::new(Backoff::new(config.retry_initial, config.retry_max)),

@@ -23,6 +23,7 @@ struct Gateway<'s> {
     uptime_seconds: f64,
     #[schema(value_type = i64)]
     now: Timestamp,
+    clock: Clock,
     topics: Topics<'s>,
     mqtt: Mqtt,
     store: Store,
@@ -43,6 +44,15 @@ struct SalvageState {
     stage: &'static str,
     saved: u64,
     unreadable: u64,
+}
+
+/// The wall clock.
+#[derive(Serialize, ToSchema)]
+struct Clock {
+    /// If not, the times of readings are put right when it is.
+    trusted: bool,
+    /// Why: `plausible`, `synchronised`, `rtc`, `set`; or why not: `not_set`, `behind`, `ahead`, `unsynchronised`.
+    trust: &'static str,
 }
 
 /// Filters of the topics on which they come.
@@ -88,11 +98,16 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, 
     let found = shared.glance(|reader| Ok((reader.bytes_on_disk(), reader.free_bytes())));
     let (bytes, free_bytes) = found.await?;
     let metrics = &shared.metrics;
+    let trust = clock::standing().trust;
     let gateway = Gateway {
         gateway_id: &shared.gateway_id,
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: shared.started.elapsed().as_secs_f64(),
         now: clock::now(),
+        clock: Clock {
+            trusted: trust.is_trusted(),
+            trust: trust.as_str(),
+        },
         topics: Topics {
             readings: shared
                 .topics

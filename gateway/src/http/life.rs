@@ -17,7 +17,7 @@ use crate::domain::reading::{ReadingId, StoredReading};
 use crate::domain::timestamp::Timestamp;
 use crate::ingest::Source;
 use crate::store::outbox::UplinkKey;
-use crate::store::{OutboxPlace, Reader, ReadingLife};
+use crate::store::{ClockMark, OutboxPlace, Reader, ReadingLife};
 
 #[derive(Serialize, ToSchema)]
 struct Life {
@@ -27,12 +27,35 @@ struct Life {
     /// Who brought it, null if that is not remembered: the newest are.
     #[schema(value_type = Option<shapes::Source>)]
     source: Option<Source>,
+    /// What the clock was, null if it was trusted.
+    clock: Option<Clock>,
     #[schema(value_type = Option<i64>)]
     committed_at: Option<Timestamp>,
     /// The events that it set off.
     #[schema(value_type = Vec<shapes::Alert>)]
     alerts: Vec<Alert>,
     uplinks: Vec<OnUplink>,
+}
+
+/// What the gateway's clock was for a reading that came while it was not trusted.
+#[derive(Serialize, ToSchema)]
+struct Clock {
+    state: ClockState,
+    /// What it said then.
+    #[schema(value_type = i64)]
+    ts: Timestamp,
+    #[schema(value_type = i64)]
+    received_at: Timestamp,
+}
+
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum ClockState {
+    /// Its times are put right when the clock is trusted.
+    Unsynced,
+    PutRight,
+    /// It keeps its times: it was in a batch, or the machine was started anew, before the clock was trusted.
+    Left,
 }
 
 /// How it stands with one uplink.
@@ -95,10 +118,24 @@ pub(super) async fn show(
     });
     let uplinks = uplinks.collect();
     let arrival = shared.traces.arrival(id);
+    let clock = life.clock.map(|mark| {
+        let (ts, received_at) = mark.times_of_then(&life.reading);
+        let state = match mark {
+            ClockMark::Waits => ClockState::Unsynced,
+            ClockMark::PutRight(_) => ClockState::PutRight,
+            ClockMark::Left => ClockState::Left,
+        };
+        Clock {
+            state,
+            ts,
+            received_at,
+        }
+    });
     Ok(Json(Life {
         reading: life.reading,
         committed_at: arrival.as_ref().map(|arrival| arrival.committed_at),
         source: arrival.map(|arrival| arrival.source),
+        clock,
         alerts: life.alerts,
         uplinks,
     })

@@ -11,6 +11,7 @@ mod overflow;
 mod rules;
 mod salvage;
 mod space;
+mod timing;
 
 use std::{
     collections::HashSet,
@@ -26,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 use self::clock::RulesClock;
 use self::next::First;
 use self::space::Space;
+pub(super) use self::timing::ClockRequest;
+use self::timing::Timing;
 use super::rule_book::NewRules;
 use super::submission::{UpkeepRequest, Work};
 use super::{Health, Outlet, Refused, Routed, Source, Submission, SubmissionReceiver, Traces};
@@ -74,6 +77,7 @@ pub struct Committer {
     /// Rules that wait for the commit of what came before them.
     next_rules: Option<NewRules>,
     space: Space,
+    timing: Timing,
 }
 
 /// A group and who waits for it.
@@ -112,6 +116,7 @@ impl Committer {
             failed_rules: HashSet::new(),
             next_rules: None,
             space: Space::default(),
+            timing: Timing::new(wall_clock::standing()),
         };
         // Before anybody is served: whoever asks sees what there is to count.
         committer.begin_counting();
@@ -128,6 +133,7 @@ impl Committer {
         let memory = memory.inspect_err(|error| self.writer.note(error))?;
         self.rules_clock = RulesClock::starting_at(memory.clock);
         let mut pending = Pending::default();
+        self.start_clock(&mut pending);
         self.restore_rules(memory, &mut pending);
         if self.commit_all(pending).is_none() {
             return Ok(());
@@ -151,6 +157,7 @@ impl Committer {
                 // In a commit of their own: what they end is on disk, and nothing in it is of two sets of rules.
                 First::Rules(rules) => self.replace_rules(*rules, &mut pending),
                 First::Due => self.tick(&mut pending),
+                First::Times => self.fill(&mut pending),
                 First::Ended => return self.writer.close(self.rules_clock.now()),
             }
             if self.commit_all(pending).is_none() {
@@ -161,7 +168,9 @@ impl Committer {
 
     fn commit_all(&mut self, mut pending: Pending) -> Option<()> {
         self.remember(&mut pending);
+        self.write_times(&mut pending);
         let committed = self.commit(&pending.group)?;
+        self.times_are_written();
         self.finish(pending, committed);
         Some(())
     }
@@ -185,8 +194,10 @@ impl Committer {
                     return submission.complete(Err(Refused::NoReject));
                 }
                 let now = self.rules_clock.now();
+                let wall = wall_clock::now().millis();
                 let first = self.writer.next_reading_id();
-                for reading in submission.readings.drain(..) {
+                for mut reading in submission.readings.drain(..) {
+                    self.timing.bring(&mut reading, wall);
                     self.rule(reading, now, pending);
                 }
                 let last = ReadingId(self.writer.next_reading_id().0 - 1);
@@ -214,6 +225,7 @@ impl Committer {
             Work::Outbox(request) => self.take_outbox(request, pending),
             Work::Rules(rules) => self.next_rules = Some(rules),
             Work::Salvage(request) => self.take_salvage(*request, pending),
+            Work::Clock(request) => self.take_clock(request, pending),
         }
     }
 

@@ -90,7 +90,11 @@ impl Keeper {
 
     async fn next_job(&self) -> Result<Vec<Step>, StoreError> {
         let (reader, limits) = (self.reader.clone(), self.limits);
-        let looked = spawn_blocking(move || reader.upkeep(clock::now(), &limits)).await;
+        let looked = spawn_blocking(move || {
+            let now = clock::tells_age().then(clock::now);
+            reader.upkeep(now, &limits)
+        })
+        .await;
         // A panic there is one here.
         looked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }

@@ -2,6 +2,7 @@
 //!
 //! The room never speaks MQTT or HTTP; it gives receipts, and who holds one may acknowledge.
 
+mod clock_watch;
 mod committer;
 pub mod decode;
 mod health;
@@ -15,6 +16,7 @@ mod submission;
 mod topics;
 mod traces;
 
+pub use clock_watch::watch_clock;
 pub use committer::{Committer, Settings};
 pub use health::Health;
 pub use keeper::Keeper;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::committer::ClockRequest;
 use super::rule_book::NewRules;
 use super::{OutboxRequest, SalvageRequest, Source};
+use crate::clock::Standing;
 use crate::domain::{message::Message, reading::Reading, status::DeviceStatus};
 use crate::metrics::Metrics;
 use crate::store::{Committed, NewReject, Step, sessions::Change};
@@ -138,6 +140,7 @@ pub(super) enum Work {
     Outbox(OutboxRequest),
     Rules(NewRules),
     Salvage(Box<SalvageRequest>),
+    Clock(ClockRequest),
 }
 
 /// A step of the upkeep, and who waits for its commit.
@@ -228,6 +231,14 @@ impl SubmissionQueue {
         let permit = self.sender.reserve().await.map_err(|_| Stopped)?;
         permit.send(Work::Salvage(Box::new(request)));
         Ok(())
+    }
+
+    /// Says how the clock stands from now on, and waits until that is on disk.
+    pub(super) async fn set_clock(&self, standing: Standing) -> Result<Committed, Stopped> {
+        let (done, committed) = oneshot::channel();
+        let permit = self.sender.reserve().await.map_err(|_| Stopped)?;
+        permit.send(Work::Clock(ClockRequest { standing, done }));
+        committed.await.map_err(|_| Stopped)
     }
 
     /// Waits for room for such a request. Cancel safe.

@@ -3,6 +3,7 @@
 
 mod durable;
 mod offline;
+mod shifted;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,6 +1,8 @@
 //! Whether a rule is active for one sensor (or group, or device) over time: held long enough, cleared with hysteresis, not
 //! again too soon, and which of it is an event. Time is the time of the readings. Pure.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
@@ -217,6 +219,33 @@ impl Life {
             } => !std::mem::replace(&mut episode.is_acknowledged, true),
             _ => false,
         }
+    }
+
+    /// Shifts the times between these; false if there are none.
+    pub(super) fn shift(&mut self, between: &RangeInclusive<i64>, by: i64) -> bool {
+        let mut has_shifted = false;
+        let mut shift = |time: &mut i64| {
+            if between.contains(time) {
+                *time += by;
+                has_shifted = true;
+            }
+        };
+        let mut shift_moment = |moment: &mut Moment| {
+            if let Some(mut time) = moment.get() {
+                shift(&mut time);
+                *moment = Some(time).into();
+            }
+        };
+        shift_moment(&mut self.cleared_at);
+        if let Phase::Active { over_since, .. } = &mut self.phase {
+            shift_moment(over_since);
+        }
+        match &mut self.phase {
+            Phase::Pending { since: time } | Phase::Active { told_at: time, .. } => shift(time),
+            Phase::Quiet => {}
+        }
+        shift(&mut self.newest);
+        has_shifted
     }
 
     /// Whether there is nothing to remember. What is left of a rule that takes times: how old the next reading may be.

@@ -91,6 +91,19 @@ impl States {
         self.others.extract_if(is_idle).collect()
     }
 
+    /// All of them, to be changed.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (Subject, &mut Kept)> {
+        let of_sensors = (0..).zip(&mut self.of_sensors);
+        let of_sensors = of_sensors.flat_map(|(place, states)| {
+            states.iter_mut().map(move |(rule, kept)| {
+                let whose = Whose::Sensor(place);
+                (Subject { rule: *rule, whose }, &mut **kept)
+            })
+        });
+        let others = self.others.iter_mut();
+        of_sensors.chain(others.map(|(subject, kept)| (subject.clone(), &mut **kept)))
+    }
+
     /// All of them, with whose they are.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Subject, &Kept)> {
         let of_sensors = (0..).zip(&self.of_sensors).flat_map(|(place, states)| {

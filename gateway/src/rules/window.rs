@@ -400,6 +400,28 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_from_1970_closes_each_window_once_and_none_between() {
+        let mut windows = Windows::default();
+        let set = 1_764_000_000;
+        let by_engine = |ts: i64, now: i64| Sample { now, ..at(ts, 1.0) };
+        for now in [0, 30] {
+            assert_eq!(windows.take(SLIDING, by_engine(now, now)), Taken::InTime);
+        }
+        assert_eq!(closed(&mut windows, SLIDING, 30).len(), 1);
+        assert_eq!(windows.take(SLIDING, by_engine(set, 40)), Taken::InTime);
+        let ends: Vec<_> = closed(&mut windows, SLIDING, 40)
+            .iter()
+            .map(|closed| closed.1)
+            .collect();
+        assert_eq!(ends, [40, 60, 80]);
+        assert_eq!(windows.due(SLIDING), Some(40 + 20));
+        assert_eq!(
+            closed(&mut windows, SLIDING, 60),
+            [(set - 40, set + 20, 1, 1.0)]
+        );
+    }
+
+    #[test]
     fn aggregates_are_those_of_the_textbook() {
         let values = [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0];
         let mut windows = Windows::default();

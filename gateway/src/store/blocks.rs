@@ -1,11 +1,13 @@
 //! The index behind the hot table: which readings of a block of ids are of which sensor, from when, and what they come to.
 //!
-//! What is known of a block is written with the group that gives its last id, and never changed. Who takes readings away
+//! What is known of a block is written with the group that gives its last id, and never changed, unless its rows are
+//! (`store::clock_spans`): then it is written anew. Who takes readings away
 //! takes all below an id, or the block's rows with them. A block without a row in `reading_block` is looked through reading
 //! by reading: the one that fills, and what an older version left until it is made up for.
 //!
 //! Absent on purpose: anything that a commit does for a single reading, beyond remembering it.
 
+mod anew;
 mod cache;
 mod columns;
 mod numbers;
@@ -19,6 +21,7 @@ mod walk;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+pub(super) use self::anew::index_anew;
 pub(super) use self::cache::BlockCache;
 pub(super) use self::columns::Columns;
 pub(super) use self::pack::Piece;

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0010_blocks.sql"),
     include_str!("migrations/0011_packed.sql"),
     include_str!("migrations/0012_salvage.sql"),
+    include_str!("migrations/0013_clock.sql"),
 ];
 
 /// The schema of this version.

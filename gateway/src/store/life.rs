@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::alerts::{EVENTS, read_alert};
 use super::outbox::{self, UplinkKey};
 use super::reader::Reader;
-use super::{StoreError, bounds::end};
+use super::{ClockMark, StoreError, bounds::end};
 use crate::domain::alert::Alert;
 use crate::domain::reading::{ReadingId, StoredReading};
 use crate::domain::timestamp::Timestamp;
@@ -23,6 +23,8 @@ const MAX_EVENTS: i64 = 4096;
 #[derive(Debug)]
 pub struct ReadingLife {
     pub reading: StoredReading,
+    /// `None`: the clock was trusted.
+    pub clock: Option<ClockMark>,
     /// What it set off, oldest first. Later events of the same alerts are in the history of alerts.
     pub alerts: Vec<Alert>,
     /// Where it waits, or lies.
@@ -54,6 +56,7 @@ impl Reader {
         let Some(reading) = self.readings_by_id(&[id])?.pop() else {
             return Ok(None);
         };
+        let clock = self.clock_mark(id)?;
         let (places, alerts) = self.with_connection(|connection| {
             let mut places = Vec::new();
             for uplink in self.uplinks() {
@@ -64,6 +67,7 @@ impl Reader {
         })?;
         Ok(Some(ReadingLife {
             reading,
+            clock,
             alerts,
             places,
         }))

@@ -12,6 +12,7 @@ mod aside;
 mod blocks;
 mod bounds;
 pub mod care;
+mod clock_spans;
 mod connection;
 mod damage;
 mod devices;
@@ -44,6 +45,7 @@ mod wal;
 mod writer;
 
 pub use alert_pages::{AlertPage, AlertQuery};
+pub use clock_spans::{ClockChange, ClockMark, PutRight, TimesSlice};
 pub use damage::{Alarm, Damage};
 pub use examination::Examination;
 pub use extract::Extract;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
-use super::StoreError;
+use super::{StoreError, clock_spans};
 use crate::domain::{reading::ReadingId, timestamp::Timestamp};
 
 /// An uplink's number in the store.
@@ -93,6 +93,7 @@ pub(super) fn write(
     match change {
         Change::Record(batch) => {
             record(connection, batch)?;
+            clock_spans::keep(connection, &batch.readings)?;
             take(connection, batch)?;
         }
         Change::Replace(whole, parts) => {

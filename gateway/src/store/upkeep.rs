@@ -5,16 +5,19 @@
 //! not all written is found again, from wherever it stood. What waits for an uplink or is a dead letter is never touched by age,
 //! and by the budget only when there is nothing else.
 
+mod arrived;
 mod room;
 mod steps;
 mod thinned;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use self::arrived::{Arrived, CLOCK_WAS_SET};
 pub use self::room::Room;
 pub use self::steps::{Removed, Step};
 pub use self::thinned::Thinned;
 use super::blocks::{self, Block, Columns, Fate, Rewritten};
+use super::clock_spans::{self, ClockChange};
 use super::{Reader, StoreError};
 use crate::config::WhenFull;
 use crate::domain::timestamp::Timestamp;
@@ -56,8 +59,8 @@ pub struct Limits {
 
 impl Reader {
     /// What is to be done next, in the order in which it is to be written; nothing if there is nothing to do. Looks through a
-    /// block of readings.
-    pub fn upkeep(&self, now: Timestamp, limits: &Limits) -> Result<Vec<Step>, StoreError> {
+    /// block of readings. Without a time nothing is done because of its age.
+    pub fn upkeep(&self, now: Option<Timestamp>, limits: &Limits) -> Result<Vec<Step>, StoreError> {
         let room = self.room(limits.max_bytes)?;
         self.with_connection(|connection| {
             let _transaction = connection.unchecked_transaction()?;
@@ -66,15 +69,17 @@ impl Reader {
                 let steps = blocks::steps_to_clear(connection, block)?;
                 return Ok(steps.into_iter().map(Step::packing).collect());
             }
-            if let Some(keep) = limits.keep {
-                let steps = job.age(now.millis().saturating_sub(keep))?;
+            if let Some(now) = now.map(Timestamp::millis) {
+                if let Some(keep) = limits.keep {
+                    let steps = job.age(now.saturating_sub(keep), now)?;
+                    if !steps.is_empty() {
+                        return Ok(steps);
+                    }
+                }
+                let steps = job.pack(Some(now))?;
                 if !steps.is_empty() {
                     return Ok(steps);
                 }
-            }
-            let steps = job.pack(Some(now.millis() - ROWS_STAY_MS))?;
-            if !steps.is_empty() {
-                return Ok(steps);
             }
             if !room.is_scarce() {
                 return Ok(room
@@ -107,8 +112,8 @@ impl Job<'_> {
         Ok(select.query_row([], |row| row.get(0))?)
     }
 
-    /// Packs the oldest block that is full and not packed, if its last reading came before this time.
-    fn pack(&self, before: Option<i64>) -> Result<Vec<Step>, StoreError> {
+    /// Packs the oldest block that is full and not packed, if at this time its last reading came a day ago or more.
+    fn pack(&self, now: Option<i64>) -> Result<Vec<Step>, StoreError> {
         let Some(block) = self.first_block("packed = 0")? else {
             return Ok(Vec::new());
         };
@@ -124,30 +129,43 @@ impl Job<'_> {
             )?
             .query_row([block.first(), block.last()], |row| row.get(0))
             .optional()?;
-        if newest
-            .zip(before)
-            .is_some_and(|(newest, before)| before <= newest)
-        {
+        // One that came much later than now came by a clock that was wrong.
+        if newest.zip(now).is_some_and(|(newest, now)| {
+            (now - ROWS_STAY_MS..=now + ROWS_STAY_MS).contains(&newest)
+        }) {
             return Ok(Vec::new());
+        }
+        if clock_spans::first_unsettled(self.connection)?.is_some_and(|first| first <= block.last())
+        {
+            // What is packed is not put right any more; without room that is the smaller harm.
+            let gives_up = now.is_none().then_some(ClockChange::GiveUp(block.last()));
+            return Ok(gives_up.map(Step::clock).into_iter().collect());
         }
         let steps = blocks::steps_to_pack(self.connection, block)?;
         Ok(steps.into_iter().map(Step::packing).collect())
     }
 
-    /// Takes away what came before this time.
-    fn age(&self, before: i64) -> Result<Vec<Step>, StoreError> {
-        let aged = format!("2 <= packed AND 0 < count AND newest_at < {before}");
-        if let Some(block) = self.first_block(&aged)? {
+    /// Takes away what came before this time, oldest first.
+    fn age(&self, before: i64, now: i64) -> Result<Vec<Step>, StoreError> {
+        let is_aged = |found: Option<Arrived>| -> Result<Option<Block>, StoreError> {
+            let Some(found) = found else { return Ok(None) };
+            let at = found.at_or_later(self.connection, now)?;
+            Ok(at.is_some_and(|at| at < before).then_some(found.first))
+        };
+        let oldest = Arrived::oldest(self.connection, "2 <= packed AND 0 < count")?;
+        if let Some(block) = is_aged(oldest)? {
             return self.rewrite(block, Removed::Aged, |_| Fate::Remove);
         }
-        let units = format!("SELECT min(first) FROM summary_block WHERE newest_at < {before}");
-        if let Some(first) = self.number(&units)? {
-            return Ok(vec![self.unit_goes(Block(first))?]);
+        if let Some(first) = is_aged(Arrived::oldest_unit(self.connection)?)? {
+            return Ok(vec![self.unit_goes(first)?]);
         }
         if let Some(block) = self.no_longer_waited_for(before)? {
             return self.rewrite(block, Removed::Aged, |_| Fate::Remove);
         }
-        let rejects = format!("SELECT min(id) FROM reject WHERE received_at < {before}");
+        // Those that came while the clock had not been set go when there is no room.
+        let rejects = format!(
+            "SELECT min(id) FROM reject WHERE received_at < {before} AND {CLOCK_WAS_SET} <= received_at"
+        );
         if let Some(first) = self.number(&rejects)? {
             return Ok(vec![Step::rejects(first + ROWS_OF_A_STEP - 1, before)]);
         }
@@ -158,6 +176,7 @@ impl Job<'_> {
     fn no_longer_waited_for(&self, before: i64) -> Result<Option<Block>, StoreError> {
         let select = format!(
             "SELECT number FROM reading_block WHERE 2 <= packed AND count = 0 AND newest_at < {before} \
+             AND ({CLOCK_WAS_SET} <= newest_at OR number < coalesce((SELECT min(number) FROM reading_block WHERE 0 < count), 0)) \
              ORDER BY number LIMIT {LOOKED_AT_AGAIN}"
         );
         let mut select = self.connection.prepare_cached(&select)?;

@@ -9,6 +9,7 @@ mod adding;
 mod opening;
 mod rescue;
 mod salvaging;
+mod timing;
 
 use std::sync::{
     Arc,

@@ -95,7 +95,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             0 => Change::End { session },
             expiry => Change::Left {
                 session,
-                at: clock::now(),
+                at: clock::now_if_trusted(),
                 expiry,
                 sent_upto: self.member.queue.sent_upto(),
                 has_will,

@@ -69,7 +69,7 @@ impl Hub {
             // So that its time begins once and not with each restart.
             self.owe([Change::Left {
                 session: stored.session,
-                at: clock::now(),
+                at: clock::now_if_trusted(),
                 expiry: stored.expiry,
                 sent_upto,
                 has_will: stored.will.is_some(),
@@ -86,7 +86,7 @@ impl Hub {
             parked: None,
         };
         self.places().insert(Arc::clone(&member.client_id), place);
-        let waited = stored.left_at.map(|at| at.gone_until(clock::now()));
+        let waited = stored.left_at.map(clock::gone_since);
         // Also one whose time is over: `expire` ends it, with its will.
         self.leave_since(&mut member, stored.will, Some(waited.unwrap_or_default()));
     }

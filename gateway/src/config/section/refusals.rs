@@ -39,7 +39,7 @@ impl Section<'_> {
         let is_of_list = self.path.ends_with(']');
         for (key, node) in std::mem::take(&mut self.entries) {
             let path = (!is_of_list).then_some(&*self.path);
-            if let Some(message) = refusal(self.kind, path, &self.asked, &key, &node) {
+            if let Some(message) = refusal(path, &self.asked, &key, &node) {
                 self.add_unknown(&key, node.key.unwrap_or(node.place), message);
             }
         }

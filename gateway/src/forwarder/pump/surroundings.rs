@@ -1,6 +1,7 @@
 //! The rest of the gateway, as a pump sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -19,6 +20,8 @@ pub struct Surroundings {
     pub(super) submissions: SubmissionQueue,
     pub(super) metrics: Arc<Metrics>,
     pub(super) traces: Arc<Traces>,
+    /// How long readings of a clock that is not trusted wait, in milliseconds.
+    pub(super) clock_wait: i64,
     /// Bodies are made by so many threads, whatever waits: each holds a batch of readings, and a connection to the store.
     pub(super) encoders: Arc<Semaphore>,
 }
@@ -31,6 +34,7 @@ impl Surroundings {
         submissions: SubmissionQueue,
         metrics: Arc<Metrics>,
         traces: Arc<Traces>,
+        clock_wait: Duration,
     ) -> Self {
         Self {
             gateway_id,
@@ -38,6 +42,7 @@ impl Surroundings {
             submissions,
             metrics,
             traces,
+            clock_wait: i64::try_from(clock_wait.as_millis()).unwrap_or(i64::MAX),
             encoders: Arc::new(Semaphore::new(ENCODERS)),
         }
     }

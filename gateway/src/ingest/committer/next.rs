@@ -17,6 +17,8 @@ pub(super) enum First {
     Upkeep(UpkeepRequest),
     /// The time for something that the rules have to do.
     Due,
+    /// Times of readings wait to be put right.
+    Times,
     /// Nothing any more.
     Ended,
 }
@@ -41,6 +43,7 @@ impl Committer {
             let first = match self.receiver.receiver.try_recv() {
                 Ok(work) => First::Work(Box::new(work)),
                 Err(TryRecvError::Disconnected) => First::Ended,
+                Err(TryRecvError::Empty) if self.timing.has_work() => First::Times,
                 Err(TryRecvError::Empty) => match self.wait() {
                     Some(first) => first,
                     None => continue,

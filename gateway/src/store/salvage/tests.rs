@@ -557,7 +557,7 @@ fn readings_that_were_packed_come_back_as_rows() {
     };
     let later = Timestamp::from_millis(1_764_000_000_000 + 100 * 86_400_000);
     for _ in 0..1000 {
-        let steps = writer.reader().upkeep(later, &limits).unwrap();
+        let steps = writer.reader().upkeep(Some(later), &limits).unwrap();
         for step in steps {
             let mut group = Group::default();
             group.push_upkeep(step);

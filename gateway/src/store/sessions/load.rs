@@ -187,6 +187,6 @@ fn read_message(
         publisher,
         properties: properties.map(Arc::new),
     };
-    message.count_expiry(Instant::now(), received_at.gone_until(clock::now()));
+    message.count_expiry(Instant::now(), clock::gone_since(received_at));
     Ok(Some(message))
 }

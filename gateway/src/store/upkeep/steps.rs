@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 
 use crate::store::StoreError;
 use crate::store::blocks::{self, Block, PackingStep, Rewritten, Unit};
+use crate::store::clock_spans::ClockChange;
 use crate::store::outbox::Growth;
 use crate::store::outbox::UplinkKey;
 
@@ -43,6 +44,7 @@ pub struct Step {
 #[derive(Clone, Debug)]
 enum What {
     Packing(PackingStep),
+    Clock(ClockChange),
     Rewritten(Box<Rewritten>),
     Merged(Box<Unit>),
     UnitGoes {
@@ -75,6 +77,11 @@ impl Step {
 
     pub(super) fn packing(step: PackingStep) -> Self {
         Self::of(What::Packing(step))
+    }
+
+    /// What is written of the clock.
+    pub fn clock(change: ClockChange) -> Self {
+        Self::of(What::Clock(change))
     }
 
     pub(super) fn rewritten(rewritten: Rewritten, why: Removed) -> Self {
@@ -156,6 +163,7 @@ impl Step {
     ) -> Result<(), StoreError> {
         match &self.what {
             What::Packing(step) => step.write(connection)?,
+            What::Clock(change) => change.write(connection)?,
             What::Rewritten(rewritten) => rewritten.write(connection)?,
             What::Merged(unit) => unit.write(connection)?,
             What::UnitGoes { first, last } => blocks::remove_units(connection, *first, *last)?,

@@ -1,5 +1,6 @@
 mod alerts;
 mod blocks;
+mod clock;
 mod story;
 mod upkeep;
 mod uplinks;

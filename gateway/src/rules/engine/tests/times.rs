@@ -201,3 +201,25 @@ fn a_rule_publishes_where_it_may() {
         "{outcome:?}"
     );
 }
+
+#[test]
+fn a_clock_that_is_set_makes_nothing_last_for_years() {
+    let hold = seconds(10);
+    let mut house = House::of(&[RuleDefinition { hold, ..high() }]);
+    // By a clock in 1970; the step is one of fifty years.
+    let step = 50 * 365 * 86_400;
+    house.reads("s1", 80.0, 3);
+    house.reads("s1", 80.0, 5);
+    house.engine.shift_times(&(0..=6000), step * 1000);
+    house.commits_all();
+    house.restarts();
+    house.reads("s1", 80.0, step + 7);
+    house.reads("s1", 80.0, step + 12);
+    assert_eq!(house.news(), [""; 0]);
+    house.reads("s1", 80.0, step + 13);
+    assert_eq!(house.news(), ["high raised s1"]);
+    // What another clock told stays.
+    house.engine.shift_times(&(0..=6000), step * 1000);
+    house.reads("s1", 80.0, step + 14);
+    assert_eq!(house.news(), ["high raised s1"]);
+}

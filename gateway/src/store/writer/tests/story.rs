@@ -126,7 +126,7 @@ impl Story {
             let steps = self
                 .writer()
                 .reader()
-                .upkeep(now, &limits(None, u64::MAX / 2, WhenFull::Refuse))
+                .upkeep(Some(now), &limits(None, u64::MAX / 2, WhenFull::Refuse))
                 .unwrap();
             if steps.is_empty() {
                 return;

@@ -92,7 +92,7 @@ impl House {
     /// Whether there was one.
     fn do_a_job(&mut self, now: i64, limits: &Limits) -> bool {
         let now = Timestamp::from_millis(now);
-        let steps = self.writer.reader().upkeep(now, limits).unwrap();
+        let steps = self.writer.reader().upkeep(Some(now), limits).unwrap();
         let is_one = !steps.is_empty();
         for step in steps {
             for (why, readings) in &step.removed {
@@ -184,6 +184,26 @@ fn what_is_older_than_it_is_kept_goes_but_not_what_waits() {
     assert!(house.ids() == (full + 1..=120_000).collect());
     let (count, ..) = house.sums();
     assert_eq!(count, 120_000 - full as u64);
+}
+
+#[test]
+fn what_came_by_a_clock_that_was_wrong_goes_with_what_came_behind_it() {
+    for wrong in [5_000_000, START + 3650 * DAY] {
+        let mut house = House::new();
+        house.store(120_000, false);
+        let limits = limits(Some(30 * DAY), FOR_EVER, WhenFull::Thin);
+        let undated = house.writer.reader().upkeep(None, &limits).unwrap();
+        assert!(undated.is_empty(), "without a time nothing is old");
+        house.keep_up(START + 2 * DAY, &limits);
+        let change = "UPDATE reading_block SET newest_at = ?1 WHERE number = 0";
+        house.writer.connection.execute(change, [wrong]).unwrap();
+        house.keep_up(START + 29 * DAY, &limits);
+        assert_eq!(house.removed(Removed::Aged), 0, "{wrong}");
+        house.keep_up(START + 31 * DAY, &limits);
+        let (left, of_first) = (house.ids(), ..32_768);
+        assert!(left.range(of_first).eq(house.waiting.range(of_first)));
+        assert_ne!(house.removed(Removed::Aged), 0);
+    }
 }
 
 fn settle(writer: &mut Writer, readings: Vec<ReadingId>) {
