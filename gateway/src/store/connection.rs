@@ -69,7 +69,7 @@ pub(super) fn lock(path: &Path) -> Result<StoreLock, StoreError> {
             source,
         })?;
     match file.try_lock() {
-        Ok(()) => Ok(StoreLock { _file: file.into() }),
+        Ok(()) => Ok(StoreLock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
             path: path.display().to_string(),
         }),
