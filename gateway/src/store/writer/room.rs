@@ -1,7 +1,7 @@
 //! Room: in the budget, and on the disk.
 //!
 //! When a commit finds no room on the disk, it is the readings in it that are in need of some. They wait; what only gives
-//! room back, or needs hardly any, is written ahead of them, in groups of its own and in the room of the [`Reserve`]: what
+//! room back, or needs hardly any, is written ahead of them, in groups of its own and in the room of the [reserve]: what
 //! the uplinks have confirmed, what clients have acknowledged, the upkeep, and the copying of the log. The group that waits
 //! is tried again when the reserve stands again, and so never eats it.
 
