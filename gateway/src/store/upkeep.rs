@@ -120,7 +120,8 @@ impl Job<'_> {
         // What is written behind of sensors is made up from rows.
         let saved_upto = self.number("SELECT sensors_saved_upto FROM counter")?;
         if saved_upto < Some(block.last()) {
-            return Ok(Vec::new());
+            let is_pressed = now.is_none();
+            return Ok(is_pressed.then(Step::save).into_iter().collect());
         }
         let newest: Option<i64> = self
             .connection

@@ -21,7 +21,7 @@ use std::sync::{
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{
-    Alarm, Group, Reader, RuleMemory, Sensors, StoreError, alerts,
+    Alarm, Group, Reader, RuleMemory, Sensors, Step, StoreError, alerts,
     blocks::{self, Block, Filling},
     checkpoints::{self, Checkpoints},
     connection::{self, StoreLock},
@@ -179,7 +179,8 @@ impl Writer {
     }
 
     fn saves_sensors(&self, group: &Group) -> bool {
-        SAVE_SENSORS_EVERY <= self.unsaved_readings + group.readings.len()
+        let is_due = SAVE_SENSORS_EVERY <= self.unsaved_readings + group.readings.len();
+        is_due || group.upkeep.iter().any(Step::saves)
     }
 
     /// Gives the next batch its number.

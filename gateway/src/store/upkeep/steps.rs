@@ -47,6 +47,7 @@ enum What {
     Clock(ClockChange),
     Rewritten(Box<Rewritten>),
     Merged(Box<Unit>),
+    Save,
     UnitGoes {
         first: Block,
         last: Block,
@@ -89,6 +90,15 @@ impl Step {
             removed: vec![(why, rewritten.removed)],
             what: What::Rewritten(Box::new(rewritten)),
         }
+    }
+
+    /// Has what is kept behind of the sensors written down: only then are blocks packed.
+    pub(super) fn save() -> Self {
+        Self::of(What::Save)
+    }
+
+    pub(in crate::store) fn saves(&self) -> bool {
+        matches!(self.what, What::Save)
     }
 
     pub(super) fn merged(unit: Unit) -> Self {
@@ -166,6 +176,8 @@ impl Step {
             What::Clock(change) => change.write(connection)?,
             What::Rewritten(rewritten) => rewritten.write(connection)?,
             What::Merged(unit) => unit.write(connection)?,
+            // The writer does it.
+            What::Save => {}
             What::UnitGoes { first, last } => blocks::remove_units(connection, *first, *last)?,
             What::Rejects { upto, before } => {
                 connection
