@@ -38,7 +38,7 @@ use crate::clock as wall_clock;
 use crate::domain::{message::Message, reading::ReadingId, status::DeviceStatus};
 use crate::metrics::{Limit, Metrics};
 use crate::rules::{Engine, RuleSet, STACK_BYTES};
-use crate::store::{Committed, Damage, Group, NewReject, StoreError, Writer};
+use crate::store::{Committed, Group, NewReject, StoreError, Writer};
 
 /// A group is closed at so many rows: a bound on the time of one commit. Its memory is bounded by the
 /// queue's room, and by that of the sessions for which messages are stored.
@@ -135,7 +135,9 @@ impl Committer {
         let health = Arc::clone(&self.settings.health);
         let _ended = health.end_on_drop();
         let memory = self.writer.rule_memory();
-        let memory = memory.inspect_err(|error| self.writer.note(error))?;
+        let memory = memory.inspect_err(|error| {
+            self.writer.note(error);
+        })?;
         self.rules_clock = RulesClock::starting_at(memory.clock);
         let mut pending = Pending::default();
         self.start_clock(&mut pending);
@@ -298,9 +300,8 @@ impl Committer {
                 Err(error) => error,
             };
             self.settings.metrics.commit_failures.inc();
-            self.writer.note(&error);
             let told = self.writer.explain(&error);
-            if Damage::of(&error).is_some() {
+            if self.writer.note(&error) {
                 // Nothing of it is acknowledged; a new store begins.
                 self.settings.health.set(Some(told));
                 return None;

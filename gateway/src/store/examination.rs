@@ -60,7 +60,8 @@ impl Examination {
         }
         self.connection = None;
         self.read_on().inspect_err(|error| {
-            if let Some(damage) = Damage::of(error).filter(|_| self.place.missing().is_empty()) {
+            let damage = self.place.damage_of(error);
+            if let Some(damage) = damage.filter(|_| self.place.missing().is_empty()) {
                 self.alarm.raise(damage);
             }
         })

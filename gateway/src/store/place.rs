@@ -1,15 +1,16 @@
 //! Where the store's files lie, and whether they still do: what is at a path may be deleted, renamed or replaced while the gateway has
 //! the file open. What it writes then is in a file that nobody finds again.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
-use super::StoreError;
 use super::connection::{self, beside};
+use super::{Damage, StoreError};
 
 /// Connections kept open between calls; more are opened while more calls run at once.
 const IDLE_CONNECTIONS: usize = 2;
@@ -103,6 +104,21 @@ impl Place {
         let mut state = self.state();
         if state.epoch == lent.epoch && state.idle.len() < IDLE_CONNECTIONS {
             state.idle.push(lent.connection);
+        }
+    }
+
+    /// The damage that an error shows. While the disk does not give what is on it SQLite may call that malformed: then it shows
+    /// nothing.
+    pub(super) fn damage_of(&self, error: &StoreError) -> Option<Damage> {
+        Damage::of(error).filter(|_| self.can_be_read())
+    }
+
+    /// Whether the log can be read from the disk. Only the log: to close another descriptor of the database would take SQLite's
+    /// locks away.
+    fn can_be_read(&self) -> bool {
+        match File::open(beside(&self.path, "-wal")) {
+            Ok(mut log) => io::copy(&mut log, &mut io::sink()).is_ok(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
         }
     }
 

@@ -270,7 +270,8 @@ impl Reader {
         self.shared.place.close_idle();
         once().inspect_err(|error| {
             // What lies there instead of the open file says nothing of that.
-            if let Some(damage) = Damage::of(error).filter(|_| self.is_in_place()) {
+            let damage = self.shared.place.damage_of(error);
+            if let Some(damage) = damage.filter(|_| self.is_in_place()) {
                 self.shared.alarm.raise(damage);
             }
         })

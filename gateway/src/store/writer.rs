@@ -156,7 +156,11 @@ impl Writer {
     /// The alert with this id, as this gateway's, if it is on disk.
     pub fn alert(&self, id: i64, gateway_id: &Arc<str>) -> Result<Option<Alert>, StoreError> {
         let found = alerts::read(&self.connection, &[id], gateway_id);
-        Ok(found.inspect_err(|error| self.note(error))?.pop())
+        Ok(found
+            .inspect_err(|error| {
+                self.note(error);
+            })?
+            .pop())
     }
 
     /// The attributes of a reading that is in the group or on disk; none if it is neither.
@@ -164,7 +168,9 @@ impl Writer {
         let of_group = group.readings.iter().rev().find(|new| new.id == id);
         match of_group {
             Some(new) => Ok(new.reading.attributes.clone()),
-            None => rows::attributes_of(&self.connection, id).inspect_err(|error| self.note(error)),
+            None => rows::attributes_of(&self.connection, id).inspect_err(|error| {
+                self.note(error);
+            }),
         }
     }
 

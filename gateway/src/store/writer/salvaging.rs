@@ -2,7 +2,7 @@
 
 use super::Writer;
 use crate::domain::sensor::SensorId;
-use crate::store::{Damage, Group, Progress, Slice, StoreError, salvage};
+use crate::store::{Group, Progress, Slice, StoreError, salvage};
 
 impl Writer {
     /// The damaged stores beside this one, newest first, and how far their rows are taken over.
@@ -15,11 +15,14 @@ impl Writer {
         self.is_after_unclean_end
     }
 
-    /// Tells of an error if it is damage.
-    pub fn note(&self, error: &StoreError) {
-        if let Some(damage) = Damage::of(error) {
-            self.alarm.raise(damage);
-        }
+    /// Tells of an error if it is damage, and whether it is.
+    pub fn note(&self, error: &StoreError) -> bool {
+        let damage = self.place.damage_of(error);
+        let is_damage = damage.is_some();
+        damage
+            .into_iter()
+            .for_each(|damage| self.alarm.raise(damage));
+        is_damage
     }
 
     /// Puts what was read of a damaged store into the group.
