@@ -60,6 +60,11 @@ pub(super) fn look(path: &Path, has_served: bool) -> Look {
 
 fn examine(path: &Path, has_served: bool, log: Option<&Log>) -> io::Result<Option<Damage>> {
     let damage = |kind, detail: &str| Ok(Some(Damage::new(kind, detail)));
+    // The power went while the file was made: SQLite takes back what was half done.
+    let journal = beside(path, "-journal").metadata();
+    if journal.is_ok_and(|journal| 0 < journal.len()) {
+        return Ok(None);
+    }
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -75,8 +80,10 @@ fn examine(path: &Path, has_served: bool, log: Option<&Log>) -> io::Result<Optio
         return Ok(None);
     }
     if metadata.len() == 0 {
+        // The reserve is made when the first start has made the file.
+        let has_opened = has_served && beside(path, "-reserve").exists();
         return match log {
-            None if !has_served => Ok(None),
+            None if !has_opened => Ok(None),
             _ => damage(Kind::Empty, "the file has no contents"),
         };
     }

@@ -11,7 +11,7 @@ use crate::support::disk::{Disk, Loss};
 use crate::support::{Gateway, Look, command};
 
 /// So many without `CUTS`.
-const CUTS: u64 = 30;
+const CUTS: u64 = 50;
 /// After so many in a row the next begin with a new store.
 const OF_A_STORE: u64 = 25;
 /// One that did not come by then comes now.

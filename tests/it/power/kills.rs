@@ -9,7 +9,7 @@ use fastrand::Rng;
 use super::{Story, number, seed};
 
 /// So many without `KILLS`.
-const KILLS: u64 = 10;
+const KILLS: u64 = 5;
 const OF_A_STORE: u64 = 25;
 
 #[test]

@@ -379,10 +379,13 @@ impl Gateway<'_> {
 }
 
 impl Drop for Gateway<'_> {
-    /// A test that fails leaves no process behind.
+    /// A test that fails leaves no process behind, and shows what the gateway said.
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        if thread::panicking() {
+            eprintln!("{}", self.log());
+        }
     }
 }
 

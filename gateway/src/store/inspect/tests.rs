@@ -7,7 +7,9 @@ use crate::store::Writer;
 fn check(change: impl FnOnce(&mut Vec<u8>), kind: Option<Kind>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gateway.db");
-    Writer::open(&path).unwrap().close(0).unwrap();
+    let mut writer = Writer::open(&path).unwrap();
+    writer.set_budget(64 << 20).unwrap();
+    writer.close(0).unwrap();
     let mut bytes = fs::read(&path).unwrap();
     change(&mut bytes);
     fs::write(&path, bytes).unwrap();
@@ -45,6 +47,19 @@ fn what_is_not_there_is_no_damage() {
     assert_eq!(look(&path, false).damage, None);
     let below = folder.path().join("gateway.db/folder");
     assert_eq!(look(&below, true).damage, None);
+}
+
+/// The power went in the middle of the first start.
+#[test]
+fn what_was_never_made_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.db");
+    fs::write(&path, "").unwrap();
+    assert_eq!(look(&path, true).damage, None);
+    fs::write(&path, [7; 5000]).unwrap();
+    assert!(look(&path, true).damage.is_some());
+    fs::write(beside(&path, "-journal"), "what SQLite takes back").unwrap();
+    assert_eq!(look(&path, true).damage, None);
 }
 
 #[test]
