@@ -117,10 +117,7 @@ pub fn start(known: &Known) -> Standing {
     let offset = offset();
     let now = Timestamp::from_millis(monotonic() + offset);
     let trust = Trust::at_start(now, offset, boot_id(), known, &Evidence::gather());
-    if known
-        .newest
-        .is_some_and(|newest| newest.millis() + LEAP < now.millis())
-    {
+    if known.may_have_leapt(now, offset, boot_id(), trust) {
         LEAPT_AT.store(monotonic(), Ordering::Relaxed);
     }
     let newest = known.newest.map_or(UNKNOWN, Timestamp::millis);

@@ -70,6 +70,29 @@ pub struct Left {
     pub trust: Trust,
 }
 
+impl Known {
+    /// Whether the clock has gone on since as it stood, within the same run of the machine.
+    fn goes_on(&self, boot: &str, offset: i64) -> bool {
+        let left = self.left.as_ref();
+        left.is_some_and(|left| &*left.boot == boot && (left.offset - offset).abs() < STEP)
+    }
+
+    /// Whether a clock that is found so may be ahead, although it is trusted: it stands more than a day after the newest reading, and
+    /// neither a time service nor its own past speaks for that.
+    pub(super) fn may_have_leapt(
+        &self,
+        now: Timestamp,
+        offset: i64,
+        boot: &str,
+        trust: Trust,
+    ) -> bool {
+        let is_far = |newest: Timestamp| newest.millis() + DAY < now.millis();
+        self.newest.is_some_and(is_far)
+            && trust != Trust::Synchronised
+            && !self.goes_on(boot, offset)
+    }
+}
+
 impl Trust {
     /// Whether it is.
     pub fn is_trusted(self) -> bool {
@@ -121,7 +144,7 @@ impl Trust {
             return Self::Synchronised;
         }
         let of_boot = known.left.as_ref().filter(|left| &*left.boot == boot);
-        let as_left = of_boot.filter(|left| (left.offset - offset).abs() < STEP);
+        let as_left = of_boot.filter(|_| known.goes_on(boot, offset));
         match (of_boot, as_left) {
             (_, Some(left)) if left.trust.is_trusted() => return left.trust,
             (Some(left), None) => {

@@ -143,3 +143,20 @@ fn each_is_found_by_its_name_and_its_number() {
     }
     assert_eq!(Trust::named("?"), None);
 }
+
+#[test]
+fn a_clock_that_goes_on_has_not_leapt_however_old_the_newest_reading_is() {
+    let check = |boot: &str, now: i64, trust: Trust, expected: bool| {
+        let known = known(boot, Trust::Plausible, 2 * DAY);
+        let leapt = known.may_have_leapt(at(now), now - 1_000_000, "this", trust);
+        assert_eq!(leapt, expected, "{boot} {now} {trust:?}");
+    };
+    check("this", NOW, Trust::Plausible, false);
+    check("this", NOW + DAY, Trust::Set, true);
+    check("other", NOW, Trust::Rtc, true);
+    check("other", NOW, Trust::Synchronised, false);
+    // What came an hour ago says nothing.
+    let fresh = known("other", Trust::Plausible, 3_600_000);
+    assert!(!fresh.may_have_leapt(at(NOW), OFFSET, "this", Trust::Rtc));
+    assert!(!Known::default().may_have_leapt(at(NOW), OFFSET, "this", Trust::Plausible));
+}
