@@ -63,7 +63,12 @@ impl Source {
         let mut select = self
             .connection
             .prepare("SELECT name, type FROM pragma_table_info(?1)")?;
-        let columns = select.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        // A name with a byte that has changed may be no text any more.
+        let text = |row: &Row<'_>, column| -> rusqlite::Result<String> {
+            let text = row.get_ref(column)?.as_bytes().unwrap_or_default();
+            Ok(String::from_utf8_lossy(text).into_owned())
+        };
+        let columns = select.query_map([table], |row| Ok((text(row, 0)?, text(row, 1)?)))?;
         Ok(columns.collect::<Result<_, _>>()?)
     }
 
