@@ -2,6 +2,9 @@ use super::*;
 use crate::support::accounts::seeded;
 use crate::support::http::try_post;
 
+/// Where a database has the number of its schema. One that is a little larger is that of a newer gateway, for people to decide.
+const SCHEMA_NUMBER: std::ops::Range<usize> = 60..64;
+
 /// What is done to one of the files; tells what.
 fn damage(site: &Site, rng: &mut fastrand::Rng) -> String {
     let name = ["gateway.db", "gateway.db-wal", "gateway.db-shm"][rng.usize(..3)];
@@ -13,6 +16,7 @@ fn damage(site: &Site, rng: &mut fastrand::Rng) -> String {
         return format!("{name} is empty");
     }
     let length = bytes.len();
+    let before = bytes.clone();
     let what = match rng.u8(..8) {
         0..=3 => {
             let flips = rng.usize(1..=16);
@@ -42,6 +46,9 @@ fn damage(site: &Site, rng: &mut fastrand::Rng) -> String {
             return format!("{name} is gone");
         }
     };
+    if name == "gateway.db" && SCHEMA_NUMBER.end <= bytes.len() {
+        bytes[SCHEMA_NUMBER].copy_from_slice(&before[SCHEMA_NUMBER]);
+    }
     fs::write(&path, bytes).unwrap();
     what
 }
