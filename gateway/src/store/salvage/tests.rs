@@ -354,7 +354,10 @@ fn what_is_no_store_is_moved_aside_and_kept() {
     let check = |content: &[u8], kind: &str| {
         let place = Place::new();
         fs::write(place.path(), content).unwrap();
-        fs::write(beside(&place.path(), "-lock"), "").unwrap();
+        // A gateway has served there.
+        for suffix in ["-lock", "-reserve"] {
+            fs::write(beside(&place.path(), suffix), "").unwrap();
+        }
         let mut writer = place.heal();
         let [folder] = &place.damaged()[..] else {
             panic!("{:?}", place.damaged());

@@ -231,7 +231,7 @@ fn settle(writer: &mut Writer, readings: Vec<ReadingId>) {
 #[test]
 fn a_spent_budget_thins_plain_readings_and_keeps_the_others() {
     let mut house = House::new();
-    let budget = limits(None, 10 << 20, WhenFull::Thin);
+    let budget = limits(None, 8 << 20, WhenFull::Thin);
     house.writer.set_budget(budget.max_bytes).unwrap();
     for _ in 0..30 {
         house.store(30_000, false);
@@ -275,7 +275,7 @@ fn a_spent_budget_thins_plain_readings_and_keeps_the_others() {
 #[test]
 fn the_oldest_go_where_that_is_wanted_and_what_waits_goes_last() {
     let mut house = House::new();
-    let limits = limits(None, 10 << 20, WhenFull::DropOldest);
+    let limits = limits(None, 8 << 20, WhenFull::DropOldest);
     house.writer.set_budget(limits.max_bytes).unwrap();
     for _ in 0..30 {
         house.store(30_000, false);
