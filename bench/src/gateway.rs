@@ -17,6 +17,8 @@ use crate::{
     subject::{Guests, USERS_FILE, User},
 };
 
+/// More than any benchmark stores: what the budget does is measured by itself.
+const BUDGET: &str = "64GiB";
 const NAME: &str = "edge-gateway";
 pub(crate) const STORE: &str = "gateway.db";
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -62,6 +64,19 @@ pub(crate) fn start_with_http(
     cloud_url: &str,
 ) -> Result<(Server, SocketAddr, SocketAddr)> {
     let (server, found) = spawn(program, folder, cloud_url, Guests::Anybody, ANY_PORT)?;
+    wait_for_both(server, &found)
+}
+
+/// As `start_with_http`, with another budget.
+pub(crate) fn start_with_budget(
+    program: &Path,
+    folder: &Path,
+    cloud_url: &str,
+    budget: &str,
+) -> Result<(Server, SocketAddr, SocketAddr)> {
+    let text = configuration(folder, cloud_url, Guests::Anybody, ANY_PORT);
+    let text = text.replace(BUDGET, budget);
+    let (server, found) = spawn_with(program, folder, &text)?;
     wait_for_both(server, &found)
 }
 
@@ -162,6 +177,6 @@ fn configuration(folder: &Path, cloud_url: &str, guests: Guests, mqtt: SocketAdd
     format!(
         "gateway_id = \"bench\"\n[mqtt]\nlisten = \"{mqtt}\"\nwebsocket_listen = \"\"\n{users}\
          [http]\nlisten = \"127.0.0.1:0\"\n\
-         [store]\npath = {store}\n[cloud]\nurl = {url}\n"
+         [store]\npath = {store}\nmax_size = \"{BUDGET}\"\n[cloud]\nurl = {url}\n"
     )
 }

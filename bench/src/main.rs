@@ -33,6 +33,7 @@ mod outage;
 mod peer;
 mod process;
 mod report;
+mod retention;
 mod returning;
 mod round;
 mod rules;
@@ -98,6 +99,9 @@ fn run(options: &Options) -> Result<()> {
     } else if options.history {
         let report = history::run(options)?;
         ("history", report.render(), report.versions(), Ok(()))
+    } else if options.retention {
+        let report = retention::run(options)?;
+        ("retention", report.render(), report.versions(), Ok(()))
     } else if options.wear {
         let report = wear::run(options)?;
         ("wear", report.render(), report.versions(), Ok(()))

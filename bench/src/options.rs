@@ -51,6 +51,10 @@ pub(crate) struct Options {
     /// Instead of the flood: bytes written for each reading, at four rates and three `group_commit`; takes seven minutes
     #[arg(long, group = "workload")]
     pub(crate) wear: bool,
+    /// Instead of the flood: how long PUBACKs take while there is room in the store's budget, and while some is made; takes six
+    /// minutes
+    #[arg(long, group = "workload")]
+    pub(crate) retention: bool,
     /// With --history: how many millions of readings
     #[arg(long, default_value_t = 10, value_parser = value_parser!(u64).range(1..=1000))]
     pub(crate) millions: u64,
