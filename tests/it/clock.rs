@@ -339,6 +339,36 @@ async fn within_a_boot_a_restart_still_puts_right_what_came_before() {
     gateway.stop();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_rules_remember_of_before_a_restart_is_put_right_as_well() {
+    let rule =
+        "[[rule]]\nname = \"long\"\nwhen = \"value > 75\"\nfor = \"1h\"\nactions = [\"alert\"]\n";
+    for is_trusted_at_start in [false, true] {
+        let site = Site::with(rule).allow(&[DOUBT]);
+        let clock = WallClock::unset(&site);
+        let gateway = clock.start(&site);
+        trusted(&gateway, false).await;
+        store(&gateway, r#"{"id":"a","value":80}"#);
+        gateway.kill();
+        if is_trusted_at_start {
+            clock.set(0);
+        }
+        let gateway = clock.start(&site);
+        clock.set(0);
+        trusted(&gateway, true).await;
+        store(&gateway, r#"{"id":"a","value":80}"#);
+        // It has been so for seconds, not since 1970.
+        assert_eq!(site.sql::<i64>("SELECT count(*) FROM alerts"), 0);
+        let later = now() + 2 * HOUR * 1000;
+        store(
+            &gateway,
+            &format!(r#"{{"id":"a","value":80,"ts":{later}}}"#),
+        );
+        assert_eq!(site.sql::<i64>("SELECT count(*) FROM alerts"), 1);
+        gateway.stop();
+    }
+}
+
 #[test]
 fn a_session_outlives_clocks_that_say_nothing_of_how_long_it_was_alone() {
     let site = Site::new().allow(&[DOUBT]);

@@ -26,6 +26,7 @@ impl Committer {
             episode
         });
         if progress.is_done() {
+            self.timing.plan();
             let message = format!(
                 "{} rows of the damaged store were taken over, {} could not be read. It still lies in {}",
                 progress.saved, progress.unreadable, progress.folder

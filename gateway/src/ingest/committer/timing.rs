@@ -38,6 +38,8 @@ pub(super) struct Timing {
     standing: Standing,
     /// When it last was set, by itself.
     began: i64,
+    /// Since when it has not been trusted, by itself; means nothing while it is.
+    doubted_from: i64,
     /// Oldest first.
     eras: VecDeque<Era>,
     /// The first reading of a clock that is not trusted, and whether that is written.
@@ -56,6 +58,7 @@ impl Timing {
         Self {
             standing,
             began: clock::monotonic() + standing.offset,
+            doubted_from: clock::monotonic() + standing.offset,
             eras: VecDeque::new(),
             doubted: None,
             is_to_be_planned: false,
@@ -68,6 +71,11 @@ impl Timing {
     /// Whether rows wait to be put right.
     pub(super) fn has_work(&self) -> bool {
         self.is_to_be_planned || !self.jobs.is_empty()
+    }
+
+    /// Has it be looked for what can be put right, once this group is on disk.
+    pub(super) fn plan(&mut self) {
+        self.is_to_be_planned = true;
     }
 
     /// Brings a reading that was stamped before the clock was set to the time after it. `now` is that of the clock as it stands.
@@ -100,6 +108,9 @@ impl Timing {
                 ended: monotonic + before,
             });
             self.began = monotonic + standing.offset;
+            self.doubted_from = self.began;
+        } else if self.standing.trust.is_trusted() {
+            self.doubted_from = monotonic + standing.offset;
         }
         self.standing = standing;
     }
@@ -112,9 +123,18 @@ impl Committer {
         let last = self.writer.last_reading_id();
         pending.write_clock(ClockChange::Start { standing, last });
         self.show_clock();
-        self.timing.is_to_be_planned = true;
+        self.timing.plan();
         if !standing.trust.is_trusted() {
             self.timing.doubted = Some((self.writer.next_reading_id(), false));
+        }
+        let left = self.writer.clock_known().ok().and_then(|known| known.left);
+        let of_boot = left.filter(|left| &*left.boot == clock::boot_id());
+        if let Some(left) = of_boot.filter(|left| !left.trust.is_trusted()) {
+            // What rules remember is of that clock, back to the machine's own start.
+            let told = left.offset..=clock::monotonic() + left.offset;
+            self.engine
+                .shift_times(&told, standing.offset - left.offset);
+            self.timing.doubted_from = standing.offset;
         }
     }
 
@@ -133,7 +153,7 @@ impl Committer {
             pending.write_clock(ClockChange::Close { first, last });
         }
         if !before.trust.is_trusted() {
-            let told = self.timing.began..=clock::monotonic() + before.offset;
+            let told = self.timing.doubted_from..=clock::monotonic() + before.offset;
             self.engine
                 .shift_times(&told, standing.offset - before.offset);
         }
@@ -143,7 +163,7 @@ impl Committer {
         let by_seconds = (standing.offset - before.offset) as f64 / 1000.0;
         let trust = standing.trust.as_str();
         if standing.trust.is_trusted() {
-            self.timing.is_to_be_planned = true;
+            self.timing.plan();
             pending.wakes_uplinks = true;
             if before.trust.is_trusted() {
                 tracing::info!(trust, by_seconds, "the clock was set");
