@@ -1,8 +1,9 @@
 //! The outbox: readings that an uplink has not confirmed, and the batches in which they are on their way.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{StoreError, clock_spans};
 use crate::domain::{reading::ReadingId, timestamp::Timestamp};
@@ -34,6 +35,19 @@ pub struct Batch {
     pub tries: u32,
     /// In the order in which they are sent, which is that of their ids.
     pub readings: Vec<ReadingId>,
+}
+
+impl Batch {
+    fn of_those(&self, is_in: impl Fn(&ReadingId) -> bool) -> Cow<'_, Self> {
+        if self.readings.iter().all(&is_in) {
+            return Cow::Borrowed(self);
+        }
+        let readings = self.readings.iter().copied().filter(is_in).collect();
+        Cow::Owned(Self {
+            readings,
+            ..self.clone()
+        })
+    }
 }
 
 /// A batch that is done with.
@@ -92,22 +106,23 @@ pub(super) fn write(
 ) -> Result<Option<Growth>, StoreError> {
     match change {
         Change::Record(batch) => {
-            record(connection, batch)?;
+            let batch = take(connection, batch)?;
+            record(connection, &batch)?;
             clock_spans::keep(connection, &batch.readings)?;
-            take(connection, batch)?;
         }
         Change::Replace(whole, parts) => {
-            remove(connection, *whole)?;
+            let mut grown = -remove(connection, *whole)?;
             for part in parts {
-                record(connection, part)?;
+                let part = those_there(connection, part)?;
+                record(connection, &part)?;
+                grown += part.readings.len() as i64;
             }
+            return Ok(parts.first().map(|part| (part.uplink, grown)));
         }
         Change::Settle(settled) => {
             let batch = &settled.batch;
             bury(connection, settled)?;
-            if remove(connection, batch.id)? {
-                return Ok(Some((batch.uplink, -(batch.readings.len() as i64))));
-            }
+            return Ok(Some((batch.uplink, -remove(connection, batch.id)?)));
         }
         Change::Account(uplink, account) => {
             let update = "UPDATE uplink SET refused = ?2, day = ?3, bytes = ?4 WHERE key = ?1";
@@ -127,10 +142,11 @@ pub(super) fn write(
     Ok(None)
 }
 
-/// The entries of a batch leave the list of those that are in none.
-fn take(connection: &Connection, batch: &Batch) -> Result<(), StoreError> {
+/// The entries of a batch leave the list of those that are in none. Gives back the batch without readings that are gone: for want
+/// of room the upkeep may have been faster.
+fn take<'b>(connection: &Connection, batch: &'b Batch) -> Result<Cow<'b, Batch>, StoreError> {
     let (Some(first), Some(last)) = (batch.readings.first(), batch.readings.last()) else {
-        return Ok(());
+        return Ok(Cow::Borrowed(batch));
     };
     let range = params![batch.uplink.0, first.0, last.0];
     let there: Vec<i64> = connection
@@ -147,14 +163,28 @@ fn take(connection: &Connection, batch: &Batch) -> Result<(), StoreError> {
                 "DELETE FROM outbox_entry WHERE uplink = ?1 AND reading BETWEEN ?2 AND ?3",
             )?
             .execute(range)?;
-        return Ok(());
+        return Ok(Cow::Borrowed(batch));
     }
     let mut take =
         connection.prepare_cached("DELETE FROM outbox_entry WHERE uplink = ?1 AND reading = ?2")?;
     for id in &batch.readings {
         take.execute([batch.uplink.0, id.0])?;
     }
-    Ok(())
+    Ok(batch.of_those(|id| there.binary_search(&id.0).is_ok()))
+}
+
+fn those_there<'b>(
+    connection: &Connection,
+    batch: &'b Batch,
+) -> Result<Cow<'b, Batch>, StoreError> {
+    let mut is_there = connection.prepare_cached("SELECT 1 FROM reading WHERE id = ?1")?;
+    let mut there = Vec::new();
+    for id in &batch.readings {
+        if is_there.exists([id.0])? {
+            there.push(*id);
+        }
+    }
+    Ok(batch.of_those(|id| there.binary_search(id).is_ok()))
 }
 
 fn record(connection: &Connection, batch: &Batch) -> Result<(), StoreError> {
@@ -178,16 +208,19 @@ fn record(connection: &Connection, batch: &Batch) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether it was there.
-fn remove(connection: &Connection, batch: i64) -> Result<bool, StoreError> {
-    let mut delete = connection.prepare_cached("DELETE FROM batch WHERE id = ?1")?;
-    Ok(0 < delete.execute([batch])?)
+/// How many readings it had; none if it was not there.
+fn remove(connection: &Connection, batch: i64) -> Result<i64, StoreError> {
+    let mut delete =
+        connection.prepare_cached("DELETE FROM batch WHERE id = ?1 RETURNING count")?;
+    let count = delete.query_row([batch], |row| row.get(0)).optional()?;
+    Ok(count.unwrap_or(0))
 }
 
 fn bury(connection: &Connection, settled: &Settled) -> Result<(), StoreError> {
     let (batch, refusal) = (&settled.batch, &settled.refusal);
     let mut insert = connection.prepare_cached(
-        "INSERT INTO dead_letter (reading, status, answer, at, uplink, tries) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO dead_letter (reading, status, answer, at, uplink, tries) \
+         SELECT id, ?2, ?3, ?4, ?5, ?6 FROM reading WHERE id = ?1",
     )?;
     for id in &settled.refused {
         insert.execute(params![
