@@ -118,6 +118,24 @@ pub(super) fn unsalvaged(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Where a new database is made that is to appear at `path` whole or not at all; nothing is left of one before it.
+pub(super) fn new_file(path: &Path) -> PathBuf {
+    let new = beside(path, "-new");
+    for suffix in FILES {
+        fs::remove_file(beside(&new, suffix)).ok();
+    }
+    new
+}
+
+/// Has it appear.
+pub(super) fn show_new_file(new: &Path, path: &Path) -> Result<(), StoreError> {
+    let shown = fs::rename(new, path).and_then(|()| sync_folder(parent(path)));
+    shown.map_err(|source| StoreError::Aside {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
 /// The name of a file that belongs to the database.
 pub(super) fn name_of(path: &Path, suffix: &str) -> String {
     let name = path.file_name().unwrap_or_default();

@@ -93,7 +93,7 @@ pub enum StoreError {
     Counters,
     #[error("the store lacks {0}: the file is damaged")]
     Schema(Box<str>),
-    #[error("cannot move the damaged store {path} aside: {source}")]
+    #[error("cannot move files of the store {path}: {source}")]
     Aside {
         path: String,
         source: std::io::Error,

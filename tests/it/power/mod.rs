@@ -55,9 +55,6 @@ impl Story {
                 "batch not delivered",
                 "cannot be looked after",
                 "forwarding pauses",
-                // A first start that was cut short leaves half a file, which is put aside; who has lost something is found below.
-                "its header makes no sense",
-                "taken over as far as it can be read",
             ])
     }
 

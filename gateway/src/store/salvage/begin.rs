@@ -15,7 +15,7 @@ use super::source::{self, Source, readable};
 use super::{Progress, Stage, at_once, ends};
 use crate::store::StoreError;
 use crate::store::aside::{self, name_of};
-use crate::store::connection::{self, beside};
+use crate::store::connection;
 use crate::store::inspect::BYTES_OF_NUMBER;
 use crate::store::writer::Writer;
 
@@ -35,6 +35,12 @@ const BROKER: &[(&str, &[&str])] = &[
     ("will", &["session"]),
     ("retained", &["topic"]),
     ("device_status", &["device_id"]),
+];
+
+const CLOCK: &[(&str, &[&str])] = &[
+    ("clock", &["one"]),
+    ("clock_span", &["first"]),
+    ("clock_kept", &["first"]),
 ];
 
 /// How much is taken over at once. If what was read makes no sense to the new store, less is.
@@ -60,11 +66,8 @@ pub(in crate::store) fn begin(path: &Path, folders: &[PathBuf]) -> Result<(), St
     let Some(newest) = folders.last() else {
         return Ok(());
     };
-    let new = beside(path, "-new");
+    let mut new = aside::new_file(path);
     for extent in [Extent::All, Extent::Counters] {
-        for suffix in ["", "-wal", "-shm", "-journal"] {
-            fs::remove_file(beside(&new, suffix)).ok();
-        }
         let source = Source::open(newest, path)?;
         build(&new, path, folders, source.as_ref(), extent)?;
         drop(source);
@@ -72,17 +75,13 @@ pub(in crate::store) fn begin(path: &Path, folders: &[PathBuf]) -> Result<(), St
         match tried {
             Ok(()) => break,
             Err(error) if extent == Extent::All => {
+                new = aside::new_file(path);
                 tracing::warn!(%error, "sessions and rules of the damaged store make no sense and are left out");
             }
             Err(error) => return Err(error),
         }
     }
-    let failed = |source| StoreError::Aside {
-        path: path.display().to_string(),
-        source,
-    };
-    fs::rename(&new, path).map_err(failed)?;
-    aside::sync_folder(aside::parent(path)).map_err(failed)
+    aside::show_new_file(&new, path)
 }
 
 fn build(
@@ -113,9 +112,12 @@ fn build(
         ends::copy(source, &transaction, "salvage", &["folder"])?;
         copy_uplinks(source, &transaction)?;
         if extent == Extent::All {
-            for (table, order) in BROKER {
+            for (table, order) in BROKER.iter().chain(CLOCK) {
                 ends::copy(source, &transaction, table, order)?;
             }
+            // What goes on ends with its store.
+            let last = counters.as_ref().map_or(largest, |known| known.given[0]);
+            transaction.execute("UPDATE clock_span SET last = ?1 WHERE last IS NULL", [last])?;
             at_once::take_over(source, &transaction, counters.as_ref())?;
         }
     }
@@ -123,8 +125,7 @@ fn build(
         register(&transaction, folder, last + 1)?;
     }
     transaction.commit()?;
-    target.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    target.close().map_err(|(_, error)| error.into())
+    connection::close_new(target)
 }
 
 fn read_counters(source: &Source) -> Result<Option<Counters>, StoreError> {

@@ -50,7 +50,7 @@ impl Writer {
         if let Some(damage) = seen.damage.filter(|damage| !is_foreign(damage)) {
             aside::put_aside(path, &damage, clock::now())?;
         }
-        begin_if_moved(path)?;
+        begin_if_missing(path)?;
         let mut opened = Self::open_sound(path, uplinks, seen.lost_numbers);
         if let Err(error) = &opened
             && error.is_of_disk()
@@ -69,7 +69,7 @@ impl Writer {
                     return Err(error);
                 }
                 aside::put_aside(path, &damage, clock::now())?;
-                begin_if_moved(path)?;
+                begin_if_missing(path)?;
                 Self::open_sound(path, uplinks, 0)
             }
             opened => opened,
@@ -88,6 +88,7 @@ impl Writer {
         let mut writer = Self::open_sound(path, &[], 0)?;
         sessions::load(&writer.connection)?;
         rules::load(&writer.connection)?;
+        writer.clock_known()?;
         writer
             .checkpoints
             .copy_if_free(&writer.connection, "TRUNCATE")?;
@@ -133,8 +134,7 @@ impl Writer {
         for key in outbox::keys(&connection, uplinks)? {
             pending.push((key, outbox::count(&connection, key)?.into()));
         }
-        let salvages = salvage::all(&connection)?;
-        let is_salvaging = !salvages.iter().all(salvage::Progress::is_done);
+        let is_salvaging = salvage::is_running(&connection)?;
         Ok(Self {
             open_alerts: OpenAlerts::load(&connection)?,
             connection,
@@ -162,8 +162,8 @@ impl Writer {
     }
 }
 
-/// Begins a new store where one was moved aside.
-fn begin_if_moved(path: &Path) -> Result<(), StoreError> {
+/// Begins a new store where there is none, or one was moved aside.
+fn begin_if_missing(path: &Path) -> Result<(), StoreError> {
     if path.exists() {
         return Ok(());
     }
@@ -171,5 +171,10 @@ fn begin_if_moved(path: &Path) -> Result<(), StoreError> {
         path: path.display().to_string(),
         source,
     })?;
+    if folders.is_empty() {
+        let new = aside::new_file(path);
+        connection::close_new(connection::open_writer(&new)?)?;
+        return aside::show_new_file(&new, path);
+    }
     salvage::begin(path, &folders)
 }
