@@ -17,6 +17,7 @@ mod proof;
 mod rewritten;
 mod summary;
 mod thin;
+mod unit_pack;
 mod walk;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -35,6 +36,7 @@ pub(super) use self::rewritten::{
     Fate, Rewritten, Unit, intervals_within, merge, remove_units, rewrite,
 };
 pub(super) use self::summary::Summary;
+pub(super) use self::unit_pack::UnitPack;
 pub(super) use self::walk::{Stretch, Walk, in_steps};
 use super::StoreError;
 use super::sensors::MAX_SENSORS;
@@ -215,6 +217,41 @@ fn entries_of(connection: &Connection, block: Block) -> Result<Vec<Entry>, Store
     Ok(entries.collect::<Result<_, _>>()?)
 }
 
+/// The oldest block that is full and not indexed, if there is one: where readings of a damaged store came back, or an older version
+/// left them.
+pub(super) fn first_unindexed(connection: &Connection) -> Result<Option<Block>, StoreError> {
+    let last: i64 = connection.query_row("SELECT reading FROM counter", [], |row| row.get(0))?;
+    let filling = Block::of(last + 1).first();
+    let mut next = connection.prepare_cached("SELECT min(id) FROM reading WHERE ?1 <= id")?;
+    let mut first = i64::MIN;
+    loop {
+        let found: Option<i64> = next.query_row([first], |row| row.get(0))?;
+        let Some(id) = found.filter(|id| *id < filling) else {
+            return Ok(None);
+        };
+        let block = Block::of(id);
+        if !is_indexed(connection, block)? {
+            return Ok((block <= LAST_INDEXED).then_some(block));
+        }
+        first = block.last() + 1;
+    }
+}
+
+/// Indexes a block that is full, unless it is.
+pub(super) fn index(connection: &Connection, block: Block) -> Result<(), StoreError> {
+    if !is_indexed(connection, block)?
+        && let Some(full) = FullBlock::of(block, &entries_of(connection, block)?)
+    {
+        full.write(connection)?;
+    }
+    Ok(())
+}
+
+fn is_indexed(connection: &Connection, block: Block) -> Result<bool, StoreError> {
+    let mut select = connection.prepare_cached("SELECT 1 FROM reading_block WHERE number = ?1")?;
+    Ok(select.exists([block.0])?)
+}
+
 /// Writes what is known of blocks. With them comes one that should have been indexed before: the newest below
 /// `unindexed_below`; tells below which one the next is to be looked for, `None` when there are no more.
 pub(super) fn write(
@@ -234,8 +271,6 @@ pub(super) fn write(
 fn make_up(connection: &Connection, mut below: Block) -> Result<Option<Block>, StoreError> {
     let mut newest = connection
         .prepare_cached("SELECT id FROM reading WHERE id < ?1 ORDER BY id DESC LIMIT 1")?;
-    let mut is_indexed =
-        connection.prepare_cached("SELECT 1 FROM reading_block WHERE number = ?1")?;
     for _ in 0..STEPS {
         let newest: Option<i64> = newest
             .query_row([below.first()], |row| row.get(0))
@@ -244,10 +279,8 @@ fn make_up(connection: &Connection, mut below: Block) -> Result<Option<Block>, S
             return Ok(None);
         };
         below = Block::of(newest);
-        if !is_indexed.exists([below.0])? {
-            if let Some(full) = FullBlock::of(below, &entries_of(connection, below)?) {
-                full.write(connection)?;
-            }
+        if !is_indexed(connection, below)? {
+            index(connection, below)?;
             break;
         }
     }

@@ -18,7 +18,7 @@ pub use self::steps::{Removed, Step};
 pub use self::thinned::Thinned;
 use super::blocks::{self, Block, Columns, Fate, Rewritten};
 use super::clock_spans::{self, ClockChange};
-use super::{Reader, StoreError};
+use super::{Reader, StoreError, salvage};
 use crate::config::WhenFull;
 use crate::domain::timestamp::Timestamp;
 
@@ -35,6 +35,11 @@ const SHARE_OF_HOURS: u64 = 8;
 
 /// So many units of minutes become one of hours.
 const UNITS_AT_ONCE: i64 = 64;
+
+/// A unit of hours takes more in until it is so long, in milliseconds, or has so many bytes: on a busy site 64 blocks may be half
+/// an hour.
+const LONG_UNIT: i64 = 24 * HOUR;
+const LARGE_UNIT: i64 = 256 << 10;
 
 /// So many rejects, newest first, make room after everything else.
 const KEPT_REJECTS: i64 = 1000;
@@ -264,6 +269,12 @@ impl Job<'_> {
         if !steps.is_empty() {
             return Ok(Some(steps));
         }
+        // While readings of damaged stores still come back, no block is known to be full.
+        if !salvage::is_running(self.connection)?
+            && let Some(block) = blocks::first_unindexed(self.connection)?
+        {
+            return Ok(Some(vec![Step::index(block)]));
+        }
         let old = format!("SELECT id FROM reject ORDER BY id DESC LIMIT 1 OFFSET {KEPT_REJECTS}");
         let mut old = self.connection.prepare_cached(&old)?;
         if let Some(last) = old.query_row([], |row| row.get::<_, i64>(0)).optional()?
@@ -307,7 +318,17 @@ impl Job<'_> {
         );
         let mut select = self.connection.prepare_cached(&select)?;
         let firsts = select.query_map([], |row| Ok(Block(row.get(0)?)))?;
-        let firsts: Vec<Block> = firsts.collect::<Result<_, _>>()?;
+        let mut firsts: Vec<Block> = firsts.collect::<Result<_, _>>()?;
+        if let Some(Block(first)) = firsts.first() {
+            let last_hours = format!(
+                "SELECT min(first) FROM (SELECT first, max_ts - min_ts AS length, bytes FROM summary_block \
+                 WHERE interval = {HOUR} AND first < {first} ORDER BY first DESC LIMIT 1) \
+                 WHERE length < {LONG_UNIT} AND bytes < {LARGE_UNIT}"
+            );
+            if let Some(first) = self.number(&last_hours)? {
+                firsts.insert(0, Block(first));
+            }
+        }
         let merged = blocks::merge(self.connection, &firsts, HOUR)?;
         Ok(merged.map(Step::merged).into_iter().collect())
     }

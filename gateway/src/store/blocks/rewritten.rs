@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{Columns, Packable, pack, pieces_of};
 use super::packed::{Stored, packs_of, row, waiting_within};
@@ -55,6 +55,9 @@ pub(in crate::store) fn rewrite(
     fate: impl Fn(&Columns) -> Fate,
 ) -> Result<Rewritten, StoreError> {
     let waiting = waiting_within(connection, block)?;
+    // What a salvage brought back of readings that were thinned before: what is thinned now goes into it.
+    let there = unit_that_begins(connection, block)?;
+    let (ends, interval) = there.unwrap_or(([block, block], interval));
     let (mut left, mut rows, mut sums) = (Vec::new(), Vec::new(), Sums::new(interval));
     let (mut count, mut has_rows, mut removed, mut newest_at) = (0, false, 0, i64::MIN);
     let mut decide = |columns: Columns, is_row: bool| {
@@ -93,6 +96,9 @@ pub(in crate::store) fn rewrite(
             }
         }
     }
+    if there.is_some() && !sums.by_sensor.is_empty() {
+        sums.merge_unit(connection, block, interval)?;
+    }
     left.sort_unstable_by_key(Packable::at);
     rows.sort_unstable();
     Ok(Rewritten {
@@ -101,7 +107,7 @@ pub(in crate::store) fn rewrite(
         count,
         has_rows,
         rows: runs_of(&rows),
-        unit: sums.into_unit([block, block], newest_at),
+        unit: sums.into_unit(ends, newest_at),
         removed,
     })
 }
@@ -127,15 +133,23 @@ pub(in crate::store) fn merge(
             .query_row([first.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         last = last.max(Some(Block(of_last)));
         newest_at = newest_at.max(at);
-        for (pack, bytes) in summary_packs(connection, *first, None)? {
-            for found in intervals_of(pack, &bytes, None).unwrap_or_default() {
-                let ts = found.number.saturating_mul(of_interval);
-                sums.merge(found.sensor, ts, found.values);
-            }
-        }
+        sums.merge_unit(connection, *first, of_interval)?;
     }
     let ends = firsts.first().copied().zip(last);
     Ok(ends.and_then(|(first, last)| sums.into_unit([first, last], newest_at)))
+}
+
+/// The blocks and the interval of the unit that begins with this one.
+fn unit_that_begins(
+    connection: &Connection,
+    block: Block,
+) -> Result<Option<([Block; 2], i64)>, StoreError> {
+    let mut select =
+        connection.prepare_cached("SELECT last, interval FROM summary_block WHERE first = ?1")?;
+    let unit = select.query_row([block.0], |row| {
+        Ok(([block, Block(row.get(0)?)], row.get(1)?))
+    });
+    Ok(unit.optional()?)
 }
 
 /// What readings come to while they are added up.
@@ -162,6 +176,21 @@ impl Sums {
             .entry((sensor, number))
             .and_modify(|sum| *sum = sum.and(values))
             .or_insert(values);
+    }
+
+    fn merge_unit(
+        &mut self,
+        connection: &Connection,
+        first: Block,
+        interval: i64,
+    ) -> Result<(), StoreError> {
+        for (pack, bytes) in summary_packs(connection, first, None)? {
+            for found in intervals_of(pack, &bytes, None).unwrap_or_default() {
+                let ts = found.number.saturating_mul(interval);
+                self.merge(found.sensor, ts, found.values);
+            }
+        }
+        Ok(())
     }
 
     fn into_unit(self, [first, last]: [Block; 2], newest_at: i64) -> Option<Unit> {

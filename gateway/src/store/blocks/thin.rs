@@ -118,6 +118,39 @@ pub(in crate::store) fn intervals_of(
     Some(found)
 }
 
+/// The pieces of a pack with other keys for their sensors, and the first of those. Keys must ascend; pieces whose sensors get none
+/// are left out.
+pub(super) fn with_keys(
+    pack: i64,
+    bytes: &[u8],
+    key: impl Fn(u32) -> Option<u32>,
+) -> Option<(u32, Vec<u8>)> {
+    let mut sensor = first_sensor(pack);
+    let mut bytes = Bytes::new(bytes);
+    let mut written = Vec::new();
+    let mut ends: Option<(u32, u32)> = None;
+    while !bytes.is_empty() {
+        sensor = sensor.checked_add(u32::try_from(bytes.number()?).ok()?)?;
+        let count = bytes.count(PIECE_INTERVALS)?;
+        let length = usize::try_from(bytes.number()?).ok()?;
+        let body = bytes.take(length)?;
+        let last = ends.map_or(0, |(_, last)| last);
+        let Some(key) = key(sensor).filter(|key| last <= *key) else {
+            continue;
+        };
+        let first = ends.map_or(key, |(first, _)| first);
+        put_number(
+            &mut written,
+            u64::from(ends.map_or(0, |(_, last)| key - last)),
+        );
+        put_number(&mut written, count as u64);
+        put_number(&mut written, length as u64);
+        written.extend_from_slice(body);
+        ends = Some((first, key));
+    }
+    ends.map(|(first, _)| (first, written))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

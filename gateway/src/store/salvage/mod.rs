@@ -1,5 +1,5 @@
 //! What can be read of a damaged store, slice by slice: first what waits for the uplinks, so that it is delivered, then dead
-//! letters, alerts, readings from the newest on, and what could not be read. What is small and is needed at once (counters, sensors,
+//! letters, alerts, readings from the newest on, what thinned ones come to, and what could not be read. What is small and is needed at once (counters, sensors,
 //! sessions, retained messages, what the rules remember) is there from the new store's beginning: `begin`.
 //!
 //! How far it is stands in the new store, and is written with the rows: a restart goes on there, and no row comes twice.
@@ -12,6 +12,7 @@ mod other_rows;
 mod readings;
 mod rows;
 mod source;
+mod thinned;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,6 +24,7 @@ use rusqlite::Connection;
 use self::other_rows::{SavedAlert, SavedLetter, SavedReject};
 use self::readings::{Readings, SavedReading};
 use self::source::Source;
+use self::thinned::SavedPack;
 use super::{StoreError, aside};
 use crate::domain::sensor::SensorId;
 
@@ -34,7 +36,7 @@ const ROWS: usize = 500;
 const LETTERS: usize = 50;
 
 /// What is taken over, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Outbox,
     Letters,
@@ -43,22 +45,32 @@ pub(super) enum Stage {
     Packed,
     Rejects,
     Done,
+    /// Comes before the rejects; its number is the newest.
+    Thinned,
 }
 
-const STAGES: [Stage; 7] = [
+/// In their order.
+const STAGES: [Stage; 8] = [
     Stage::Outbox,
     Stage::Letters,
     Stage::Alerts,
     Stage::Readings,
     Stage::Packed,
+    Stage::Thinned,
     Stage::Rejects,
     Stage::Done,
 ];
 
 impl Stage {
     fn of(number: i64) -> Self {
-        let place = usize::try_from(number).unwrap_or(0);
-        STAGES.get(place).copied().unwrap_or(Self::Done)
+        let mut stages = STAGES.into_iter();
+        let found = stages.find(|stage| *stage as i64 == number);
+        found.unwrap_or(Self::Done)
+    }
+
+    fn next(self) -> Self {
+        let mut stages = STAGES.into_iter().skip_while(|stage| *stage != self);
+        stages.nth(1).unwrap_or(Self::Done)
     }
 
     /// The word for it.
@@ -69,6 +81,7 @@ impl Stage {
             Self::Alerts => "alerts",
             Self::Readings => "readings",
             Self::Packed => "packed readings",
+            Self::Thinned => "thinned readings",
             Self::Rejects => "rejects",
             Self::Done => "done",
         }
@@ -109,13 +122,13 @@ impl Progress {
         (self.stage, self.part) = (stage, part);
         self.position = match stage {
             // Their numbers are of blocks and sensors.
-            Stage::Packed => i64::MAX,
+            Stage::Packed | Stage::Thinned => i64::MAX,
             _ => self.below - 1,
         };
     }
 
     fn next_stage(&mut self) {
-        self.enter(Stage::of(self.stage as i64 + 1), 0);
+        self.enter(self.stage.next(), 0);
     }
 }
 
@@ -140,6 +153,11 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Progress>, StoreError> 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Whether rows are still taken over.
+pub(super) fn is_running(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(!all(connection)?.iter().all(Progress::is_done))
+}
+
 /// A damaged store that is being read.
 #[derive(Debug)]
 pub struct Salvage {
@@ -160,6 +178,7 @@ pub struct Slice {
     pub(super) letters: Vec<SavedLetter>,
     pub(super) alerts: Vec<SavedAlert>,
     pub(super) rejects: Vec<SavedReject>,
+    pub(super) thinned: Vec<SavedPack>,
 }
 
 impl Slice {
@@ -172,6 +191,7 @@ impl Slice {
             letters: Vec::new(),
             alerts: Vec::new(),
             rejects: Vec::new(),
+            thinned: Vec::new(),
         }
     }
 
@@ -191,6 +211,7 @@ impl Slice {
             + self.letters.len()
             + self.alerts.len()
             + self.rejects.len()
+            + self.thinned.len()
     }
 }
 
@@ -252,6 +273,11 @@ impl Salvage {
             Stage::Packed => {
                 let found = readings.packed_upto(high, self.progress.below)?;
                 slice.readings = found.rows;
+                (found.next, found.unreadable)
+            }
+            Stage::Thinned => {
+                let found = thinned::packs_upto(source, &self.sensors, high)?;
+                slice.thinned = found.rows;
                 (found.next, found.unreadable)
             }
             Stage::Rejects => other_rows::rejects(source, high, &mut slice)?,

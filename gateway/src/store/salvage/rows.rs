@@ -12,6 +12,8 @@ pub(in crate::store) struct Rows {
     pub(in crate::store) slice: Slice,
     pub(in crate::store) reading_sensors: Vec<Option<i64>>,
     pub(in crate::store) alert_sensors: Vec<Option<i64>>,
+    /// Of each pack of thinned ones.
+    pub(in crate::store) thinned_sensors: Vec<Vec<Option<i64>>>,
 }
 
 impl Rows {
@@ -41,6 +43,7 @@ pub(in crate::store) fn write(
         slice,
         reading_sensors,
         alert_sensors,
+        thinned_sensors,
     } in rows
     {
         let readings = slice.readings.iter().zip(reading_sensors);
@@ -53,6 +56,9 @@ pub(in crate::store) fn write(
         write_letters(connection, slice)?;
         write_alerts(connection, slice, alert_sensors)?;
         write_rejects(connection, slice)?;
+        for (pack, keys) in slice.thinned.iter().zip(thinned_sensors) {
+            pack.write(connection, keys)?;
+        }
         write_progress(connection, &slice.progress)?;
     }
     Ok(adopted)

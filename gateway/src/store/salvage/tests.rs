@@ -14,7 +14,7 @@ use crate::domain::topic::TopicName;
 use crate::domain::uplink::UplinkSet;
 use crate::store::connection::beside;
 use crate::store::outbox::{Batch, Change, Refusal, Settled, UplinkKey};
-use crate::store::{Group, Limits, NewReject, Writer, sessions};
+use crate::store::{Group, Limits, NewReject, SeriesQuery, Writer, sessions};
 
 const READINGS: i64 = 3000;
 const CLOUD_KEY: UplinkKey = UplinkKey(1);
@@ -543,6 +543,98 @@ fn numbers_of_a_last_transaction_that_cannot_be_read_are_not_given_again() {
     assert_eq!(add(&mut writer, &mut group, 1).0, id.0 + 1);
 }
 
+#[track_caller]
+fn keep_up_until(writer: &mut Writer, limits: &Limits, is_done: impl Fn(&Writer) -> bool) {
+    let later = Timestamp::from_millis(1_764_000_000_000 + 100 * 86_400_000);
+    for _ in 0..1000 {
+        for step in writer.reader().upkeep(Some(later), limits).unwrap() {
+            let mut group = Group::default();
+            group.push_upkeep(step);
+            writer.commit(&group).unwrap();
+        }
+        if is_done(writer) {
+            return;
+        }
+    }
+    panic!("it is never done");
+}
+
+/// Of each sensor: how many readings there are or were, the smallest and the largest.
+fn sums(writer: &Writer) -> Vec<(u64, f64, f64)> {
+    let reader = writer.reader();
+    let of = |sensor: i64| {
+        let query = SeriesQuery {
+            sensor_id: SensorId::new(&format!("s{sensor}")).unwrap(),
+            from: Timestamp::from_millis(1_763_000_000_000),
+            to: Timestamp::from_millis(1_765_000_000_000),
+            points: 1,
+        };
+        let found = reader.series(&query).unwrap();
+        (found[0].count, found[0].min, found[0].max)
+    };
+    (0..10).map(of).collect()
+}
+
+#[test]
+fn what_thinned_readings_come_to_comes_back() {
+    const MANY: i64 = 66_000;
+    let thinned = |writer: &Writer| {
+        let of_block = "SELECT count(*) FROM reading_block WHERE number = 0 AND packed = 3";
+        number(writer, of_block) == 1
+    };
+    let limits = Limits {
+        keep: None,
+        max_bytes: 1 << 20,
+        when_full: WhenFull::Thin,
+    };
+    let place = Place::new();
+    let mut writer = Writer::open(&place.path()).unwrap();
+    for first in (1..=MANY).step_by(1000) {
+        let mut group = Group::default();
+        for number in first..first + 1000 {
+            add(&mut writer, &mut group, number);
+        }
+        writer.commit(&group).unwrap();
+    }
+    let before = sums(&writer);
+    assert_eq!(before.iter().map(|(count, ..)| count).sum::<u64>(), 66_000);
+    keep_up_until(&mut writer, &limits, thinned);
+    let units = "SELECT count FROM summary_block";
+    let were = number(&writer, units);
+    assert!(10_000 < were, "{were}");
+    assert_eq!(sums(&writer), before);
+    writer.close(0).unwrap();
+    let mut bytes = fs::read(place.path()).unwrap();
+    bytes[..20].fill(b'x');
+    fs::write(place.path(), bytes).unwrap();
+    let mut writer = place.heal();
+    assert_eq!(number(&writer, units), were);
+    assert_eq!(sums(&writer), before);
+    // What waited then is delivered, and thinned into the same unit.
+    let readings = numbers(&writer, "SELECT reading FROM outbox_entry");
+    let batch = Batch {
+        id: writer.next_batch_id(),
+        uplink: CLOUD_KEY,
+        gateway_id: "g".into(),
+        format: "batch".into(),
+        compression: "none".into(),
+        tries: 0,
+        readings: readings.into_iter().map(ReadingId).collect(),
+    };
+    let mut group = Group::default();
+    group.push_outbox(Change::Record(batch.clone()));
+    group.push_outbox(Change::Settle(Settled {
+        batch,
+        refused: Vec::new(),
+        refusal: Refusal::default(),
+    }));
+    writer.commit(&group).unwrap();
+    keep_up_until(&mut writer, &limits, |writer| were < number(writer, units));
+    assert_eq!(sums(&writer), before);
+    let checked = crate::store::care::check(&place.path(), &mut |_, _, _| {}).unwrap();
+    assert_eq!(checked.faults, [""; 0]);
+}
+
 #[test]
 fn readings_that_were_packed_come_back_as_rows() {
     const MANY: i64 = 33_000;
@@ -563,18 +655,9 @@ fn readings_that_were_packed_come_back_as_rows() {
         max_bytes: u64::MAX / 2,
         when_full: WhenFull::Refuse,
     };
-    let later = Timestamp::from_millis(1_764_000_000_000 + 100 * 86_400_000);
-    for _ in 0..1000 {
-        let steps = writer.reader().upkeep(Some(later), &limits).unwrap();
-        for step in steps {
-            let mut group = Group::default();
-            group.push_upkeep(step);
-            writer.commit(&group).unwrap();
-        }
-        if number(&writer, "SELECT packed FROM reading_block WHERE number = 0") == 2 {
-            break;
-        }
-    }
+    keep_up_until(&mut writer, &limits, |writer| {
+        number(writer, "SELECT packed FROM reading_block WHERE number = 0") == 2
+    });
     let rows = number(&writer, "SELECT count(*) FROM reading");
     assert!(rows < 20_000, "{rows}");
     writer.close(0).unwrap();

@@ -48,6 +48,7 @@ enum What {
     Rewritten(Box<Rewritten>),
     Merged(Box<Unit>),
     Save,
+    Index(Block),
     UnitGoes {
         first: Block,
         last: Block,
@@ -63,7 +64,8 @@ enum What {
         pages: u32,
     },
     Rows {
-        runs: Vec<[i64; 2]>,
+        /// Ascending.
+        ids: Vec<i64>,
         entries: Vec<(UplinkKey, i64)>,
     },
 }
@@ -95,6 +97,10 @@ impl Step {
     /// Has what is kept behind of the sensors written down: only then are blocks packed.
     pub(super) fn save() -> Self {
         Self::of(What::Save)
+    }
+
+    pub(super) fn index(block: Block) -> Self {
+        Self::of(What::Index(block))
     }
 
     pub(in crate::store) fn saves(&self) -> bool {
@@ -156,13 +162,7 @@ impl Step {
                 (Removed::Undelivered, undelivered),
                 (Removed::Dropped, ids.len() as u64 - undelivered),
             ],
-            what: What::Rows {
-                runs: ids
-                    .chunk_by(|a, b| a + 1 == *b)
-                    .map(|run| [run[0], run[run.len() - 1]])
-                    .collect(),
-                entries,
-            },
+            what: What::Rows { ids, entries },
         }))
     }
 
@@ -178,6 +178,7 @@ impl Step {
             What::Merged(unit) => unit.write(connection)?,
             // The writer does it.
             What::Save => {}
+            What::Index(block) => blocks::index(connection, *block)?,
             What::UnitGoes { first, last } => blocks::remove_units(connection, *first, *last)?,
             What::Rejects { upto, before } => {
                 connection
@@ -199,16 +200,21 @@ impl Step {
             What::GiveBack { pages } => {
                 connection.execute_batch(&format!("PRAGMA incremental_vacuum({pages})"))?;
             }
-            What::Rows { runs, entries } => {
-                let mut delete =
-                    connection.prepare_cached("DELETE FROM reading WHERE id BETWEEN ?1 AND ?2")?;
-                for run in runs {
-                    delete.execute(*run)?;
+            What::Rows { ids, entries } => {
+                let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
+                    return Ok(());
+                };
+                // Since it was looked at, some may have gone into a batch.
+                let held = blocks::held_between(connection, *first, *last)?;
+                let is_free = |id: &i64| held.binary_search(id).is_err();
+                let mut delete = connection.prepare_cached("DELETE FROM reading WHERE id = ?1")?;
+                for id in ids.iter().filter(|id| is_free(id)) {
+                    delete.execute([id])?;
                 }
                 let mut delete = connection.prepare_cached(
                     "DELETE FROM outbox_entry WHERE uplink = ?1 AND reading = ?2",
                 )?;
-                for (uplink, reading) in entries {
+                for (uplink, reading) in entries.iter().filter(|(_, id)| is_free(id)) {
                     let gone = delete.execute(params![uplink.0, reading])?;
                     growths.push((*uplink, -(gone as i64)));
                 }

@@ -35,10 +35,16 @@ impl Writer {
         let reading_sensors = keys(of_readings.collect());
         let of_alerts = slice.alerts.iter().map(|alert| alert.sensor.clone());
         let alert_sensors = keys(of_alerts.collect());
+        let of_thinned = slice.thinned.iter().map(|pack| {
+            let names = pack.sensors.iter().map(|(_, name)| name.clone());
+            keys(names.collect())
+        });
+        let thinned_sensors = of_thinned.collect();
         group.salvaged.push(salvage::Rows {
             slice,
             reading_sensors,
             alert_sensors,
+            thinned_sensors,
         });
     }
 
@@ -46,7 +52,7 @@ impl Writer {
     pub(super) fn end_salvage(&mut self, written: &[salvage::Rows]) -> Result<(), StoreError> {
         let may_be_last = written.iter().any(|rows| rows.slice.progress().is_done());
         if self.is_salvaging && may_be_last {
-            self.is_salvaging = !self.salvages()?.iter().all(Progress::is_done);
+            self.is_salvaging = salvage::is_running(&self.connection)?;
             if !self.is_salvaging {
                 self.unindexed_below = Some(self.filling.block());
             }

@@ -18,8 +18,11 @@ impl Writer {
         clock_spans::left_behind(&self.connection)
     }
 
-    /// What can be put right now that the clock stands so.
+    /// What can be put right now that the clock stands so; nothing while readings of damaged stores still come back.
     pub fn to_put_right(&self, standing: Standing) -> Result<Vec<PutRight>, StoreError> {
+        if self.is_salvaging {
+            return Ok(Vec::new());
+        }
         clock_spans::to_put_right(&self.connection, standing)
     }
 

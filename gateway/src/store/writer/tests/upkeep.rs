@@ -105,6 +105,11 @@ impl House {
         is_one
     }
 
+    fn rows_of(&self, select: &str) -> i64 {
+        let connection = &self.writer.connection;
+        connection.query_row(select, [], |row| row.get(0)).unwrap()
+    }
+
     fn removed(&self, why: Removed) -> u64 {
         self.removed[why as usize]
     }
@@ -258,18 +263,27 @@ fn a_spent_budget_thins_plain_readings_and_keeps_the_others() {
     // With less room minutes become hours.
     let none = limits(None, 1 << 20, WhenFull::Thin);
     let hours = "SELECT count(*) FROM summary_block WHERE interval = 3600000";
-    let count = |house: &House| -> i64 {
-        house
-            .writer
-            .connection
-            .query_row(hours, [], |row| row.get(0))
-            .unwrap()
-    };
+    let count = |house: &House| house.rows_of(hours);
     while count(&house) == 0 {
         assert!(house.do_a_job(START, &none));
     }
     assert_eq!(house.sums(), (900_000, 0.0, 100.8));
     assert!(house.ids().is_superset(&house.tagged));
+    // A unit of hours that is not long takes in what comes behind it.
+    house.store(400_000, false);
+    let minutes = "SELECT count(*) FROM summary_block WHERE interval = 60000";
+    let mut has_more = false;
+    for _ in 0..10_000 {
+        assert!(house.do_a_job(START, &none));
+        let found = house.rows_of(minutes);
+        has_more |= 0 < found;
+        if has_more && found == 0 {
+            break;
+        }
+    }
+    assert!(has_more);
+    assert_eq!(count(&house), 1);
+    assert_eq!(house.sums(), (1_300_000, 0.0, 100.8));
 }
 
 #[test]
