@@ -1,6 +1,7 @@
 mod alerts;
 mod blocks;
 mod clock;
+mod model;
 mod room;
 mod story;
 mod upkeep;
