@@ -115,14 +115,14 @@ fn each_kind_of_damage_is_named() {
 fn torn_pages_are_found() {
     let site = with_readings();
     let whole = fs::read(site.path("gateway.db")).unwrap();
-    let pages = whole.len() / 4096;
+    let pages = whole.len() / 1024;
     for page in (1..pages).step_by(pages / 12) {
         fs::write(site.path("gateway.db"), &whole).unwrap();
         let mut file = fs::File::options()
             .write(true)
             .open(site.path("gateway.db"))
             .unwrap();
-        file.seek(SeekFrom::Start(page as u64 * 4096)).unwrap();
+        file.seek(SeekFrom::Start(page as u64 * 1024)).unwrap();
         file.write_all(&[0xa5; 512]).unwrap();
         drop(file);
         let ended = site.run(&["store", "check"]);

@@ -29,7 +29,7 @@ pub(super) use self::pack::Piece;
 use self::pack::{Entry, pack};
 pub(super) use self::packed::{
     PackingStep, Stored, between, find, held_between, is_packed, is_waited_for, next_packed,
-    rows_from, steps_to_clear, steps_to_pack,
+    rows_from, rows_in_packs, steps_to_clear, steps_to_pack,
 };
 pub(super) use self::proof::is_wrong;
 pub(super) use self::rewritten::{

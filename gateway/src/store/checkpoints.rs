@@ -21,9 +21,9 @@ use rusqlite::Connection;
 
 use super::{StoreError, connection::beside};
 
-/// The log is copied into the database when it has so many pages (of 4 KiB). Larger means fewer
+/// The log is copied into the database when its pages have so many bytes. Larger means fewer
 /// rewrites of the same page and a larger file beside the database.
-const PAGES: u32 = 4096;
+pub(super) const LOG_BYTES: u64 = 16 << 20;
 
 /// Lengths of the log's header and of that of each page in it.
 const HEADER: u64 = 32;
@@ -33,7 +33,10 @@ const PAGE_HEADER: u64 = 24;
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     database: PathBuf,
-    pages: u32,
+    /// Bytes of pages in the log with which it is copied.
+    bytes: u64,
+    /// Of one of them, once that is known.
+    page: Option<u64>,
     /// The last copying failed, perhaps in its sync.
     is_doubtful: bool,
     /// Once it is open it stays so: closing it would take SQLite's locks away from this process.
@@ -51,27 +54,28 @@ impl Checkpoints {
     pub(super) fn of(database: &Path) -> Self {
         Self {
             database: database.to_owned(),
-            pages: PAGES,
+            bytes: LOG_BYTES,
+            page: None,
             is_doubtful: false,
             file: None,
             trouble: None,
         }
     }
 
-    /// Copies it at so many pages, and does not let its file stay larger than twice that.
-    pub(super) fn bound(&mut self, connection: &Connection, pages: u32) -> Result<(), StoreError> {
-        self.pages = pages;
-        let bytes = 2 * i64::from(pages) * 4096;
-        connection.pragma_update_and_check(None, "journal_size_limit", bytes, |_| Ok(()))?;
+    /// Copies it when it has so many bytes, and does not let its file stay larger than twice that.
+    pub(super) fn bound(&mut self, connection: &Connection, bytes: u64) -> Result<(), StoreError> {
+        self.bytes = bytes;
+        let limit = i64::try_from(2 * bytes).unwrap_or(i64::MAX);
+        connection.pragma_update_and_check(None, "journal_size_limit", limit, |_| Ok(()))?;
         Ok(())
     }
 
     /// As long as readers of the connection before, after it was opened anew.
     pub(super) fn bound_again(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        if self.pages == PAGES {
+        if self.bytes == LOG_BYTES {
             return Ok(());
         }
-        self.bound(connection, self.pages)
+        self.bound(connection, self.bytes)
     }
 
     /// What keeps the log from being copied.
@@ -82,7 +86,8 @@ impl Checkpoints {
     /// Copies the log if it is long, or if that failed before.
     pub(super) fn copy_if_due(&mut self, connection: &Connection) {
         let copied = status(connection).and_then(|status| {
-            let is_long = u64::from(self.pages) <= status.pages && status.copied < status.pages;
+            let bytes = status.pages * self.page_bytes(connection)?;
+            let is_long = self.bytes <= bytes && status.copied < status.pages;
             if is_long || self.is_doubtful {
                 self.copy_if_free(connection, "PASSIVE")
             } else {
@@ -90,6 +95,14 @@ impl Checkpoints {
             }
         });
         self.trouble = copied.err();
+    }
+
+    fn page_bytes(&mut self, connection: &Connection) -> Result<u64, StoreError> {
+        if let Some(bytes) = self.page {
+            return Ok(bytes);
+        }
+        let bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        Ok(*self.page.insert(bytes.unsigned_abs()))
     }
 
     /// Copies the log into the database and syncs it; an error if a reader kept part of it from being copied.
@@ -247,7 +260,7 @@ mod tests {
         checkpoints.is_doubtful = true;
         checkpoints.copy_again(&connection).unwrap();
         let again = std::fs::read(&path).unwrap();
-        let pages = |bytes: &[u8]| bytes.chunks(4096).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let pages = |bytes: &[u8]| bytes.chunks(1024).map(<[u8]>::to_vec).collect::<Vec<_>>();
         let (before, copied, again) = (pages(&before), pages(&copied), pages(&again));
         for (number, page) in copied.iter().enumerate() {
             // One that is in the rest of the log as well was left out by SQLite.

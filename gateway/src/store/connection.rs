@@ -31,6 +31,9 @@ const MIGRATIONS: &[&str] = &[
 /// The schema of this version.
 pub(super) const KNOWN_SCHEMA: i64 = MIGRATIONS.len() as i64;
 
+/// Of a page of a new file: a commit writes whole pages, and a card wears by them (decision 8).
+pub(super) const PAGE_BYTES: u16 = 1024;
+
 /// How long a statement waits for another process that holds a lock, such as an SQLite shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -108,7 +111,8 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // Only a new file takes this: space can be given back bit by bit.
+    // Only a new file takes these. Space can be given back bit by bit.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;

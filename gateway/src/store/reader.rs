@@ -205,12 +205,14 @@ impl Reader {
 
     /// How many readings are stored, and how many of them raised an alert. Counts them: takes a second or so for ten million.
     pub fn totals(&self) -> Result<Totals, StoreError> {
-        let select = "SELECT (SELECT count(*) FROM reading) + (SELECT coalesce(sum(count), 0) FROM reading_block WHERE 2 <= packed), \
+        let select = "SELECT (SELECT count(*) FROM reading) + (SELECT coalesce(sum(count), 0) FROM reading_block WHERE 1 <= packed), \
                       (SELECT count(*) FROM alert WHERE state = 'raised')";
         self.with_connection(|connection| {
+            let _look = connection.unchecked_transaction()?;
+            let doubled = blocks::rows_in_packs(connection, None)?;
             let totals = connection.query_row(select, [], |row| {
                 Ok(Totals {
-                    readings: row.get(0)?,
+                    readings: row.get::<_, i64>(0)? - doubled,
                     alerts: row.get(1)?,
                 })
             })?;

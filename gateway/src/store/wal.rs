@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use super::connection::PAGE_BYTES;
+
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 const MAGIC: u32 = 0x377f_0682;
 const FORMAT: u32 = 3_007_000;
-pub(super) const USUAL_PAGE: usize = 4096;
+pub(super) const USUAL_PAGE: usize = PAGE_BYTES as usize;
 
 /// What is in a log.
 #[derive(Debug)]

@@ -68,7 +68,7 @@ async fn after_an_unclean_end_the_whole_is_read_and_damage_is_found_that_nobody_
         site.sql("PRAGMA page_count"),
     );
     assert!(0 < root && root <= pages);
-    overwrite(&path, (root as usize - 1) * 4096, &[0; 8]);
+    overwrite(&path, (root as usize - 1) * 1024, &[0; 8]);
     let gateway = site.start();
     eventually("the damage is found", || {
         (!moved(&site).is_empty()).then_some(())
@@ -95,12 +95,12 @@ async fn a_commit_that_meets_damage_is_not_acknowledged_and_the_next_one_is() {
     let gateway = site.start();
     let select = "SELECT rootpage FROM sqlite_schema WHERE name = 'device_status'";
     let root: i64 = site.sql(select);
-    let at = (root as usize - 1) * 4096;
+    let at = (root as usize - 1) * 1024;
     let file = fs::File::options()
         .write(true)
         .open(site.path("gateway.db"))
         .unwrap();
-    file.write_all_at(&[0x77; 4096], at as u64).unwrap();
+    file.write_all_at(&[0x77; 1024], at as u64).unwrap();
     // More than the writer has memory for, so that it reads that page again.
     let mut acked = 0;
     for part in 0..60 {

@@ -4,6 +4,10 @@
 //! A piece: its sensor, as the difference to the one before; how many readings it has, and how many more stay rows; the length
 //! of what follows; then columns: places, places of those that stay, times, delays, values, and texts, if there are any.
 
+use std::cell::RefCell;
+
+use zstd::bulk::Decompressor;
+
 use super::numbers::{Bytes, put_column, put_number, put_values, unzigzag, zigzag};
 use super::pack::first_sensor;
 use super::{Block, LAST_PLACE};
@@ -328,13 +332,27 @@ fn take_texts(
         COMPRESSED_TEXTS => {
             let length = body.count(MOST_TEXTS)?;
             let compressed = usize::try_from(body.number()?).ok()?;
-            unpacked = zstd::bulk::decompress(body.take(compressed)?, length).ok()?;
+            unpacked = decompress(body.take(compressed)?, length)?;
             Bytes::new(&unpacked)
         }
         _ => return None,
     };
     let found = take_plain_texts(&mut texts, count, is_wanted)?;
     texts.is_empty().then_some(found)
+}
+
+/// To make what unpacks takes longer than to unpack a piece: each thread keeps one.
+fn decompress(bytes: &[u8], length: usize) -> Option<Vec<u8>> {
+    thread_local! {
+        static KEPT: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    KEPT.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            none => none.insert(Decompressor::new().ok()?),
+        };
+        decompressor.decompress(bytes, length).ok()
+    })
 }
 
 fn take_plain_texts(

@@ -151,13 +151,7 @@ pub(in crate::store) fn steps_to_clear(
     connection: &Connection,
     block: Block,
 ) -> Result<Vec<PackingStep>, StoreError> {
-    let mut stay = Vec::new();
-    for (pack, bytes) in packs_of(connection, block)? {
-        for piece in pieces_of(pack, &bytes, None).unwrap_or_default() {
-            stay.extend(piece.stay.iter().map(|place| block.id(*place)));
-        }
-    }
-    stay.sort_unstable();
+    let mut stay = rows_that_stay(connection, block)?;
     stay.push(block.last() + 1);
     let mut steps = Vec::new();
     let (mut runs, mut rows) = (Vec::new(), 0);
@@ -179,6 +173,39 @@ pub(in crate::store) fn steps_to_clear(
     steps.push(PackingStep::Clear { runs });
     steps.push(PackingStep::Cleared { block });
     Ok(steps)
+}
+
+/// By their ids, as the packs have them.
+fn rows_that_stay(connection: &Connection, block: Block) -> Result<Vec<i64>, StoreError> {
+    let mut stay = Vec::new();
+    for (pack, bytes) in packs_of(connection, block)? {
+        for piece in pieces_of(pack, &bytes, None).unwrap_or_default() {
+            stay.extend(piece.stay.iter().map(|place| block.id(*place)));
+        }
+    }
+    stay.sort_unstable();
+    Ok(stay)
+}
+
+/// How many rows of a block, or of all, are in packs as well: for some moments after it is packed.
+pub(in crate::store) fn rows_in_packs(
+    connection: &Connection,
+    of: Option<Block>,
+) -> Result<i64, StoreError> {
+    let mut switched = connection.prepare_cached(
+        "SELECT number FROM reading_block WHERE packed = 1 AND number = coalesce(?1, number)",
+    )?;
+    let switched = switched.query_map([of.map(|block| block.0)], |row| row.get(0).map(Block))?;
+    let mut count = 0;
+    for block in switched.collect::<Result<Vec<_>, _>>()? {
+        let stay = rows_that_stay(connection, block)?;
+        let mut ids =
+            connection.prepare_cached("SELECT id FROM reading WHERE id BETWEEN ?1 AND ?2")?;
+        for id in ids.query_map([block.first(), block.last()], |row| row.get(0))? {
+            count += i64::from(stay.binary_search(&id?).is_err());
+        }
+    }
+    Ok(count)
 }
 
 /// Whether any reading of the block waits for an uplink or is a dead letter.

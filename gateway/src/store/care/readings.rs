@@ -21,7 +21,7 @@ pub(super) fn look_through(
     numbers.dedup();
     let all = numbers.len() as i64;
     let mut packed = connection
-        .prepare_cached("SELECT count FROM reading_block WHERE number = ?1 AND 2 <= packed")?;
+        .prepare_cached("SELECT count FROM reading_block WHERE number = ?1 AND 1 <= packed")?;
     let mut look = connection.prepare_cached(
         "SELECT count(*), \
          coalesce(sum(typeof(value) <> 'real' OR typeof(ts) <> 'integer' OR typeof(delay) <> 'integer'), 0), \
@@ -40,7 +40,7 @@ pub(super) fn look_through(
         let packed: Option<i64> = packed
             .query_row([block.number()], |row| row.get(0))
             .optional()?;
-        count += counted[0] + packed.unwrap_or(0);
+        count += counted[0] + packed.unwrap_or(0) - blocks::rows_in_packs(connection, Some(block))?;
         let kinds = [
             "that are no readings",
             "whose tags or attributes are no JSON",

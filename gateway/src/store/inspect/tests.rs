@@ -21,7 +21,7 @@ fn check(change: impl FnOnce(&mut Vec<u8>), kind: Option<Kind>) {
 fn a_header_says_what_all_of_ours_say() {
     check(|_| {}, None);
     for at in [0, 15, 16, 17, 18, 19, 20, 21, 22, 23, 44, 47, 56, 59] {
-        check(|bytes| bytes[at] ^= 0x84, Some(Kind::NotADatabase));
+        check(|bytes| bytes[at] ^= 0x81, Some(Kind::NotADatabase));
     }
     // The number of changes, the free pages, the schema's number: nothing can be said of them.
     check(|bytes| bytes[27] ^= 1, None);
@@ -33,7 +33,7 @@ fn a_file_that_is_cut_is_seen_at_once() {
         |bytes| bytes.truncate(bytes.len() - 1),
         Some(Kind::Truncated),
     );
-    check(|bytes| bytes.truncate(4096), Some(Kind::Truncated));
+    check(|bytes| bytes.truncate(1024), Some(Kind::Truncated));
     check(Vec::clear, Some(Kind::Empty));
 }
 
@@ -68,13 +68,13 @@ fn the_header_of_a_view_is_mended() {
     let path = folder.path().join("gateway.db");
     Writer::open(&path).unwrap().close(0).unwrap();
     let whole = fs::read(&path).unwrap();
-    let mut page = whole[..4096].to_vec();
-    let pages = u32::try_from(whole.len() / 4096).unwrap();
+    let mut page = whole[..1024].to_vec();
+    let pages = u32::try_from(whole.len() / 1024).unwrap();
     page[..24].fill(7);
     page[44..48].fill(7);
     page[56..60].fill(7);
     mend_header(&mut page, pages);
     page[24..28].copy_from_slice(&whole[24..28]);
     page[92..96].copy_from_slice(&whole[92..96]);
-    assert_eq!(page, &whole[..4096]);
+    assert_eq!(page, &whole[..1024]);
 }

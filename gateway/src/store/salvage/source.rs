@@ -2,7 +2,7 @@
 //! second name with a log of its own, which has every page of the old log that is of use and a header as it must be.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Seek};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
@@ -13,6 +13,13 @@ use crate::store::connection::{self, beside};
 use crate::store::inspect::{HEADER, PAGES_AT, mend_header};
 use crate::store::wal::{Log, LogWriter, USUAL_PAGE, number, read_at};
 use crate::store::{Damage, StoreError};
+
+/// Of pages before decision 8.
+const FORMER_PAGE: usize = 4096;
+
+/// So much of a file without a header is looked at for where its pages begin, and one in so many has to look like one.
+const LOOKED_AT: u64 = 4 << 20;
+const SHARE_OF_PAGES: usize = 8;
 
 /// A header may claim so many pages more than there are: what is beyond is no number of pages.
 const PLAUSIBLE_PAGES: u32 = 1 << 20;
@@ -171,7 +178,40 @@ fn first_page_size(file: &mut (impl Read + Seek)) -> io::Result<usize> {
     read_at(file, 0, &mut header)?;
     let size = usize::from(u16::from_be_bytes([header[16], header[17]]));
     let is_size = size.is_power_of_two() && (512..=1 << 15).contains(&size);
-    Ok(if is_size { size } else { USUAL_PAGE })
+    if is_size {
+        return Ok(size);
+    }
+    Ok(if has_usual_pages(file)? {
+        USUAL_PAGE
+    } else {
+        FORMER_PAGE
+    })
+}
+
+/// Whether pages of the usual size begin where none of the former size does.
+fn has_usual_pages(file: &mut (impl Read + Seek)) -> io::Result<bool> {
+    let length = file.seek(SeekFrom::End(0))?.min(LOOKED_AT);
+    let mut beginning = vec![0; length as usize];
+    read_at(file, 0, &mut beginning)?;
+    let between = beginning.chunks_exact(USUAL_PAGE).enumerate();
+    let between = between.filter(|(number, _)| !(number * USUAL_PAGE).is_multiple_of(FORMER_PAGE));
+    let (mut all, mut pages) = (0, 0);
+    for (_, page) in between {
+        all += 1;
+        pages += usize::from(may_be_page(page));
+    }
+    // Between them a page of the former size has anything, and pages of blobs do not show what they are.
+    Ok(all == 0 || all < SHARE_OF_PAGES * pages)
+}
+
+/// Whether it begins as a page of a tree (SQLite's file format, 1.6): its kind, where its free blocks begin, how many cells it has and
+/// where they begin.
+fn may_be_page(page: &[u8]) -> bool {
+    let two = |at: usize| usize::from(u16::from_be_bytes([page[at], page[at + 1]]));
+    let (free, cells, content) = (two(1), two(3), two(5));
+    matches!(page[0], 2 | 5 | 10 | 13)
+        && free < page.len()
+        && (8 + 2 * cells..=page.len()).contains(&content)
 }
 
 /// Where the moved store lies.

@@ -207,6 +207,18 @@ fn stopped(place: &Place) -> String {
     store_id
 }
 
+/// The same with pages as they were before decision 8.
+#[expect(clippy::disallowed_methods, reason = "as an older gateway made it")]
+fn former(place: &Place) -> String {
+    let older = Connection::open(place.path()).unwrap();
+    older.pragma_update(None, "page_size", 4096).unwrap();
+    older.execute_batch("VACUUM").unwrap();
+    drop(older);
+    let store_id = stopped(place);
+    assert_eq!(fs::read(place.path()).unwrap()[16..18], [16, 0]);
+    store_id
+}
+
 fn flip(path: &Path, at: u64, bits: u8) {
     let mut bytes = fs::read(path).unwrap();
     bytes[usize::try_from(at).unwrap()] ^= bits;
@@ -298,7 +310,7 @@ fn a_sound_store_is_left_alone() {
 
 #[test]
 fn a_header_that_is_overwritten_costs_nothing() {
-    for make in [killed, stopped] {
+    for make in [killed, stopped, former] {
         let place = Place::new();
         let store_id = make(&place);
         let mut bytes = fs::read(place.path()).unwrap();
@@ -526,9 +538,9 @@ fn numbers_of_a_last_transaction_that_cannot_be_read_are_not_given_again() {
     // Its last page, before what is left over of an older log.
     let bytes = fs::read(&log).unwrap();
     let salts = &bytes[16..24];
-    let frames = bytes[32..].chunks_exact(24 + 4096);
+    let frames = bytes[32..].chunks_exact(24 + 1024);
     let last = frames.take_while(|frame| &frame[8..16] == salts).count() as u64;
-    flip(&log, 32 + last * (24 + 4096) - 100, 1);
+    flip(&log, 32 + last * (24 + 1024) - 100, 1);
     let mut writer = place.heal();
     assert!(place.damaged().is_empty());
     assert_eq!(writer.reader().store_id(), store_id);

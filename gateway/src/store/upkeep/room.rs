@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use crate::store::checkpoints::LOG_BYTES;
 use crate::store::{Reader, StoreError, connection};
 
 /// Beside the database: the log's index, and what is written between two looks.
@@ -18,21 +19,16 @@ pub struct Room {
     pub used: u64,
     /// What the database may take, so that all files together are within the budget.
     pub most: u64,
-    /// Pages that are free and can be given back.
+    /// Pages that are free and can be given back, and the bytes of a page.
     free: u64,
+    page: u64,
 }
 
 impl Room {
-    /// Pages after which the log is copied into the database, and how long its file may stay behind: in a small budget a small
-    /// log.
-    pub(in crate::store) fn log_pages(max_bytes: u64) -> u32 {
-        const LARGEST: u64 = 4096;
-        (max_bytes / 16 / PAGE).clamp(128, LARGEST) as u32
-    }
-
-    /// What is kept free on the disk for when there is no more room: as much as the log takes.
-    pub(in crate::store) fn reserve_bytes(max_bytes: u64) -> u64 {
-        u64::from(Self::log_pages(max_bytes)) * PAGE
+    /// The log is copied into the database when it is so long, and its file does not stay longer than twice that: in a small budget
+    /// a small log. As much is kept free on the disk for when there is no more room.
+    pub(in crate::store) fn log_bytes(max_bytes: u64) -> u64 {
+        (max_bytes / 16).clamp(512 << 10, LOG_BYTES)
     }
 
     pub(in crate::store) fn look(
@@ -42,14 +38,16 @@ impl Room {
     ) -> Result<Self, StoreError> {
         let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let (pages, free) = (pragma("page_count")?, pragma("freelist_count")?);
+        let page = pragma("page_size")?.unsigned_abs();
         // Where it is not so, only a VACUUM gives space back.
         let is_incremental = pragma("auto_vacuum")? == 2;
-        let usual = u64::from(Self::log_pages(max_bytes)) * PAGE;
+        let usual = Self::log_bytes(max_bytes);
         // One that somebody's long look keeps from being copied is no reason to take readings away.
         let log = log_bytes.clamp(usual, 2 * usual);
         Ok(Self {
-            used: (pages - free).unsigned_abs() * PAGE,
-            most: max_bytes.saturating_sub(log + Self::reserve_bytes(max_bytes) + BESIDE),
+            used: (pages - free).unsigned_abs() * page,
+            most: max_bytes.saturating_sub(log + usual + BESIDE),
+            page,
             free: if is_incremental {
                 free.unsigned_abs()
             } else {
@@ -70,11 +68,11 @@ impl Room {
 
     /// How many pages are to be given back, if more are free than are soon used again.
     pub(super) fn to_give_back(self) -> Option<u32> {
-        const AT_ONCE: u32 = 64;
+        const AT_ONCE: u64 = 256 << 10;
         const MANY: u64 = 16 << 20;
-        let free = self.free * PAGE;
+        let free = self.free * self.page;
         let is_much = MANY.max(self.used / 4) < free || self.most < self.used + free;
-        (is_much && 0 < free).then_some(AT_ONCE)
+        (is_much && 0 < free).then(|| (AT_ONCE / self.page) as u32)
     }
 
     /// Whether room is to be made.
@@ -82,9 +80,6 @@ impl Room {
         self.left() <= self.margin()
     }
 }
-
-/// Of the file: SQLite's default.
-const PAGE: u64 = 4096;
 
 impl Reader {
     /// How much room there is within a budget.

@@ -18,9 +18,9 @@ impl Writer {
 
     /// Keeps the log small in a small budget, and a reserve as large as it.
     pub fn set_budget(&mut self, max_bytes: u64) -> Result<(), StoreError> {
-        let pages = Room::log_pages(max_bytes);
-        self.checkpoints.bound(&self.connection, pages)?;
-        self.reserve.set_bytes(Room::reserve_bytes(max_bytes));
+        let bytes = Room::log_bytes(max_bytes);
+        self.checkpoints.bound(&self.connection, bytes)?;
+        self.reserve.set_bytes(bytes);
         // Without room it is made when there is some.
         self.reserve.make().ok();
         Ok(())
