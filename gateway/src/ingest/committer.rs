@@ -140,8 +140,8 @@ impl Committer {
         })?;
         self.rules_clock = RulesClock::starting_at(memory.clock);
         let mut pending = Pending::default();
-        self.start_clock(&mut pending);
         self.restore_rules(memory, &mut pending);
+        self.start_clock(&mut pending);
         if self.commit_all(pending).is_none() {
             return Ok(());
         }

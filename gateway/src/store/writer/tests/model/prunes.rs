@@ -85,6 +85,9 @@ impl Pair {
         // One that went into a batch between the look and the step stays.
         let stayed = all as usize - gone.len();
         assert!(stayed == 0 || is_of_rows, "{told:?}: {}", gone.len());
+        let Some(oldest) = gone.first().copied() else {
+            return;
+        };
         assert!(gone.iter().all(|id| !held.contains(id)), "{told:?}");
         let waiting = gone.iter().filter(|id| waited(id)).count() as u64;
         if is_of_rows {
@@ -92,7 +95,7 @@ impl Pair {
         } else {
             assert_eq!(waiting, 0, "{told:?}");
             let of = |id: i64| Block::of(id).number();
-            let blocks = [gone[0], gone[gone.len() - 1]].map(of);
+            let blocks = [oldest, gone[gone.len() - 1]].map(of);
             assert_eq!(blocks[0], blocks[1], "a block at a time");
         }
         for id in &gone {
@@ -114,8 +117,8 @@ impl Pair {
             self.model.removed[*why as usize] += readings;
         }
         // What is older and packed is tagged, or it would have gone before.
-        let rows = format!("SELECT count(*) FROM reading WHERE id < {}", gone[0]);
-        let older = self.model.readings.range(..gone[0]);
+        let rows = format!("SELECT count(*) FROM reading WHERE id < {oldest}");
+        let older = self.model.readings.range(..oldest);
         let plain =
             older.filter(|(_, number)| why != Removed::Thinned || made(**number).1.is_none());
         let plain = plain.count() as i64;
