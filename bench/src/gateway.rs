@@ -80,19 +80,20 @@ pub(crate) fn start_with_budget(
     wait_for_both(server, &found)
 }
 
-/// As `start`, with this `group_commit`.
+/// As `start`, with this `group_commit`, and these lines before all others.
 pub(crate) fn start_waiting(
     program: &Path,
     folder: &Path,
     cloud_url: &str,
     group_commit: &str,
+    head: &str,
 ) -> Result<(Server, SocketAddr)> {
     let text = configuration(folder, cloud_url, Guests::Anybody, ANY_PORT);
     let text = text.replace(
         "[store]\n",
         &format!("[store]\ngroup_commit = {group_commit:?}\n"),
     );
-    let (server, found) = spawn_with(program, folder, &text)?;
+    let (server, found) = spawn_with(program, folder, &format!("{head}{text}"))?;
     let address = listening::wait_for_mqtt(&server, &found).context(NAME)?;
     Ok((server, address))
 }

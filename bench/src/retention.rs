@@ -18,22 +18,16 @@ use crate::{
     options::{Only, Options},
     sink::Sink,
     steady::Steady,
-    stored::Stored,
     table::{decimals, median, missed, row_of, whole},
 };
 
 const ROUNDS: u32 = 3;
 const RATES: [u64; 2] = [1_000, 10_000];
 const BUDGET: &str = "64MiB";
-/// The gateway begins to make room when the database has some 46 MiB.
-const SCARCE_BYTES: u64 = 46 << 20;
-/// A row with its part of the index and of the outbox.
-const BYTES_OF_READING: u64 = 55;
-const FLOODED_AT_ONCE: u64 = 20_000;
-/// Each phase takes so long at least.
-const PHASE: Duration = Duration::from_secs(15);
-const LONGEST: u64 = 240;
-const LOOK: Duration = Duration::from_millis(100);
+const FLOODED_AT_ONCE: u64 = 200_000;
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Of each of the two loads; a thousand a second fill a block in 33 s.
+const PHASE: Duration = Duration::from_secs(45);
 
 const GOAL: f64 = 2.0;
 
@@ -74,9 +68,18 @@ fn measure(program: &Path, parent: &Path, rate: u64) -> Result<Round> {
     let sink = Sink::start()?;
     let (server, mqtt, http) =
         gateway::start_with_budget(program, folder.path(), &sink.url(), BUDGET)?;
-    let file = folder.path().join(gateway::STORE);
-    let before = SCARCE_BYTES - 2 * PHASE.as_secs() * rate * BYTES_OF_READING;
-    while file.metadata()?.len() < before {
+    let steady = || -> Result<[f64; 3]> {
+        let live = Steady::start(mqtt, rate, 2 * PHASE.as_secs())?;
+        thread::sleep(PHASE);
+        let (_, [of_live, _]) = live.stop()?;
+        let milliseconds = |quantile| of_live.value_at_quantile(quantile) as f64 / 1e6;
+        Ok([0.5, 0.99, 1.0].map(milliseconds))
+    };
+    let before = steady()?;
+    ensure!(thinned(http)? == 0, "there is no room to begin with");
+    let started = Instant::now();
+    while thinned(http)? == 0 {
+        ensure!(started.elapsed() < PATIENCE, "nothing is thinned");
         let shape = Shape {
             clients: 20,
             in_flight: 20,
@@ -84,39 +87,14 @@ fn measure(program: &Path, parent: &Path, rate: u64) -> Result<Round> {
         };
         Load::prepare(mqtt, shape)?.run(|| Ok(()))?;
     }
-    let store = Stored { file, seqs: "" }.open()?.into_connection();
-    let is_pressed = || -> Result<bool> {
-        let packed = "SELECT coalesce(max(packed), 0) FROM reading_block";
-        Ok(0 < store.query_row(packed, [], |row| row.get::<_, i64>(0))?)
-    };
-    ensure!(!is_pressed()?, "there is no room to begin with");
-    let live = Steady::start(mqtt, rate, LONGEST)?;
-    let started = Instant::now();
-    let is_late = || Duration::from_secs(LONGEST) < started.elapsed() + PHASE;
-    while !is_pressed()? {
-        ensure!(!is_late(), "room is never made");
-        thread::sleep(LOOK);
-    }
-    ensure!(PHASE < started.elapsed(), "room is made too soon");
-    live.begin(1);
-    while thinned(http)? == 0 {
-        ensure!(!is_late(), "nothing is thinned");
-        thread::sleep(LOOK);
-    }
-    thread::sleep(PHASE);
-    let (_, phases) = live.stop()?;
-    let thinned = thinned(http)?;
+    let thinned_before = thinned(http)?;
+    let during = steady()?;
+    let thinned = thinned(http)? - thinned_before;
+    ensure!(0 < thinned, "no room is made while it is measured");
     server.stop()?;
-    let milliseconds = |nanoseconds: u64| nanoseconds as f64 / 1e6;
     Ok(Round {
         rate,
-        phases: phases.map(|of| {
-            [
-                milliseconds(of.value_at_quantile(0.5)),
-                milliseconds(of.value_at_quantile(0.99)),
-                milliseconds(of.max()),
-            ]
-        }),
+        phases: [before, during],
         thinned,
     })
 }
@@ -158,8 +136,8 @@ impl Report {
             )
         });
         format!(
-            "## Retention\n\nA budget of {BUDGET} is flooded until little room is left. Then ten clients go on at a steady rate with \
-             QoS 1, half of it forwarded, for {} s at least with room, and as long while old readings are packed and thinned.\n\n\
+            "## Retention\n\nTen clients publish at a steady rate with QoS 1 for {} s to a new store, half of it forwarded. Then its budget of \
+             {BUDGET} is flooded until readings are thinned, and they go on for as long, while blocks are packed and thinned.\n\n\
              | readings/s | PUBACK median with room, ms | while some is made, ms | p99, ms | while, ms | max, ms | while, ms | p99, ratio | thinned meanwhile |\n\
              |---:|---:|---:|---:|---:|---:|---:|---:|---:|\n{rows}\n\
              **p99 while room is made, as many times that with room: {} (goal {}; medians).**\n\n",

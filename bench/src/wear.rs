@@ -16,9 +16,15 @@ use crate::{
 
 const RATES: [u64; 4] = [10, 100, 1_000, 10_000];
 const WAITS: [&str; 3] = ["0ms", "100ms", "1s"];
-const SECONDS: u64 = 30;
+const SECONDS: u64 = 20;
 
-/// Goals at 1,000 a second, by `group_commit`.
+/// What is done with the readings beside storing them, and what the configuration says to that.
+const LOADS: [(&str, &str); 2] = [
+    ("nothing", "rule = []\n"),
+    ("half forwarded, a quarter alerts", ""),
+];
+
+/// Goals at 1,000 a second, by `group_commit`, with nothing beside.
 const GOALS: [(&str, f64); 2] = [("100ms", 300.0), ("1s", 120.0)];
 
 /// A card of this size that stands so many full writes, and writes so much more than it is told to.
@@ -33,6 +39,7 @@ pub(crate) struct Report {
 }
 
 struct Measured {
+    load: &'static str,
     wait: &'static str,
     rate: u64,
     readings: usize,
@@ -49,10 +56,11 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     );
     let sink = Sink::start()?;
     let mut measured = Vec::new();
-    for wait in WAITS {
-        let idle = written(options, &sink, wait, 0)?.bytes;
+    let cases = LOADS.iter().flat_map(|load| WAITS.map(|wait| (load, wait)));
+    for (load, wait) in cases {
+        let idle = written(options, &sink, load, wait, 0)?.bytes;
         for rate in RATES {
-            let mut one = written(options, &sink, wait, rate)?;
+            let mut one = written(options, &sink, load, wait, rate)?;
             one.bytes = one.bytes.saturating_sub(idle);
             eprintln!("{}", one.row().trim());
             measured.push(one);
@@ -66,12 +74,18 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
 }
 
 /// From start to end, with the last copy of the log into the database.
-fn written(options: &Options, sink: &Sink, wait: &'static str, rate: u64) -> Result<Measured> {
+fn written(
+    options: &Options,
+    sink: &Sink,
+    (load, head): &(&'static str, &str),
+    wait: &'static str,
+    rate: u64,
+) -> Result<Measured> {
     let program = gateway::find()?;
     let folder = TempDir::with_prefix_in("bench-", &options.folder)
         .context("cannot make a temporary folder")?;
     let before = (own_bytes()?, device_bytes(&options.folder));
-    let (server, mqtt) = gateway::start_waiting(&program, folder.path(), &sink.url(), wait)?;
+    let (server, mqtt) = gateway::start_waiting(&program, folder.path(), &sink.url(), wait, head)?;
     let mut readings = 0;
     if 0 < rate {
         let load = Steady::start(mqtt, rate, SECONDS + 1)?;
@@ -82,6 +96,7 @@ fn written(options: &Options, sink: &Sink, wait: &'static str, rate: u64) -> Res
     // What a child wrote is its parent's once it has been waited for.
     let device = device_bytes(&options.folder).zip(before.1);
     Ok(Measured {
+        load,
         wait,
         rate,
         readings,
@@ -123,6 +138,7 @@ impl Measured {
     fn row(&self) -> String {
         let device = self.device_bytes.map(|bytes| self.each(bytes));
         row_of([
+            self.load.to_owned(),
             self.wait.to_owned(),
             whole(self.rate as f64),
             whole(self.each(self.bytes)),
@@ -142,7 +158,7 @@ impl Report {
             let found = self
                 .measured
                 .iter()
-                .find(|one| one.wait == wait && one.rate == 1_000)
+                .find(|one| one.load == LOADS[0].0 && one.wait == wait && one.rate == 1_000)
                 .map_or(f64::NAN, |one| one.each(one.bytes));
             format!(
                 "{} bytes at {wait} (goal {goal:.0}{})",
@@ -151,14 +167,14 @@ impl Report {
             )
         });
         let about = format!(
-            "Ten clients publish for {SECONDS} s at QoS 1, with the default rules. Bytes are what the kernel counts for the gateway \
+            "Ten clients publish for {SECONDS} s at QoS 1, readings with an attribute each. Bytes are what the kernel counts for the gateway \
              (`write_bytes` of /proc/PID/io), from its start to its end with the last checkpoint, less those of a run without \
              readings. The disk's own counter has the file system's journal in it, and whatever else ran. Years: of a card of \
              {CARD_GB:.0} GB that stands {FULL_WRITES:.0} full writes and writes {AMPLIFICATION:.0} times what it is told to; \
              both figures are guesses that the card's maker may better."
         );
         format!(
-            "## Wear\n\n{about}\n\n| `group_commit` | readings/s | bytes written a reading | the same, all that went to the disk | years of a card |\n\
+            "## Wear\n\n{about}\n\n| beside storing | `group_commit` | readings/s | bytes written a reading | the same, all that went to the disk | years of a card |\n\
              |---|---:|---:|---:|---:|\n{rows}\n**At 1,000 a second: {}.**\n",
             goals.join(", ")
         )

@@ -191,6 +191,11 @@ fn figures_are_true() {
 #[test]
 fn compacting_gives_back_room_and_loses_nothing() {
     let site = with_readings();
+    // With pages as they were before decision 8.
+    site.change(
+        "PRAGMA journal_mode = delete; PRAGMA page_size = 4096; VACUUM; PRAGMA journal_mode = wal",
+    );
+    assert_eq!(site.sql::<i64>("PRAGMA page_size"), 4096);
     site.change("DELETE FROM alert; DELETE FROM outbox_entry");
     let before = site.path("gateway.db").metadata().unwrap().len();
     let all = "SELECT sum(id * value + ts) FROM readings";
@@ -202,6 +207,7 @@ fn compacting_gives_back_room_and_loses_nothing() {
         "{told}"
     );
     assert!(after < before, "{told}");
+    assert_eq!(site.sql::<i64>("PRAGMA page_size"), 1024);
     assert_eq!(site.sql::<f64>(all), sum);
     assert!(!site.path("gateway.db-compact").exists());
     let gateway = site.start();

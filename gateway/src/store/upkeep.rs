@@ -5,6 +5,7 @@
 //! not all written is found again, from wherever it stood. What waits for an uplink or is a dead letter is never touched by age,
 //! and by the budget only when there is nothing else.
 
+mod alerts;
 mod arrived;
 mod room;
 mod steps;
@@ -95,7 +96,7 @@ impl Reader {
             }
             match limits.when_full {
                 WhenFull::Refuse => Ok(Vec::new()),
-                WhenFull::DropOldest => job.drop_oldest(),
+                WhenFull::DropOldest => job.drop_oldest(limits.max_bytes),
                 WhenFull::Thin => job.thin(limits.max_bytes),
             }
         })
@@ -195,27 +196,8 @@ impl Job<'_> {
         Ok(None)
     }
 
-    /// Events whose readings are gone by age, but for those of open alerts and the last one of each sensor.
-    fn alerts_go(&self, before: i64) -> Result<Vec<Step>, StoreError> {
-        // Blocks are taken away oldest first: all readings before the first block that is left are gone, or wait.
-        let first =
-            self.number("SELECT min(number) FROM reading_block WHERE 0 < count OR packed = 0")?;
-        let Some(first) = first.map(|number| Block(number).first()) else {
-            return Ok(Vec::new());
-        };
-        let gone: Option<i64> = self
-            .connection
-            .prepare_cached(
-                "SELECT id FROM (SELECT id, reading, ts FROM alert WHERE (SELECT alerts_gone FROM counter) < id ORDER BY id LIMIT ?1) \
-                 WHERE reading < ?2 AND ts < ?3 AND id <= (SELECT alerts_saved_upto FROM counter) ORDER BY id DESC LIMIT 1",
-            )?
-            .query_row([ROWS_OF_A_STEP, first, before], |row| row.get(0))
-            .optional()?;
-        Ok(gone.map(Step::alerts).into_iter().collect())
-    }
-
-    fn drop_oldest(&self) -> Result<Vec<Step>, StoreError> {
-        if let Some(steps) = self.common_room()? {
+    fn drop_oldest(&self, max_bytes: u64) -> Result<Vec<Step>, StoreError> {
+        if let Some(steps) = self.common_room(max_bytes)? {
             return Ok(steps);
         }
         if let Some(block) = self.first_block("2 <= packed AND 0 < count")? {
@@ -229,7 +211,7 @@ impl Job<'_> {
     }
 
     fn thin(&self, max_bytes: u64) -> Result<Vec<Step>, StoreError> {
-        if let Some(steps) = self.common_room()? {
+        if let Some(steps) = self.common_room(max_bytes)? {
             return Ok(steps);
         }
         let (minutes, hours) = (self.bytes_of(MINUTE)?, self.bytes_of(HOUR)?);
@@ -264,7 +246,7 @@ impl Job<'_> {
     }
 
     /// What makes room and costs nobody anything, or only what could not be read anyhow.
-    fn common_room(&self) -> Result<Option<Vec<Step>>, StoreError> {
+    fn common_room(&self, max_bytes: u64) -> Result<Option<Vec<Step>>, StoreError> {
         let steps = self.pack(None)?;
         if !steps.is_empty() {
             return Ok(Some(steps));
@@ -274,6 +256,9 @@ impl Job<'_> {
             && let Some(block) = blocks::first_unindexed(self.connection)?
         {
             return Ok(Some(vec![Step::index(block)]));
+        }
+        if let Some(steps) = self.alerts_over_their_share(max_bytes)? {
+            return Ok(Some(steps));
         }
         let old = format!("SELECT id FROM reject ORDER BY id DESC LIMIT 1 OFFSET {KEPT_REJECTS}");
         let mut old = self.connection.prepare_cached(&old)?;
@@ -286,8 +271,11 @@ impl Job<'_> {
         Ok(None)
     }
 
-    /// Only what is not delivered and what has just come is left: the oldest of it goes, some rows at a time.
+    /// Only events, what is not delivered and what has just come is left: the oldest of it goes, some rows at a time.
     fn last_resort(&self) -> Result<Vec<Step>, StoreError> {
+        if let Some(steps) = self.oldest_alerts_go()? {
+            return Ok(steps);
+        }
         let mut next = self
             .connection
             .prepare_cached("SELECT min(id) FROM reading WHERE ?1 <= id")?;

@@ -185,6 +185,7 @@ impl Partial {
         if mode == 0 {
             source.pragma_update(None, "auto_vacuum", "incremental")?;
         }
+        source.pragma_update(None, "page_size", connection::PAGE_BYTES)?;
         source.execute("VACUUM INTO ?1", [&*path])?;
         Ok(())
     }

@@ -287,6 +287,42 @@ fn a_spent_budget_thins_plain_readings_and_keeps_the_others() {
 }
 
 #[test]
+fn alerts_take_no_more_than_their_share_of_the_budget() {
+    let mut house = House::new();
+    let budget = limits(None, 8 << 20, WhenFull::Thin);
+    house.writer.set_budget(budget.max_bytes).unwrap();
+    let mut open = 0;
+    for part in 0..20 {
+        house.store(10_000, false);
+        let mut group = group(&mut house.writer, "alarmed", &[80.0]);
+        for number in 0..10_000 {
+            raise(&mut house.writer, &mut group);
+            let (_, alert) = group.alerts.last_mut().unwrap();
+            if part == 0 && number == 0 {
+                open = alert.alert_id;
+            } else {
+                alert.state = AlertState::Cleared;
+            }
+        }
+        house.stored += 1;
+        house.writer.commit(&group).unwrap();
+        house.keep_up(START, &budget);
+        let room = house.writer.room(budget.max_bytes).unwrap();
+        assert!(!room.is_scarce(), "{room:?}");
+    }
+    let events = house.rows_of("SELECT count(*) FROM alert");
+    assert!((10_000..60_000).contains(&events), "{events}");
+    assert_eq!(house.rows_of("SELECT min(id) FROM alert"), open);
+    assert_eq!(house.rows_of("SELECT max(id) FROM alert"), 200_000);
+    assert_eq!(house.removed(Removed::Dropped), 0);
+    assert_eq!(house.removed(Removed::Undelivered), 0);
+    // They do not drive out readings.
+    let left = house.ids().len() as u64 + house.removed(Removed::Thinned);
+    assert_eq!(left, 200_020);
+    assert!(house.removed(Removed::Thinned) < 100_000);
+}
+
+#[test]
 fn the_oldest_go_where_that_is_wanted_and_what_waits_goes_last() {
     let mut house = House::new();
     let limits = limits(None, 8 << 20, WhenFull::DropOldest);

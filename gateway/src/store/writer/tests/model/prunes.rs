@@ -198,17 +198,24 @@ impl Pair {
         for (id, alert) in &self.model.alerts {
             last.insert(alert.sensor_id.clone(), *id);
         }
+        let mut newest_gone = 0;
         let gone = self.model.alerts.keys().filter(|id| !there.contains(id));
         for id in gone.copied().collect::<Vec<_>>() {
             let alert = self.model.alerts.remove(&id).unwrap();
             assert_ne!(last[&alert.sensor_id], id);
             assert!(!self.model.open.contains_key(&alert.episode));
-            assert!(before.is_some(), "only age takes them");
             let number = self.model.readings.get(&alert.reading_id.0);
-            assert!(number.is_none_or(|_| self.is_held_back(alert.reading_id.0)));
+            let is_of_old = number.is_none_or(|_| self.is_held_back(alert.reading_id.0));
+            assert!(is_of_old || self.limits.max_bytes == BUDGET);
+            newest_gone = newest_gone.max(id);
             self.count("alerts gone");
         }
         assert_eq!(there.len(), self.model.alerts.len());
+        let mut older = self.model.alerts.range(..newest_gone);
+        let is_needed = |(id, alert): (&i64, &Alert)| {
+            last[&alert.sensor_id] == *id || self.model.open.contains_key(&alert.episode)
+        };
+        assert!(older.all(is_needed), "oldest first");
     }
 
     /// Whether it is a row for the sake of an uplink, or was when its block was packed.
