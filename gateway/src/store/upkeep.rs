@@ -245,7 +245,7 @@ impl Job<'_> {
         self.last_resort()
     }
 
-    /// What makes room and costs nobody anything, or only what could not be read anyhow.
+    /// What makes room and costs nobody anything, or only events beyond their share and what could not be read anyhow.
     fn common_room(&self, max_bytes: u64) -> Result<Option<Vec<Step>>, StoreError> {
         let steps = self.pack(None)?;
         if !steps.is_empty() {
