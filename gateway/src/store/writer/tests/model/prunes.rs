@@ -62,7 +62,7 @@ impl Pair {
         let before = limits.keep.map(|keep| now - keep);
         self.learn_removed(&removed, before);
         self.learn_units(&units);
-        self.learn_alerts(before);
+        self.learn_alerts();
         self.learn_rejects(before);
     }
 
@@ -189,7 +189,7 @@ impl Pair {
     }
 
     /// Events go with their readings, but for those that are needed.
-    fn learn_alerts(&mut self, before: Option<i64>) {
+    fn learn_alerts(&mut self) {
         if self.number_of("SELECT count(*) FROM alert") == self.model.alerts.len() as i64 {
             return;
         }
