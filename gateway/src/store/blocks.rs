@@ -10,6 +10,7 @@
 mod anew;
 mod cache;
 mod columns;
+mod held;
 mod numbers;
 mod pack;
 mod packed;
@@ -25,11 +26,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 pub(super) use self::anew::index_anew;
 pub(super) use self::cache::BlockCache;
 pub(super) use self::columns::Columns;
+pub(super) use self::held::{held_between, is_waited_for};
 pub(super) use self::pack::Piece;
 use self::pack::{Entry, pack};
 pub(super) use self::packed::{
-    PackingStep, Stored, between, find, held_between, is_packed, is_waited_for, next_packed,
-    rows_from, rows_in_packs, steps_to_clear, steps_to_pack,
+    PackingStep, Stored, between, find, is_packed, next_packed, rows_from, rows_in_packs,
+    steps_to_clear, steps_to_pack,
 };
 pub(super) use self::proof::is_wrong;
 pub(super) use self::rewritten::{

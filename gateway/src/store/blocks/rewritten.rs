@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{Columns, Packable, pack, pieces_of};
-use super::packed::{Stored, packs_of, row, waiting_within};
+use super::held::waiting_within;
+use super::packed::{Stored, packs_of, row};
 use super::thin::{self, Interval, intervals_of};
 use super::{Block, StoreError, Summary};
 use crate::background::give_way_at;
