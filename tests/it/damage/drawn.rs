@@ -99,7 +99,18 @@ async fn whatever_is_damaged_the_gateway_starts_serves_and_has_what_was_readable
         })
         .await;
         healed(&site, &gateway).await;
-        takes_readings(&site, &gateway);
+        // What is looked at only now may be damaged as well.
+        let new = r#"{"id":"new","value":99}"#;
+        eventually("it takes readings", || {
+            let answer = try_post(&gateway, "/data", new).ok()?;
+            (answer.status == 201).then_some(())
+        })
+        .await;
+        healed(&site, &gateway).await;
+        // With ids ahead of all that is there.
+        let ends = "SELECT (SELECT min(id) FROM readings WHERE sensor_id = 'new') \
+                    > (SELECT coalesce(max(id), 0) FROM readings WHERE sensor_id <> 'new')";
+        assert!(site.sql::<bool>(ends));
         let stored: i64 = site.sql("SELECT count(*) FROM readings WHERE id <= 2000");
         times_moved += usize::from(!moved(&site).is_empty());
         (whole, back) = (whole + usize::from(stored == 2000), back + stored);
