@@ -48,10 +48,11 @@ pub(crate) struct Options {
     /// all of them as a stream; takes a gigabyte of disk
     #[arg(long, group = "workload")]
     pub(crate) history: bool,
-    /// Instead of the flood: bytes written for each reading, at four rates and three `group_commit`, alone and with rules and an uplink; takes ten minutes
+    /// Instead of the flood: bytes written for each reading, at four rates and three `group_commit`, alone and with rules and an
+    /// uplink; takes ten minutes
     #[arg(long, group = "workload")]
     pub(crate) wear: bool,
-    /// Instead of the flood: how long PUBACKs take while there is room in the store's budget, and while some is made; takes six
+    /// Instead of the flood: how long PUBACKs take while there is room in the store's budget, and while some is made; takes eleven
     /// minutes
     #[arg(long, group = "workload")]
     pub(crate) retention: bool,

@@ -147,7 +147,7 @@ impl Report {
              come.\n\n\
              | readings/s | PUBACK median with room, ms | while some is made, ms | p99, ms | while, ms | max, ms | while, ms | p99, ratio | thinned meanwhile |\n\
              |---:|---:|---:|---:|---:|---:|---:|---:|---:|\n{rows}\n\
-             **p99 while room is made, as many times that with room: {} (goal {}; medians).**\n\n",
+             **p99 while room is made, as many times that with room: {} (goal {}; medians).**\n",
             PHASE.as_secs(),
             ratios.join(", "),
             decimals::<0>(GOAL),

@@ -134,14 +134,15 @@ impl Committer {
     fn run(mut self) -> Result<(), StoreError> {
         let health = Arc::clone(&self.settings.health);
         let _ended = health.end_on_drop();
-        let memory = self.writer.rule_memory();
-        let memory = memory.inspect_err(|error| {
+        let kept = self.writer.rule_memory();
+        let kept = kept.and_then(|memory| Ok((memory, self.writer.clock_left()?)));
+        let (memory, left) = kept.inspect_err(|error| {
             self.writer.note(error);
         })?;
         self.rules_clock = RulesClock::starting_at(memory.clock);
         let mut pending = Pending::default();
         self.restore_rules(memory, &mut pending);
-        self.start_clock(&mut pending);
+        self.start_clock(left, &mut pending);
         if self.commit_all(pending).is_none() {
             return Ok(());
         }

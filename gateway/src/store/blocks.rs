@@ -223,30 +223,32 @@ fn entries_of(connection: &Connection, block: Block) -> Result<Vec<Entry>, Store
 /// left them.
 pub(super) fn first_unindexed(connection: &Connection) -> Result<Option<Block>, StoreError> {
     let last: i64 = connection.query_row("SELECT reading FROM counter", [], |row| row.get(0))?;
-    let filling = Block::of(last + 1).first();
-    let mut next = connection.prepare_cached("SELECT min(id) FROM reading WHERE ?1 <= id")?;
-    let mut first = i64::MIN;
-    loop {
-        let found: Option<i64> = next.query_row([first], |row| row.get(0))?;
-        let Some(id) = found.filter(|id| *id < filling) else {
-            return Ok(None);
-        };
-        let block = Block::of(id);
+    let filling = Block::of(last + 1);
+    let mut next = first_row_from(connection, i64::MIN)?.map(Block::of);
+    while let Some(block) = next.filter(|block| *block < filling && *block <= LAST_INDEXED) {
         if !is_indexed(connection, block)? {
-            return Ok((block <= LAST_INDEXED).then_some(block));
+            return Ok(Some(block));
         }
-        first = block.last() + 1;
+        next = first_row_from(connection, block.last() + 1)?.map(Block::of);
     }
+    Ok(None)
 }
 
-/// Indexes a block that is full, unless it is.
-pub(super) fn index(connection: &Connection, block: Block) -> Result<(), StoreError> {
-    if !is_indexed(connection, block)?
-        && let Some(full) = FullBlock::of(block, &entries_of(connection, block)?)
-    {
+/// The smallest id of a row that is not below this one.
+pub(super) fn first_row_from(connection: &Connection, id: i64) -> Result<Option<i64>, StoreError> {
+    let mut select = connection.prepare_cached("SELECT min(id) FROM reading WHERE ?1 <= id")?;
+    Ok(select.query_row([id], |row| row.get(0))?)
+}
+
+/// Indexes a block that is full; false if it was indexed before.
+pub(super) fn index(connection: &Connection, block: Block) -> Result<bool, StoreError> {
+    if is_indexed(connection, block)? {
+        return Ok(false);
+    }
+    if let Some(full) = FullBlock::of(block, &entries_of(connection, block)?) {
         full.write(connection)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn is_indexed(connection: &Connection, block: Block) -> Result<bool, StoreError> {
@@ -281,8 +283,7 @@ fn make_up(connection: &Connection, mut below: Block) -> Result<Option<Block>, S
             return Ok(None);
         };
         below = Block::of(newest);
-        if !is_indexed(connection, below)? {
-            index(connection, below)?;
+        if index(connection, below)? {
             break;
         }
     }

@@ -224,6 +224,14 @@ pub(super) fn keep(connection: &Connection, readings: &[ReadingId]) -> Result<()
 
 /// What is known of the clock at start.
 pub(super) fn known(connection: &Connection) -> Result<Known, StoreError> {
+    Ok(Known {
+        left: left(connection)?,
+        newest: newest_trusted(connection)?,
+    })
+}
+
+/// How the clock stood when it was last looked at.
+pub(super) fn left(connection: &Connection) -> Result<Option<Left>, StoreError> {
     let left = connection
         .query_row("SELECT boot, clock_offset, trust FROM clock", [], |row| {
             let trust: Box<str> = row.get(2)?;
@@ -234,8 +242,7 @@ pub(super) fn known(connection: &Connection) -> Result<Known, StoreError> {
             })
         })
         .optional()?;
-    let newest = newest_trusted(connection)?;
-    Ok(Known { left, newest })
+    Ok(left)
 }
 
 fn newest_trusted(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {

@@ -257,8 +257,8 @@ impl Job<'_> {
         {
             return Ok(Some(vec![Step::index(block)]));
         }
-        if let Some(steps) = self.alerts_over_their_share(max_bytes)? {
-            return Ok(Some(steps));
+        if let Some(step) = self.alerts_over_their_share(max_bytes)? {
+            return Ok(Some(vec![step]));
         }
         let old = format!("SELECT id FROM reject ORDER BY id DESC LIMIT 1 OFFSET {KEPT_REJECTS}");
         let mut old = self.connection.prepare_cached(&old)?;
@@ -273,15 +273,12 @@ impl Job<'_> {
 
     /// Only events, what is not delivered and what has just come is left: the oldest of it goes, some rows at a time.
     fn last_resort(&self) -> Result<Vec<Step>, StoreError> {
-        if let Some(steps) = self.oldest_alerts_go()? {
-            return Ok(steps);
+        if let Some(ends) = self.alerts_that_may_go()? {
+            return Ok(vec![self.oldest_alerts_go(ends)?]);
         }
-        let mut next = self
-            .connection
-            .prepare_cached("SELECT min(id) FROM reading WHERE ?1 <= id")?;
         let mut first = 0;
         for _ in 0..WINDOWS {
-            let Some(found): Option<i64> = next.query_row([first], |row| row.get(0))? else {
+            let Some(found) = blocks::first_row_from(self.connection, first)? else {
                 break;
             };
             let last = found + ROWS_OF_A_STEP - 1;

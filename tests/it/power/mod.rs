@@ -44,13 +44,16 @@ impl Story {
         }
     }
 
-    /// With a log that is copied into the database now and then, and room for all that is queued: what a spent budget takes away is
-    /// not lost.
+    /// With a small log, which is copied into the database every few commits.
     fn site(&self) -> Site {
+        self.site_within("16MiB")
+    }
+
+    fn site_within(&self, budget: &str) -> Site {
         let limits = "[mqtt.limits]\nqueue_messages = 1000000\nqueue_bytes = \"256MiB\"\n";
         let section = self.uplink.section("batch_max_readings = 40\n");
         Site::with(&format!("{limits}{section}"))
-            .environment("EDGE_GATEWAY_STORE__MAX_SIZE", "64MiB")
+            .environment("EDGE_GATEWAY_STORE__MAX_SIZE", budget)
             .allow(&[
                 "commit failed",
                 "batch not delivered",

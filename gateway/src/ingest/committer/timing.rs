@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
 use super::{Committer, Pending};
-use crate::clock::{self, Standing};
+use crate::clock::{self, Left, Standing};
 use crate::domain::reading::{Reading, ReadingId};
 use crate::domain::timestamp::Timestamp;
 use crate::store::{ClockChange, Committed, PutRight, Step, TimesSlice};
@@ -118,7 +118,7 @@ impl Timing {
 
 impl Committer {
     /// Takes up what is known of the clock from before the start.
-    pub(super) fn start_clock(&mut self, pending: &mut Pending) {
+    pub(super) fn start_clock(&mut self, left: Option<Left>, pending: &mut Pending) {
         let standing = self.timing.standing;
         let last = self.writer.last_reading_id();
         pending.write_clock(ClockChange::Start { standing, last });
@@ -127,7 +127,6 @@ impl Committer {
         if !standing.trust.is_trusted() {
             self.timing.doubted = Some((self.writer.next_reading_id(), false));
         }
-        let left = self.writer.clock_known().ok().and_then(|known| known.left);
         let of_boot = left.filter(|left| &*left.boot == clock::boot_id());
         if let Some(left) = of_boot.filter(|left| !left.trust.is_trusted()) {
             // What rules remember is of that clock, back to the machine's own start.

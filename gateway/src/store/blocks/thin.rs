@@ -72,10 +72,22 @@ fn put(step: u32, piece: &[Interval], bytes: &mut Vec<u8>) {
     put_values(&mut body, &least);
     put_values(&mut body, &most);
     put_values(&mut body, &means);
+    put_piece(step, piece.len(), &body, bytes);
+}
+
+fn put_piece(step: u32, count: usize, body: &[u8], bytes: &mut Vec<u8>) {
     put_number(bytes, u64::from(step));
-    put_number(bytes, piece.len() as u64);
+    put_number(bytes, count as u64);
     put_number(bytes, body.len() as u64);
-    bytes.extend_from_slice(&body);
+    bytes.extend_from_slice(body);
+}
+
+/// The step to the sensor of the next piece, how many intervals it has, and its columns.
+fn take_piece<'b>(bytes: &mut Bytes<'b>) -> Option<(u32, usize, &'b [u8])> {
+    let step = u32::try_from(bytes.number()?).ok()?;
+    let count = bytes.count(PIECE_INTERVALS)?;
+    let length = usize::try_from(bytes.number()?).ok()?;
+    Some((step, count, bytes.take(length)?))
 }
 
 /// The intervals of one sensor, or of all, in a pack. `None` if the bytes make no sense.
@@ -88,13 +100,12 @@ pub(in crate::store) fn intervals_of(
     let mut bytes = Bytes::new(bytes);
     let mut found = Vec::new();
     while !bytes.is_empty() && wanted.is_none_or(|wanted| sensor <= wanted) {
-        sensor = sensor.checked_add(u32::try_from(bytes.number()?).ok()?)?;
-        let count = bytes.count(PIECE_INTERVALS)?;
-        let length = usize::try_from(bytes.number()?).ok()?;
-        let mut body = Bytes::new(bytes.take(length)?);
+        let (step, count, body) = take_piece(&mut bytes)?;
+        sensor = sensor.checked_add(step)?;
         if wanted.is_some_and(|wanted| wanted != sensor) {
             continue;
         }
+        let mut body = Bytes::new(body);
         let (numbers, counts) = (body.column(count)?, body.column(count)?);
         let [least, most, means] = [
             body.values(count)?,
@@ -130,22 +141,15 @@ pub(super) fn with_keys(
     let mut written = Vec::new();
     let mut ends: Option<(u32, u32)> = None;
     while !bytes.is_empty() {
-        sensor = sensor.checked_add(u32::try_from(bytes.number()?).ok()?)?;
-        let count = bytes.count(PIECE_INTERVALS)?;
-        let length = usize::try_from(bytes.number()?).ok()?;
-        let body = bytes.take(length)?;
+        let (step, count, body) = take_piece(&mut bytes)?;
+        sensor = sensor.checked_add(step)?;
         let last = ends.map_or(0, |(_, last)| last);
         let Some(key) = key(sensor).filter(|key| last <= *key) else {
             continue;
         };
         let first = ends.map_or(key, |(first, _)| first);
-        put_number(
-            &mut written,
-            u64::from(ends.map_or(0, |(_, last)| key - last)),
-        );
-        put_number(&mut written, count as u64);
-        put_number(&mut written, length as u64);
-        written.extend_from_slice(body);
+        let step = ends.map_or(0, |(_, last)| key - last);
+        put_piece(step, count, body, &mut written);
         ends = Some((first, key));
     }
     ends.map(|(first, _)| (first, written))

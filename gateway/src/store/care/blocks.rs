@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::CareError;
 use super::copying::{copy_rows, remove_rows};
-use crate::store::blocks::Block;
+use crate::store::blocks::{Block, first_row_from};
 
 /// Tables whose rows belong to a block by their numbers.
 const PACKS: [&str; 3] = ["reading_pack", "packed_reading", "summary_pack"];
@@ -170,10 +170,9 @@ fn rows(connection: &Connection, block: Block) -> Result<i64, CareError> {
 
 /// The blocks that have rows, oldest first.
 pub(super) fn with_rows(connection: &Connection) -> Result<Vec<Block>, CareError> {
-    let mut next = connection.prepare_cached("SELECT min(id) FROM reading WHERE ?1 <= id")?;
     let mut blocks = Vec::new();
     let mut from = i64::MIN;
-    while let Some(id) = next.query_row([from], |row| row.get::<_, Option<i64>>(0))? {
+    while let Some(id) = first_row_from(connection, from)? {
         let block = Block::of(id);
         blocks.push(block);
         from = block.last().saturating_add(1);

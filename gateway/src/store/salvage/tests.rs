@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 
 use super::*;
+use crate::clock::{self, Standing, Trust};
 use crate::config::WhenFull;
 use crate::domain::alert::{Alert, AlertState};
 use crate::domain::message::{Message, Qos};
@@ -14,7 +15,7 @@ use crate::domain::topic::TopicName;
 use crate::domain::uplink::UplinkSet;
 use crate::store::connection::beside;
 use crate::store::outbox::{Batch, Change, Refusal, Settled, UplinkKey};
-use crate::store::{Group, Limits, NewReject, SeriesQuery, Writer, sessions};
+use crate::store::{ClockChange, Group, Limits, NewReject, SeriesQuery, Step, Writer, sessions};
 
 const READINGS: i64 = 3000;
 const CLOUD_KEY: UplinkKey = UplinkKey(1);
@@ -40,6 +41,12 @@ impl Place {
         paths
             .filter(|path| path.is_dir() && path.to_string_lossy().contains(".damaged-"))
             .collect()
+    }
+
+    fn lose_header(&self) {
+        let mut bytes = fs::read(self.path()).unwrap();
+        bytes[..20].fill(b'x');
+        fs::write(self.path(), bytes).unwrap();
     }
 
     /// Opens it and takes over what can be read.
@@ -313,9 +320,7 @@ fn a_header_that_is_overwritten_costs_nothing() {
     for make in [killed, stopped, former] {
         let place = Place::new();
         let store_id = make(&place);
-        let mut bytes = fs::read(place.path()).unwrap();
-        bytes[..20].fill(b'x');
-        fs::write(place.path(), bytes).unwrap();
+        place.lose_header();
         let mut writer = place.heal();
         assert_eq!(writer.reader().store_id(), store_id);
         assert_all_there(&writer);
@@ -409,9 +414,7 @@ fn a_log_without_its_database_gives_what_it_has() {
 fn a_restart_in_the_middle_goes_on_and_doubles_nothing() {
     let place = Place::new();
     stopped(&place);
-    let mut bytes = fs::read(place.path()).unwrap();
-    bytes[..20].fill(b'x');
-    fs::write(place.path(), bytes).unwrap();
+    place.lose_header();
     for slices in 1..12 {
         let mut writer = Writer::open(&place.path()).unwrap();
         take_over(&mut writer, &place.path(), slices % 3 + 1);
@@ -555,6 +558,17 @@ fn numbers_of_a_last_transaction_that_cannot_be_read_are_not_given_again() {
     assert_eq!(add(&mut writer, &mut group, 1).0, id.0 + 1);
 }
 
+/// Readings 1 to `many`, in thousands.
+fn add_many(writer: &mut Writer, many: i64) {
+    for first in (1..=many).step_by(1000) {
+        let mut group = Group::default();
+        for number in first..first + 1000 {
+            add(writer, &mut group, number);
+        }
+        writer.commit(&group).unwrap();
+    }
+}
+
 #[track_caller]
 fn keep_up_until(writer: &mut Writer, limits: &Limits, is_done: impl Fn(&Writer) -> bool) {
     let later = Timestamp::from_millis(1_764_000_000_000 + 100 * 86_400_000);
@@ -588,6 +602,32 @@ fn sums(writer: &Writer) -> Vec<(u64, f64, f64)> {
 }
 
 #[test]
+fn times_of_an_untrusted_clock_are_put_right_once_their_readings_are_back() {
+    let place = Place::new();
+    let mut writer = Writer::open(&place.path()).unwrap();
+    let mut group = Group::default();
+    let first = writer.next_reading_id();
+    let offset = -clock::monotonic();
+    group.push_upkeep(Step::clock(ClockChange::Open { first, offset }));
+    writer.commit(&group).unwrap();
+    add_many(&mut writer, 2000);
+    writer.close(0).unwrap();
+    place.lose_header();
+    let mut writer = Writer::open(&place.path()).unwrap();
+    // It was still open, and ends with the last reading of its store.
+    let spans = "SELECT first FROM clock_span WHERE last = 2000";
+    assert_eq!(numbers(&writer, spans), [first.0]);
+    let standing = Standing {
+        offset: offset + 1_700_000_000_000,
+        trust: Trust::Set,
+    };
+    assert_eq!(writer.to_put_right(standing).unwrap(), []);
+    take_over(&mut writer, &place.path(), usize::MAX);
+    let jobs = writer.to_put_right(standing).unwrap();
+    assert_eq!((jobs.len(), jobs[0].last.0), (1, 2000));
+}
+
+#[test]
 fn what_thinned_readings_come_to_comes_back() {
     const MANY: i64 = 66_000;
     let thinned = |writer: &Writer| {
@@ -601,13 +641,7 @@ fn what_thinned_readings_come_to_comes_back() {
     };
     let place = Place::new();
     let mut writer = Writer::open(&place.path()).unwrap();
-    for first in (1..=MANY).step_by(1000) {
-        let mut group = Group::default();
-        for number in first..first + 1000 {
-            add(&mut writer, &mut group, number);
-        }
-        writer.commit(&group).unwrap();
-    }
+    add_many(&mut writer, MANY);
     let before = sums(&writer);
     assert_eq!(before.iter().map(|(count, ..)| count).sum::<u64>(), 66_000);
     keep_up_until(&mut writer, &limits, thinned);
@@ -616,9 +650,7 @@ fn what_thinned_readings_come_to_comes_back() {
     assert!(10_000 < were, "{were}");
     assert_eq!(sums(&writer), before);
     writer.close(0).unwrap();
-    let mut bytes = fs::read(place.path()).unwrap();
-    bytes[..20].fill(b'x');
-    fs::write(place.path(), bytes).unwrap();
+    place.lose_header();
     let mut writer = place.heal();
     assert_eq!(number(&writer, units), were);
     assert_eq!(sums(&writer), before);
@@ -652,13 +684,7 @@ fn readings_that_were_packed_come_back_as_rows() {
     const MANY: i64 = 33_000;
     let place = Place::new();
     let mut writer = Writer::open(&place.path()).unwrap();
-    for first in (1..=MANY).step_by(1000) {
-        let mut group = Group::default();
-        for number in first..first + 1000 {
-            add(&mut writer, &mut group, number);
-        }
-        writer.commit(&group).unwrap();
-    }
+    add_many(&mut writer, MANY);
     writer.close(0).unwrap();
     let mut writer = Writer::open(&place.path()).unwrap();
     // Half of them wait for the cloud; those stay.
@@ -673,9 +699,7 @@ fn readings_that_were_packed_come_back_as_rows() {
     let rows = number(&writer, "SELECT count(*) FROM reading");
     assert!(rows < 20_000, "{rows}");
     writer.close(0).unwrap();
-    let mut bytes = fs::read(place.path()).unwrap();
-    bytes[..20].fill(b'x');
-    fs::write(place.path(), bytes).unwrap();
+    place.lose_header();
     let mut writer = place.heal();
     let same = format!(
         "SELECT count(*) FROM reading WHERE id <= {MANY} AND value = id AND json_extract(attributes, '$.seq') = id"

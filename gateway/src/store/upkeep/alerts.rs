@@ -41,7 +41,7 @@ impl Job<'_> {
     pub(super) fn alerts_over_their_share(
         &self,
         max_bytes: u64,
-    ) -> Result<Option<Vec<Step>>, StoreError> {
+    ) -> Result<Option<Step>, StoreError> {
         let Some([first, last]) = self.alerts_that_may_go()? else {
             return Ok(None);
         };
@@ -56,26 +56,23 @@ impl Job<'_> {
         if self.count_about(first, last)? * each <= max_bytes / SHARE {
             return Ok(None);
         }
-        self.oldest_alerts_go()
+        Ok(Some(self.oldest_alerts_go([first, last])?))
     }
 
-    /// Some of the oldest.
-    pub(super) fn oldest_alerts_go(&self) -> Result<Option<Vec<Step>>, StoreError> {
-        let Some([first, last]) = self.alerts_that_may_go()? else {
-            return Ok(None);
-        };
+    /// Some of the oldest of those that may go.
+    pub(super) fn oldest_alerts_go(&self, [first, last]: [i64; 2]) -> Result<Step, StoreError> {
         let saved = self.number("SELECT alerts_saved_upto FROM counter")?;
         let saved = saved.unwrap_or(0);
         // What is written behind of them is made up from the others.
-        Ok(Some(vec![if saved < first {
+        Ok(if saved < first {
             Step::save()
         } else {
             Step::alerts((first + ROWS_OF_A_STEP - 1).min(last).min(saved))
-        }]))
+        })
     }
 
     /// The first and the last one that were not looked at before.
-    fn alerts_that_may_go(&self) -> Result<Option<[i64; 2]>, StoreError> {
+    pub(super) fn alerts_that_may_go(&self) -> Result<Option<[i64; 2]>, StoreError> {
         let first = "SELECT min(id) FROM alert WHERE (SELECT alerts_gone FROM counter) < id";
         let last = "SELECT max(id) FROM alert";
         let ends = self.number(first)?.zip(self.number(last)?);

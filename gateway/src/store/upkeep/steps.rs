@@ -178,7 +178,9 @@ impl Step {
             What::Merged(unit) => unit.write(connection)?,
             // The writer does it.
             What::Save => {}
-            What::Index(block) => blocks::index(connection, *block)?,
+            What::Index(block) => {
+                blocks::index(connection, *block)?;
+            }
             What::UnitGoes { first, last } => blocks::remove_units(connection, *first, *last)?,
             What::Rejects { upto, before } => {
                 connection

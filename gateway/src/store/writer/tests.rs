@@ -63,14 +63,19 @@ fn group(writer: &mut Writer, sensor: &str, values: &[f64]) -> Group {
 /// The uplink of a store that nobody named others for.
 const CLOUD_KEY: UplinkKey = UplinkKey(1);
 
-/// What waits for an uplink and is in no batch.
+/// What waits for an uplink and is in no batch, the oldest thousand.
 fn waiting(reader: &Reader, uplink: UplinkKey) -> Vec<StoredReading> {
+    first_waiting(reader, uplink, 1000)
+}
+
+/// The same, so many.
+fn first_waiting(reader: &Reader, uplink: UplinkKey, limit: usize) -> Vec<StoredReading> {
     let query = WaitingQuery {
         uplink,
         after: ReadingId(0),
         upto: ReadingId(i64::MAX),
         tagged_only: false,
-        limit: 1000,
+        limit,
         max_bytes: usize::MAX,
     };
     reader.waiting(&query).unwrap()

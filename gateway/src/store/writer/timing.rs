@@ -1,7 +1,7 @@
 //! What the committer asks of ranges of readings that were taken while the clock was not trusted.
 
 use super::Writer;
-use crate::clock::{Known, Standing};
+use crate::clock::{Known, Left, Standing};
 use crate::domain::reading::ReadingId;
 use crate::store::StoreError;
 use crate::store::blocks::{Block, Filling};
@@ -11,6 +11,11 @@ impl Writer {
     /// What the store knows of the clock.
     pub fn clock_known(&self) -> Result<Known, StoreError> {
         clock_spans::known(&self.connection)
+    }
+
+    /// How the clock stood when it was last looked at.
+    pub fn clock_left(&self) -> Result<Option<Left>, StoreError> {
+        clock_spans::left(&self.connection)
     }
 
     /// How many readings keep their times because the machine was started anew before its clock was trusted; said once.

@@ -142,15 +142,7 @@ impl House {
     fn check_waiting(&self) {
         let reader = self.writer.reader();
         assert_eq!(reader.outbox_pending(None), self.waiting.len() as u64);
-        let query = WaitingQuery {
-            uplink: CLOUD_KEY,
-            after: ReadingId(0),
-            upto: ReadingId(i64::MAX),
-            tagged_only: false,
-            limit: usize::MAX >> 1,
-            max_bytes: usize::MAX,
-        };
-        let found = reader.waiting(&query).unwrap();
+        let found = first_waiting(&reader, CLOUD_KEY, usize::MAX >> 1);
         assert!(found.iter().map(|reading| &reading.id.0).eq(&self.waiting));
     }
 }

@@ -99,24 +99,17 @@ impl Pair {
     fn check_outbox(&self) {
         let reader = self.reader();
         for (place, waiting) in self.model.waiting.iter().enumerate() {
-            let query = WaitingQuery {
-                uplink: Self::key(place),
-                after: ReadingId(0),
-                upto: ReadingId(i64::MAX),
-                tagged_only: false,
-                limit: usize::MAX >> 1,
-                max_bytes: usize::MAX,
-            };
-            let found = reader.waiting(&query).unwrap();
+            let uplink = Self::key(place);
+            let found = first_waiting(&reader, uplink, usize::MAX >> 1);
             assert!(found.iter().map(|found| &found.id.0).eq(waiting));
-            let batches = reader.recorded_batches(query.uplink, 0, 1 << 30).unwrap();
-            let of = |batch: &&Batch| batch.uplink == query.uplink;
+            let batches = reader.recorded_batches(uplink, 0, 1 << 30).unwrap();
+            let of = |batch: &&Batch| batch.uplink == uplink;
             let expected: Vec<&Batch> = self.model.batches.values().filter(of).collect();
             assert_eq!(batches.iter().collect::<Vec<_>>(), expected);
             let pending = expected.iter().map(|batch| batch.readings.len());
             let pending = waiting.len() + pending.sum::<usize>();
-            assert_eq!(reader.outbox_pending(Some(query.uplink)), pending as u64);
-            let account = reader.account(query.uplink).unwrap();
+            assert_eq!(reader.outbox_pending(Some(uplink)), pending as u64);
+            let account = reader.account(uplink).unwrap();
             assert_eq!(account, self.model.accounts[place]);
         }
     }
