@@ -762,7 +762,10 @@ async fn what_the_gateway_did_not_commit_is_not_acknowledged() {
 async fn the_cause_of_an_internal_failure_stays_inside() {
     let house = House::open();
     // Or the committer's first commit might come behind the deletion, and put the file back.
-    house.post("/data", r#"{"id":"s1","value":1}"#).await.is(201);
+    house
+        .post("/data", r#"{"id":"s1","value":1}"#)
+        .await
+        .is(201);
     fs::remove_file(house.folder.path().join("gateway.db")).unwrap();
     for path in ["/status", "/api/v1/readings", "/api/v1/outbox"] {
         let problem = house.get(path).await.is_problem(500);

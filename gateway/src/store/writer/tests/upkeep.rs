@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::story::limits;
+use super::uplinks::{batch, change, settled};
 use super::*;
 use crate::config::WhenFull;
+use crate::store::outbox::Change;
 use crate::store::{Limits, Removed, SeriesQuery};
 
 const START: i64 = 1_764_000_000_000;
@@ -170,13 +172,8 @@ fn what_is_older_than_it_is_kept_goes_but_not_what_waits() {
     house.check_waiting();
     assert_eq!(house.removed(Removed::Aged), 120_000 - left.len() as u64);
     // Once it is delivered it goes too.
-    let first: Vec<ReadingId> = house
-        .waiting
-        .range(..=full)
-        .copied()
-        .map(ReadingId)
-        .collect();
-    settle(&mut house.writer, first);
+    let first: Vec<i64> = house.waiting.range(..=full).copied().collect();
+    settle(&mut house.writer, &first);
     house.keep_up(START + 31 * DAY, &limits);
     assert!(house.ids() == (full + 1..=120_000).collect());
     let (count, ..) = house.sums();
@@ -203,26 +200,10 @@ fn what_came_by_a_clock_that_was_wrong_goes_with_what_came_behind_it() {
     }
 }
 
-fn settle(writer: &mut Writer, readings: Vec<ReadingId>) {
-    let batch = outbox::Batch {
-        id: writer.next_batch_id(),
-        uplink: CLOUD_KEY,
-        gateway_id: "g".into(),
-        format: "batch".into(),
-        compression: "none".into(),
-        tries: 0,
-        readings,
-    };
-    let mut group = Group::default();
-    group.push_outbox(outbox::Change::Record(batch.clone()));
-    writer.commit(&group).unwrap();
-    let mut group = Group::default();
-    group.push_outbox(outbox::Change::Settle(outbox::Settled {
-        batch,
-        refused: Vec::new(),
-        refusal: outbox::Refusal::default(),
-    }));
-    writer.commit(&group).unwrap();
+fn settle(writer: &mut Writer, readings: &[i64]) {
+    let batch = batch(writer, CLOUD_KEY, readings);
+    change(writer, [Change::Record(batch.clone())]);
+    change(writer, [settled(&batch, &[])]);
 }
 
 #[test]
@@ -354,6 +335,34 @@ fn with_nothing_else_left_the_oldest_that_waits_goes_and_is_counted() {
     house.waiting = house.waiting.split_off(ids.first().unwrap());
     assert!(house.waiting == ids);
     house.check_waiting();
+}
+
+#[test]
+fn what_goes_into_a_batch_meanwhile_stays_and_what_is_gone_goes_into_none() {
+    let mut house = House::new();
+    house.store(10_000, true);
+    let scarce = limits(None, 1 << 20, WhenFull::Thin);
+    let mut steps = house.writer.reader().upkeep(None, &scarce).unwrap();
+    assert_eq!((steps.len(), steps[0].removed[0].1), (1, 1024));
+    let ids = |range: std::ops::RangeInclusive<i64>| range.collect::<Vec<_>>();
+    // The look was before it, the step comes behind it.
+    let first = batch(&mut house.writer, CLOUD_KEY, &ids(513..=600));
+    change(&mut house.writer, [Change::Record(first)]);
+    let mut group = Group::default();
+    group.push_upkeep(steps.remove(0));
+    house.writer.commit(&group).unwrap();
+    // It was read before the step.
+    let second = batch(&mut house.writer, CLOUD_KEY, &ids(900..=1100));
+    change(&mut house.writer, [Change::Record(second)]);
+    let reader = house.writer.reader();
+    let recorded = reader.recorded_batches(CLOUD_KEY, 0, 9).unwrap();
+    let recorded = recorded.iter().flat_map(|batch| &batch.readings);
+    let wanted = ids(513..=600).into_iter().chain(1025..=1100);
+    assert!(recorded.map(|id| id.0).eq(wanted.clone()));
+    assert!(house.ids().is_superset(&wanted.collect()));
+    let gone = 1024 - 88;
+    assert_eq!(house.ids().len(), 10_000 - gone);
+    assert_eq!(reader.outbox_pending(None), 10_000 - gone as u64);
 }
 
 #[test]

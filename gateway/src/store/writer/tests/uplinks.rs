@@ -7,7 +7,7 @@ fn ids(readings: &[i64]) -> Vec<ReadingId> {
     readings.iter().copied().map(ReadingId).collect()
 }
 
-fn batch(writer: &mut Writer, uplink: UplinkKey, readings: &[i64]) -> Batch {
+pub(super) fn batch(writer: &mut Writer, uplink: UplinkKey, readings: &[i64]) -> Batch {
     Batch {
         id: writer.next_batch_id(),
         uplink,
@@ -19,7 +19,7 @@ fn batch(writer: &mut Writer, uplink: UplinkKey, readings: &[i64]) -> Batch {
     }
 }
 
-fn change(writer: &mut Writer, changes: impl IntoIterator<Item = Change>) {
+pub(super) fn change(writer: &mut Writer, changes: impl IntoIterator<Item = Change>) {
     let mut group = Group::default();
     for change in changes {
         group.push_outbox(change);
@@ -27,7 +27,7 @@ fn change(writer: &mut Writer, changes: impl IntoIterator<Item = Change>) {
     writer.commit(&group).unwrap();
 }
 
-fn settled(batch: &Batch, refused: &[i64]) -> Change {
+pub(super) fn settled(batch: &Batch, refused: &[i64]) -> Change {
     Change::Settle(Settled {
         batch: batch.clone(),
         refused: ids(refused),
