@@ -41,15 +41,16 @@ impl Story {
             let numbers = found.entry(sensor.to_owned()).or_default();
             *numbers.entry(seq.parse().unwrap()).or_default() += 1;
         }
-        let of = |sensor: &str| found.get(sensor).cloned().unwrap_or_default();
-        let numbers = |sensor: &str| of(sensor).into_keys().collect();
+        let none = BTreeMap::new();
+        let of = |sensor: &str| found.get(sensor).unwrap_or(&none);
+        let numbers = |sensor: &str| of(sensor).keys().copied().collect();
         assert_has("QoS 1", &self.ledger.once.acked, &numbers("once"));
         assert_has("POST", &self.ledger.posted.acked, &numbers("posted"));
         assert_has("QoS 2", &self.ledger.exact.recorded, &numbers("exact"));
         let twice: Vec<u64> = of("exact")
-            .into_iter()
-            .filter(|(_, n)| 1 < *n)
-            .map(|(seq, _)| seq)
+            .iter()
+            .filter(|(_, n)| 1 < **n)
+            .map(|(seq, _)| *seq)
             .collect();
         assert!(twice.is_empty(), "QoS 2: stored twice: {twice:?}");
         for (seq, count) in of("posted").range(1..) {
