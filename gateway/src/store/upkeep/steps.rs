@@ -188,9 +188,10 @@ impl Step {
                     .execute([upto, before])?;
             }
             What::Alerts { upto } => {
+                // From the first one on: what was needed when it was passed, may have come to its end.
                 connection
                     .prepare_cached(
-                        "DELETE FROM alert WHERE id BETWEEN (SELECT alerts_gone FROM counter) AND ?1 \
+                        "DELETE FROM alert WHERE id <= ?1 \
                          AND id NOT IN (SELECT last_alert FROM sensor WHERE last_alert IS NOT NULL) \
                          AND episode NOT IN (SELECT episode FROM open_alert)",
                     )?
