@@ -203,28 +203,29 @@ fn four(bytes: &[u8]) -> u32 {
 /// Writes the log over itself and syncs it, so that what can be read of it is safe. Nobody may be writing to it.
 pub(super) fn write_log_again(database: &Path) -> Result<(), StoreError> {
     let path = beside(database, "-wal");
-    let again = (|| {
-        let log = match File::options().read(true).write(true).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            opened => opened?,
-        };
-        let mut chunk = vec![0; 1 << 20];
-        let mut at = 0;
-        loop {
-            match log.read_at(&mut chunk, at)? {
-                0 => break,
-                count => {
-                    log.write_all_at(&chunk[..count], at)?;
-                    at += count as u64;
-                }
-            }
-        }
-        log.sync_all()
-    })();
-    again.map_err(|source| StoreError::Log {
+    let unreadable = |source| StoreError::Unreadable {
         path: path.display().to_string(),
         source,
-    })
+    };
+    let failed = |source| StoreError::Log {
+        path: path.display().to_string(),
+        source,
+    };
+    let log = match File::options().read(true).write(true).open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(failed)?,
+    };
+    let mut chunk = vec![0; 1 << 20];
+    let mut at = 0;
+    loop {
+        match log.read_at(&mut chunk, at).map_err(unreadable)? {
+            0 => return log.sync_all().map_err(failed),
+            count => {
+                log.write_all_at(&chunk[..count], at).map_err(failed)?;
+                at += count as u64;
+            }
+        }
+    }
 }
 
 #[cfg(test)]

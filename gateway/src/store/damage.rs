@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use rusqlite::{Error, ErrorCode};
 use tokio::sync::Notify;
 
-use super::StoreError;
+use super::{StoreError, sectors};
 
 /// A schema number beyond those that are known by more than this is no newer gateway's.
 const PLAUSIBLE_VERSIONS: i64 = 1000;
@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Malformed,
     /// The pages make sense, what they say does not.
     Nonsense,
+    /// The disk does not give some of it back.
+    Unread,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             Self::Log => "log",
             Self::Malformed => "malformed",
             Self::Nonsense => "nonsense",
+            Self::Unread => "unread",
         }
     }
 }
@@ -55,7 +58,8 @@ impl Damage {
         }
     }
 
-    /// What of an error is damage, met while the gateway runs.
+    /// What of an error is damage, met while the gateway runs. SQLite also calls malformed what the disk does not give: whether it
+    /// gives anything is to be asked besides.
     pub fn of(error: &StoreError) -> Option<Self> {
         let StoreError::Sqlite(error) = error else {
             return None;
@@ -64,6 +68,7 @@ impl Damage {
             Error::SqliteFailure(failure, _) => match failure.code {
                 ErrorCode::DatabaseCorrupt => Kind::Malformed,
                 ErrorCode::NotADatabase => Kind::NotADatabase,
+                ErrorCode::SystemIoFailure if is_of_reading(failure.extended_code) => Kind::Unread,
                 _ => return None,
             },
             Error::FromSqlConversionFailure(..)
@@ -91,9 +96,18 @@ impl Damage {
             StoreError::Sqlite(Error::SqlInputError { .. }) => {
                 Some(Self::new(Kind::Malformed, detail()))
             }
+            StoreError::Unreadable { source, .. } if sectors::is_of_reading(source) => {
+                Some(Self::new(Kind::Unread, detail()))
+            }
             error => Self::of(error),
         }
     }
+}
+
+/// In a statement that runs SQLite says malformed for both.
+fn is_of_reading(extended_code: i32) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_READ};
+    matches!(extended_code, SQLITE_IOERR_READ | SQLITE_IOERR_CORRUPTFS)
 }
 
 impl fmt::Display for Damage {
@@ -150,6 +164,8 @@ mod tests {
         check(&failure(11), true, true);
         check(&failure(26), true, true);
         check(&failure(1), true, false);
+        check(&failure(rusqlite::ffi::SQLITE_IOERR_READ), true, true);
+        check(&failure(rusqlite::ffi::SQLITE_IOERR_CORRUPTFS), true, true);
         check(&StoreError::NoCounters, true, false);
         let newer = |found| StoreError::Newer { found, known: 11 };
         check(&newer(12), false, false);

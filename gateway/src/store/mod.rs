@@ -37,6 +37,7 @@ mod reserve;
 mod rows;
 mod rules;
 mod salvage;
+mod sectors;
 mod sensors;
 mod series;
 

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use super::connection::{self, beside};
-use super::{Damage, StoreError};
+use super::{Damage, StoreError, sectors};
 
 /// Connections kept open between calls; more are opened while more calls run at once.
 const IDLE_CONNECTIONS: usize = 2;
@@ -34,6 +34,8 @@ struct State {
     /// Grows when the files are others.
     epoch: u64,
     idle: Vec<Connection>,
+    /// The database, for a look past SQLite. Once it is open it stays so: closing it would take SQLite's locks away from this process.
+    file: Option<File>,
 }
 
 /// A connection for reading, of the files of its time.
@@ -62,6 +64,9 @@ impl Place {
     pub(super) fn settle(&self) {
         let files = FILES.map(|suffix| identity(&beside(&self.path, suffix)));
         let mut state = self.state();
+        if state.files[0] != files[0] {
+            state.file = None;
+        }
         state.files = files;
         state.epoch += 1;
         state.idle.clear();
@@ -113,9 +118,17 @@ impl Place {
         Damage::of(error).filter(|_| self.can_be_read())
     }
 
-    /// Whether the log can be read from the disk. Only the log: to close another descriptor of the database would take SQLite's
-    /// locks away.
+    /// Whether the log can be read from the disk, and some of the database.
     fn can_be_read(&self) -> bool {
+        let file = &mut self.state().file;
+        if file.is_none() {
+            *file = File::open(&self.path).ok();
+        }
+        let answers = file.as_ref().is_some_and(sectors::answers);
+        answers && self.log_can_be_read()
+    }
+
+    fn log_can_be_read(&self) -> bool {
         match File::open(beside(&self.path, "-wal")) {
             Ok(mut log) => io::copy(&mut log, &mut io::sink()).is_ok(),
             Err(error) => error.kind() == io::ErrorKind::NotFound,

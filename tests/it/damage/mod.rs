@@ -5,6 +5,7 @@ mod at_start;
 mod drawn;
 mod moved;
 mod running;
+mod sectors;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,8 +48,7 @@ fn fill(gateway: &Gateway<'_>) {
 
 /// The folders of damaged stores.
 fn moved(site: &Site) -> Vec<PathBuf> {
-    let path = site.path("");
-    let entries = fs::read_dir(path).unwrap();
+    let entries = fs::read_dir(site.database().parent().unwrap()).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
     let mut found: Vec<_> = paths
         .filter(|path| path.is_dir() && path.to_string_lossy().contains(".damaged-"))

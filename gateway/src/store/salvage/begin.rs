@@ -120,6 +120,7 @@ fn build(
             transaction.execute("UPDATE clock_span SET last = ?1 WHERE last IS NULL", [last])?;
             at_once::take_over(source, &transaction, counters.as_ref())?;
         }
+        source.check_disk()?;
     }
     for folder in folders {
         register(&transaction, folder, last + 1)?;

@@ -228,6 +228,7 @@ impl Salvage {
         if let Some(source) = &source {
             sensors = ends::sensors(source)?;
             uplinks = ends::uplinks(source)?;
+            source.check_disk()?;
         }
         Ok(Self {
             folder,
@@ -284,7 +285,11 @@ impl Salvage {
             Stage::Done => (None, 0),
         };
         let maimed = slice.readings.iter().filter(|reading| !reading.is_whole);
-        self.progress.unreadable += unreadable + maimed.count() as u64;
+        let unreadable = unreadable + maimed.count() as u64;
+        if 0 < unreadable {
+            source.check_disk()?;
+        }
+        self.progress.unreadable += unreadable;
         // Readings that come with something else come once more in their turn.
         let readings = match self.progress.stage {
             Stage::Readings | Stage::Packed => slice.readings.len(),

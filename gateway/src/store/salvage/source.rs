@@ -1,5 +1,6 @@
 //! A damaged store as it can be read. What was moved aside is not written to: beside it lies a view of it, the same file under a
-//! second name with a log of its own, which has every page of the old log that is of use and a header as it must be.
+//! second name (or a copy, where its header cannot be read) with a log of its own, which has every page of the old log that is of use
+//! and a header as it must be.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom};
@@ -7,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row};
+use rustix::io::Errno;
 
-use crate::store::aside::name_of;
+use crate::store::aside::{self, name_of};
 use crate::store::connection::{self, beside};
 use crate::store::inspect::{HEADER, PAGES_AT, mend_header};
+use crate::store::sectors::{self, Patched};
 use crate::store::wal::{Log, LogWriter, USUAL_PAGE, number, read_at};
 use crate::store::{Damage, StoreError};
 
@@ -31,6 +34,8 @@ const VIEW: &str = "salvage.db";
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) connection: Connection,
+    /// The database as it was moved.
+    moved: PathBuf,
 }
 
 impl Source {
@@ -41,7 +46,7 @@ impl Source {
             Ok(true) => folder.join(VIEW),
             Ok(false) => return Ok(None),
             // No second name for a file on this file system, or no room: without what only the view has.
-            Err(_) if moved.exists() => moved,
+            Err(_) if moved.exists() => moved.clone(),
             Err(source) => {
                 return Err(StoreError::Unreadable {
                     path: moved.display().to_string(),
@@ -59,10 +64,15 @@ impl Source {
             Ok(connection)
         });
         match opened {
-            Ok(connection) => Ok(Some(Self { connection })),
-            Err(error) if Damage::at_start(&error).is_some() => Ok(None),
+            Ok(connection) => Ok(Some(Self { connection, moved })),
+            Err(error) if Damage::at_start(&error).is_some() => check_disk(&moved).map(|()| None),
             Err(error) => Err(error),
         }
+    }
+
+    /// An error if the disk gives nothing at all: what seems lost may come back with it.
+    pub(super) fn check_disk(&self) -> Result<(), StoreError> {
+        check_disk(&self.moved)
     }
 
     /// The names of the columns of a table and what their values are said to be; none: it is not there.
@@ -116,6 +126,17 @@ pub(super) fn readable<T>(found: Result<T, StoreError>) -> Result<Option<T>, Sto
     }
 }
 
+fn check_disk(moved: &Path) -> Result<(), StoreError> {
+    let files = ["", "-wal"].map(|suffix| File::open(beside(moved, suffix)));
+    if files.iter().flatten().any(sectors::answers) {
+        return Ok(());
+    }
+    Err(StoreError::Unreadable {
+        path: moved.display().to_string(),
+        source: Errno::IO.into(),
+    })
+}
+
 /// Removes the view.
 pub(super) fn close(folder: &Path) {
     for suffix in ["", "-wal", "-shm"] {
@@ -130,7 +151,7 @@ fn view(folder: &Path, moved: &Path) -> io::Result<bool> {
     let view = folder.join(VIEW);
     let old_log = beside(moved, "-wal");
     let mut log = match File::open(&old_log) {
-        Ok(file) => Log::read(&mut BufReader::with_capacity(1 << 16, file))?,
+        Ok(file) => Log::read(&mut BufReader::with_capacity(1 << 16, Patched::of(file)?))?,
         Err(_) => None,
     };
     let length = fs::metadata(moved).map_or(0, |metadata| metadata.len());
@@ -141,13 +162,13 @@ fn view(folder: &Path, moved: &Path) -> io::Result<bool> {
         // A database without contents takes its log with it.
         File::create_new(&view)?.set_len(USUAL_PAGE as u64)?;
     } else {
-        fs::hard_link(moved, &view)?;
+        link(moved, &view)?;
     }
-    let mut database = File::open(&view)?;
+    let mut database = Patched::of(File::open(&view)?)?;
     let first = first_page_size(&mut database)?;
     let page_size = log.as_ref().map_or(first, |log| log.page_size);
     let (images, committed) = log.take().map(|log| log.images()).unwrap_or_default();
-    let mut old_log = File::open(&old_log).ok();
+    let mut old_log = File::open(&old_log).and_then(Patched::of).ok();
     let out = BufWriter::new(File::create_new(beside(&view, "-wal"))?);
     let mut writer = LogWriter::begin(out, page_size)?;
     let mut image = vec![0; page_size];
@@ -166,10 +187,47 @@ fn view(folder: &Path, moved: &Path) -> io::Result<bool> {
     let stored = u32::try_from(length / page_size as u64).unwrap_or(u32::MAX);
     let claimed = number(&image, PAGES_AT).min(stored.saturating_add(PLAUSIBLE_PAGES));
     let pages = stored.max(committed).max(claimed).max(1);
+    if !has_schema(&image)
+        && let Some(first) = usual_first_page(&view, page_size)?
+    {
+        image = first;
+    }
     mend_header(&mut image, pages);
     writer.add(1, pages, &image)?;
     writer.end()?;
     Ok(true)
+}
+
+/// Gives a file a second name. Where its header cannot be read SQLite opens none of it: that takes a copy.
+fn link(moved: &Path, view: &Path) -> io::Result<()> {
+    let mut file = File::open(moved)?;
+    match file.read_exact(&mut [0; HEADER]) {
+        Err(error) if sectors::is_of_reading(&error) => {
+            io::copy(&mut Patched::of(file)?, &mut File::create_new(view)?).map(drop)
+        }
+        _ => fs::hard_link(moved, view),
+    }
+}
+
+/// Whether the tree of the schema may begin on this first page of a database.
+fn has_schema(page: &[u8]) -> bool {
+    matches!(page[HEADER], 5 | 13) && page[HEADER + 3..HEADER + 5] != [0, 0]
+}
+
+/// The first page of a store that was just made: until it is written anew as a whole, a store has its schema where it had it then.
+fn usual_first_page(view: &Path, page_size: usize) -> io::Result<Option<Vec<u8>>> {
+    let new = aside::new_file(view);
+    let made = connection::open_writer(&new).and_then(connection::close_new);
+    let mut page = vec![0; page_size];
+    let read = made.map_err(io::Error::other).and_then(|()| {
+        let mut file = File::open(&new)?;
+        let has_size = first_page_size(&mut file)? == page_size;
+        read_at(&mut file, 0, &mut page)?;
+        Ok(has_size.then_some(page))
+    });
+    // Nothing is left of it.
+    aside::new_file(view);
+    read
 }
 
 /// The size of its pages: ours, unless the header has another one that can be.

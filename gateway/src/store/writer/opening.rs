@@ -1,6 +1,6 @@
 //! Opening the store: what is damaged is moved aside, and a new one begins.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::store::open_alerts::OpenAlerts;
 use crate::store::place::Place;
 use crate::store::reserve::{self, Reserve};
 use crate::store::{
-    Damage, StoreError, aside, inspect, outbox, rules, salvage, sensors, sessions, sound,
+    Damage, StoreError, aside, inspect, outbox, rules, salvage, sectors, sensors, sessions, sound,
 };
 
 /// A log that has no more than its header has nothing in it.
@@ -38,15 +38,20 @@ impl Writer {
             path: path.display().to_string(),
             source,
         })?;
-        if has_served {
-            checkpoints::write_log_again(path)?;
-        }
+        let log = if has_served {
+            checkpoints::write_log_again(path)
+        } else {
+            Ok(())
+        };
         // Somebody's file where no gateway has been: the path is wrong, not the file.
         let is_foreign = |damage: &Damage| {
             let kinds = [Kind::NotADatabase, Kind::Malformed, Kind::Nonsense];
             !has_served && kinds.contains(&damage.kind)
         };
-        let seen = inspect::look(path, has_served);
+        let mut seen = inspect::look(path, has_served);
+        if let Err(error) = log {
+            seen.damage = Some(damage_at(path, &error).ok_or(error)?);
+        }
         if let Some(damage) = seen.damage.filter(|damage| !is_foreign(damage)) {
             aside::put_aside(path, &damage, clock::now())?;
         }
@@ -60,7 +65,7 @@ impl Writer {
         }
         let opened = match opened {
             Err(error) => {
-                let Some(damage) = Damage::at_start(&error) else {
+                let Some(damage) = damage_at(path, &error) else {
                     return Err(error);
                 };
                 if is_foreign(&damage) {
@@ -160,6 +165,13 @@ impl Writer {
             _lock: None,
         })
     }
+}
+
+/// The damage that an error shows while the store is opened. It is none of the file's when the disk gives nothing of it: then it may
+/// come back, and is left where it is.
+fn damage_at(path: &Path, error: &StoreError) -> Option<Damage> {
+    let answers = || File::open(path).is_ok_and(|file| sectors::answers(&file));
+    Damage::at_start(error).filter(|_| answers())
 }
 
 /// Begins a new store where there is none, or one was moved aside.

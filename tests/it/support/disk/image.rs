@@ -4,6 +4,7 @@
 //! ext4 any sync makes all entries safe. Whatever else was changed may survive a power cut, in part or not at all.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use fastrand::Rng;
 
@@ -56,6 +57,8 @@ pub(super) struct File {
     pending: Vec<(u64, Change)>,
     pub(super) name: String,
     pub(super) links: u32,
+    /// Bytes that the disk does not give back.
+    pub(super) bad: Range<usize>,
 }
 
 #[derive(Debug)]
@@ -242,6 +245,13 @@ impl Image {
         files.collect()
     }
 
+    /// A file of a folder at the top.
+    pub(super) fn file_of(&mut self, folder: &str, name: &str) -> Option<&mut File> {
+        let folder = self.folder(ROOT)?.now.get(folder).copied()?;
+        let file = self.folder(folder)?.now.get(name).copied()?;
+        self.file(file)
+    }
+
     /// Bytes that the files take, in whole pages.
     pub(super) fn used(&self) -> u64 {
         let pages = self.nodes.values().map(|node| match node {
@@ -295,6 +305,14 @@ impl Image {
         if let Some(file) = target.and_then(|target| self.file(target)) {
             file.links -= 1;
         }
+    }
+
+    /// A second name for a file.
+    pub(super) fn link(&mut self, node: u64, parent: u64, name: &str) {
+        if let Some(file) = self.file(node) {
+            file.links += 1;
+        }
+        self.enter(parent, name, Some(node));
     }
 
     pub(super) fn rename(&mut self, from: (u64, &str), to: (u64, &str), node: u64) {

@@ -7,6 +7,7 @@ mod image;
 mod mount;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -186,6 +187,13 @@ impl Disk {
     /// The disk goes bad, or well again.
     pub(crate) fn set(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.shared.lock().faults);
+    }
+
+    /// Bytes of a file cannot be read any more, wherever it is moved.
+    pub(crate) fn spoil(&self, folder: &str, name: &str, bytes: Range<usize>) {
+        let mut state = self.shared.lock();
+        let file = state.image.file_of(folder, name);
+        file.expect("it is there").bad = bytes;
     }
 
     pub(crate) fn is_well(&self) {

@@ -97,6 +97,13 @@ impl State {
         self.attributes(number)
     }
 
+    fn link(&mut self, node: u64, parent: u64, name: &OsStr) -> Result<FileAttr, Errno> {
+        let name = text(name)?;
+        self.change(name)?;
+        self.image.link(node, parent, name);
+        self.attributes(node)
+    }
+
     fn remove(&mut self, parent: u64, name: &OsStr) -> Result<(), Errno> {
         let number = self.look_up(parent, name)?;
         self.change(text(name)?)?;
@@ -118,7 +125,13 @@ impl State {
             return Err(Errno::EIO);
         }
         let start = file.now.len().min(at as usize);
-        let end = file.now.len().min(start + size as usize);
+        let mut end = file.now.len().min(start + size as usize);
+        if file.bad.contains(&start) {
+            return Err(Errno::EIO);
+        }
+        if !file.bad.is_empty() && (start..end).contains(&file.bad.start) {
+            end = file.bad.start;
+        }
         Ok(&file.now[start..end])
     }
 
@@ -242,6 +255,11 @@ impl Filesystem for Mounted {
         let made = self.0.lock().create(parent.0, name, false);
         let flags = flags_for(name);
         answer!(reply, made, attr => reply.created(&NOT_CACHED, &attr, Generation(0), FileHandle(0), flags));
+    }
+
+    fn link(&self, _: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let made = self.0.lock().link(ino.0, parent.0, name);
+        answer!(reply, made, attr => reply.entry(&NOT_CACHED, &attr, Generation(0)));
     }
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {

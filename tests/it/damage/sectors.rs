@@ -1,0 +1,178 @@
+//! Places that the disk does not give back any more, while it gives others. They are found where they are needed: at a start, by who
+//! reads, by who commits.
+
+use std::ops::Range;
+
+use super::*;
+use crate::support::disk::Disk;
+use crate::support::frames::{Publish, V5, V311};
+use crate::support::http::try_post;
+use crate::support::raw::Raw;
+use crate::support::{LIMIT, Look, command};
+
+/// A card gives whole sectors or nothing.
+const SECTOR: usize = 4096;
+
+/// A site on a disk that can go bad, if there can be one.
+async fn site_on_a_disk() -> Option<(Disk, RunningCloud, Site)> {
+    let disk = Disk::mount(1)?;
+    let (cloud, site) = site().await;
+    let site = site.storing_at(disk.path("data/gateway.db")).allow(&[
+        "an HTTP request failed",
+        "forwarding pauses",
+        "commit failed",
+    ]);
+    Some((disk, cloud, site))
+}
+
+/// Asks in a copy: a process that has a database of a disk of its own open waits for itself.
+fn sql<T: rusqlite::types::FromSql>(disk: &Disk, query: &str) -> T {
+    let folder = tempfile::tempdir().unwrap();
+    disk.copy("data", folder.path());
+    Look(&folder.path().join("gateway.db")).sql(query)
+}
+
+fn sector_of(page: i64) -> Range<usize> {
+    let at = (page as usize - 1) * 1024 / SECTOR * SECTOR;
+    at..at + SECTOR
+}
+
+/// It serves, and what could be read is back; gives how many readings there are.
+async fn serves_and_is_healed(disk: &Disk, site: &Site, gateway: &Gateway<'_>) -> i64 {
+    eventually("it takes readings", || {
+        try_post(gateway, "/data", r#"{"id":"new","value":99}"#)
+            .ok()
+            .filter(|answer| answer.status == 201)
+    })
+    .await;
+    healed(site, gateway).await;
+    assert_eq!(moved(site).len(), 1);
+    assert_eq!(sql::<String>(disk, "PRAGMA integrity_check"), "ok");
+    sql(disk, "SELECT count(*) FROM readings")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_every_start_needs() {
+    let Some((disk, cloud, site)) = site_on_a_disk().await else {
+        return;
+    };
+    let gateway = site.start();
+    fill(&gateway);
+    fill(&gateway);
+    gateway.stop();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'sensor'";
+    disk.spoil("data", "gateway.db", sector_of(sql(&disk, root)));
+    let gateway = site.start();
+    let readings = serves_and_is_healed(&disk, &site, &gateway).await;
+    // Names of sensors are in an index as well, and where the schema was is known.
+    assert_eq!(readings, 2001);
+    assert!(moved(&site)[0].to_string_lossy().ends_with("-unread"));
+    cloud.set_outage(false);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+/// Nothing is moved: what does not answer may come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_gives_nothing_when_the_gateway_starts() {
+    let Some((disk, cloud, site)) = site_on_a_disk().await else {
+        return;
+    };
+    let gateway = site.start();
+    fill(&gateway);
+    gateway.kill();
+    for of in [".db", ""] {
+        disk.set(|faults| (faults.read, faults.of) = (true, of));
+        let refused = site.try_start_as(command(), |_| ());
+        let log = refused.err().expect("there is nothing to start with");
+        assert!(log.contains("the gateway does not start"), "{of}: {log}");
+        disk.is_well();
+        assert!(moved(&site).is_empty(), "{of}: {log}");
+    }
+    let gateway = site.start();
+    assert_eq!(sql::<i64>(&disk, "SELECT count(*) FROM readings"), 1000);
+    cloud.set_outage(false);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_in_the_log() {
+    let Some((disk, cloud, site)) = site_on_a_disk().await else {
+        return;
+    };
+    let gateway = site.start();
+    fill(&gateway);
+    fill(&gateway);
+    gateway.kill();
+    let log = disk.lengths("data")["gateway.db-wal"] as usize;
+    let at = log / 2 / SECTOR * SECTOR;
+    disk.spoil("data", "gateway.db-wal", at..at + SECTOR);
+    let gateway = site.start();
+    let readings = serves_and_is_healed(&disk, &site, &gateway).await;
+    // A page has some twenty.
+    assert!(1850 < readings, "{readings}");
+    assert!(moved(&site)[0].to_string_lossy().ends_with("-unread"));
+    cloud.set_outage(false);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_a_reader_needs() {
+    let Some((disk, cloud, site)) = site_on_a_disk().await else {
+        return;
+    };
+    let gateway = site.start();
+    for _ in 0..6 {
+        fill(&gateway);
+    }
+    gateway.stop();
+    let gateway = site.start();
+    let mut device = Raw::connect(&gateway, V5, "device");
+    let length = disk.lengths("data")["gateway.db"] as usize;
+    let middle = length / 2 / SECTOR * SECTOR;
+    disk.spoil("data", "gateway.db", middle..middle + length / 8);
+    send(&gateway, "GET /api/v1/readings?limit=10000", None, "").ok();
+    // The same process, at the same address.
+    assert!(device.is_closed_within(LIMIT));
+    let readings = serves_and_is_healed(&disk, &site, &gateway).await;
+    assert!(4500 < readings && readings < 6001, "{readings}");
+    cloud.set_outage(false);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_only_commits_need() {
+    let Some((disk, cloud, site)) = site_on_a_disk().await else {
+        return;
+    };
+    let gateway = site.start();
+    for _ in 0..6 {
+        fill(&gateway);
+    }
+    cloud.set_outage(false);
+    eventually("all is delivered", || {
+        (sql::<i64>(&disk, "SELECT count(*) FROM outbox") == 0).then_some(())
+    })
+    .await;
+    gateway.stop();
+    // What is free is read by nobody but who needs room.
+    assert!(0 < sql::<i64>(&disk, "PRAGMA freelist_count"));
+    let copy = tempfile::tempdir().unwrap();
+    disk.copy("data", copy.path());
+    let header = fs::read(copy.path().join("gateway.db")).unwrap();
+    let free = i64::from(u32::from_be_bytes(header[32..36].try_into().unwrap()));
+    let gateway = site.start();
+    disk.spoil("data", "gateway.db", sector_of(free));
+    let mut sensor = Raw::connect(&gateway, V311, "sensor");
+    for seq in 1..=500 {
+        let reading = format!(r#"{{"id":"late{seq}","value":60}}"#);
+        sensor.send(
+            &Publish::new("sensors/late", reading)
+                .qos(1, seq)
+                .bytes(V311),
+        );
+    }
+    assert!(sensor.is_closed_within(2 * LIMIT));
+    let readings = serves_and_is_healed(&disk, &site, &gateway).await;
+    assert!(5850 < readings, "{readings}");
+    assert_eq!(gateway.stop().code(), Some(0));
+}
