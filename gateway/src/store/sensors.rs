@@ -117,9 +117,15 @@ impl Sensors {
     }
 
     /// Takes over what came out of a damaged store: older than what is here, most often.
-    pub(super) fn adopt_salvaged(&self, readings: &[salvage::Adopted], rows_of: &[salvage::Rows]) {
+    pub(super) fn adopt_salvaged(&self, adoption: &salvage::Adoption, rows_of: &[salvage::Rows]) {
         let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
-        for reading in readings {
+        for (sensor, count) in &adoption.thinned {
+            if let Some(row) = row_of(&mut rows, *sensor) {
+                row.readings += count;
+                row.is_saved = false;
+            }
+        }
+        for reading in &adoption.readings {
             if let Some(row) = row_of(&mut rows, reading.sensor) {
                 let last = row.last.filter(|(id, _)| reading.id < *id);
                 row.read(reading.id, reading.value);

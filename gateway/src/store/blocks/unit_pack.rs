@@ -1,6 +1,6 @@
 //! A pack of thinned readings on its own, as it is taken over from another store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, params};
 
@@ -50,8 +50,11 @@ impl UnitPack {
         })
     }
 
-    /// Adds it to its unit, unless it is there.
-    pub(in crate::store) fn write(&self, connection: &Connection) -> Result<(), StoreError> {
+    /// Adds it to its unit, unless it is there; tells how many readings of each sensor that brings.
+    pub(in crate::store) fn write(
+        &self,
+        connection: &Connection,
+    ) -> Result<BTreeMap<i64, i64>, StoreError> {
         let added = connection
             .prepare_cached("INSERT OR IGNORE INTO summary_pack (id, pieces) VALUES (?1, ?2)")?
             .execute(params![self.id, self.pieces])?;
@@ -59,9 +62,12 @@ impl UnitPack {
         let numbers = intervals.iter().map(|interval| interval.number);
         let ends = numbers.clone().min().zip(numbers.max());
         let Some((begin, end)) = ends.filter(|_| 0 < added) else {
-            return Ok(());
+            return Ok(BTreeMap::new());
         };
-        let count: u64 = intervals.iter().map(|interval| interval.values.count).sum();
+        let mut counts = BTreeMap::new();
+        for interval in &intervals {
+            *counts.entry(interval.sensor.into()).or_default() += interval.values.count as i64;
+        }
         connection
             .prepare_cached(
                 "INSERT INTO summary_block (first, last, interval, min_ts, max_ts, newest_at, bytes, count) \
@@ -77,8 +83,8 @@ impl UnitPack {
                 end.saturating_add(1).saturating_mul(self.interval) - 1,
                 self.newest_at,
                 self.pieces.len() as i64,
-                count as i64,
+                counts.values().sum::<i64>(),
             ])?;
-        Ok(())
+        Ok(counts)
     }
 }

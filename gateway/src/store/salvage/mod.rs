@@ -29,7 +29,7 @@ use super::{StoreError, aside};
 use crate::domain::sensor::SensorId;
 
 pub(super) use self::begin::begin;
-pub(super) use self::rows::{Adopted, Rows, write};
+pub(super) use self::rows::{Adoption, Rows, write};
 
 /// Rows of a slice: a commit takes little longer with them.
 const ROWS: usize = 500;

@@ -24,6 +24,14 @@ impl Rows {
     }
 }
 
+/// What was not there before.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Adoption {
+    pub(in crate::store) readings: Vec<Adopted>,
+    /// How many readings of a sensor are thinned, once for each pack.
+    pub(in crate::store) thinned: Vec<(i64, i64)>,
+}
+
 /// A reading that was not there before.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct Adopted {
@@ -32,13 +40,13 @@ pub(in crate::store) struct Adopted {
     pub(in crate::store) value: f64,
 }
 
-/// Writes the rows that are not there yet, and how far it is with them; tells which readings those are.
+/// Writes the rows that are not there yet, and how far it is with them.
 pub(in crate::store) fn write(
     connection: &Connection,
     rows: &[Rows],
     growths: &mut Vec<Growth>,
-) -> Result<Vec<Adopted>, StoreError> {
-    let mut adopted = Vec::new();
+) -> Result<Adoption, StoreError> {
+    let mut adoption = Adoption::default();
     for Rows {
         slice,
         reading_sensors,
@@ -50,18 +58,20 @@ pub(in crate::store) fn write(
         for (reading, sensor) in
             readings.filter_map(|(reading, sensor)| Some((reading, (*sensor)?)))
         {
-            adopted.extend(write_reading(connection, reading, sensor)?);
+            let adopted = write_reading(connection, reading, sensor)?;
+            adoption.readings.extend(adopted);
         }
         write_outbox(connection, &slice.outbox, growths)?;
         write_letters(connection, slice)?;
         write_alerts(connection, slice, alert_sensors)?;
         write_rejects(connection, slice)?;
         for (pack, keys) in slice.thinned.iter().zip(thinned_sensors) {
-            pack.write(connection, keys)?;
+            let counts = pack.write(connection, keys)?;
+            adoption.thinned.extend(counts);
         }
         write_progress(connection, &slice.progress)?;
     }
-    Ok(adopted)
+    Ok(adoption)
 }
 
 /// The reading, unless it is there.

@@ -654,6 +654,9 @@ fn what_thinned_readings_come_to_comes_back() {
     let mut writer = place.heal();
     assert_eq!(number(&writer, units), were);
     assert_eq!(sums(&writer), before);
+    let of_sensors = writer.reader().sensor_totals(0, 100);
+    assert_eq!(of_sensors.iter().map(|of| of.readings).sum::<u64>(), 66_000);
+    assert_eq!(number(&writer, "SELECT sum(readings) FROM sensor"), 66_000);
     // What waited then is delivered, and thinned into the same unit.
     let readings = numbers(&writer, "SELECT reading FROM outbox_entry");
     let batch = Batch {

@@ -20,20 +20,24 @@ pub(in crate::store) struct SavedPack {
 }
 
 impl SavedPack {
-    /// Writes it with the keys that its sensors have in this store.
+    /// Writes it with the keys that its sensors have in this store; tells how many readings of each are in it.
     pub(super) fn write(
         &self,
         connection: &Connection,
         keys: &[Option<i64>],
-    ) -> Result<(), StoreError> {
+    ) -> Result<BTreeMap<i64, i64>, StoreError> {
         let key = |sensor: u32| -> Option<u32> {
             let place = self.sensors.iter().position(|(key, _)| *key == sensor)?;
             keys.get(place).copied().flatten()?.try_into().ok()
         };
-        match self.pack.with_keys(key) {
-            Some(pack) => pack.write(connection),
-            None => Ok(()),
+        let pack = self.pack.with_keys(key);
+        let counts = pack.map_or_else(|| Ok(BTreeMap::new()), |pack| pack.write(connection))?;
+        let mut update = connection
+            .prepare_cached("UPDATE sensor SET readings = readings + ?2 WHERE key = ?1")?;
+        for (sensor, count) in &counts {
+            update.execute([sensor, count])?;
         }
+        Ok(counts)
     }
 }
 
