@@ -39,9 +39,17 @@ pub(crate) struct Report {
 
 struct Round {
     rate: u64,
-    /// While there is room, and while some is made: a half, 99 of 100, and the longest of all PUBACKs, in milliseconds.
-    phases: [[f64; 3]; 2],
+    /// While there is room, and while some is made.
+    phases: [Phase; 2],
     thinned: u64,
+}
+
+/// In milliseconds.
+struct Phase {
+    /// A half, 99 of 100, and the longest of all PUBACKs.
+    pubacks: [f64; 3],
+    /// 99 of 100 commits.
+    commit: f64,
 }
 
 pub(crate) fn run(options: &Options) -> Result<Report> {
@@ -69,12 +77,17 @@ fn measure(program: &Path, parent: &Path, rate: u64) -> Result<Round> {
     let sink = Sink::start()?;
     let (server, mqtt, http) =
         gateway::start_with_budget(program, folder.path(), &sink.url(), BUDGET)?;
-    let steady = || -> Result<[f64; 3]> {
+    let steady = || -> Result<Phase> {
         let live = Steady::start(mqtt, rate, 2 * PHASE.as_secs())?;
+        let commits = commits(http)?;
         thread::sleep(PHASE);
+        let commit = quantile(0.99, &commits, &self::commits(http)?);
         let (_, [of_live, _]) = live.stop()?;
         let milliseconds = |quantile| of_live.value_at_quantile(quantile) as f64 / 1e6;
-        Ok([0.5, 0.99, 1.0].map(milliseconds))
+        Ok(Phase {
+            pubacks: [0.5, 0.99, 1.0].map(milliseconds),
+            commit: 1e3 * commit.context("nothing is committed")?,
+        })
     };
     let before = steady()?;
     ensure!(thinned(http)? == 0, "there is no room to begin with");
@@ -105,6 +118,30 @@ fn measure(program: &Path, parent: &Path, rate: u64) -> Result<Round> {
     })
 }
 
+/// How many commits took no longer than each bound of the histogram, in seconds; the last one has none.
+fn commits(http: SocketAddr) -> Result<Vec<(f64, f64)>> {
+    let metrics = get(http, "/metrics")?;
+    let lines = metrics.lines();
+    let buckets = lines.filter_map(|line| line.strip_prefix("gateway_commit_seconds_bucket{le=\""));
+    let bounds = buckets.filter_map(|bucket| bucket.split_once("\"} "));
+    bounds
+        .map(|(bound, count)| Ok((bound.parse()?, count.parse()?)))
+        .collect()
+}
+
+/// As Prometheus does it: even within a bucket.
+fn quantile(quantile: f64, before: &[(f64, f64)], after: &[(f64, f64)]) -> Option<f64> {
+    let counts = before.iter().zip(after);
+    let counts: Vec<(f64, f64)> = counts.map(|((_, a), (bound, b))| (*bound, b - a)).collect();
+    let rank = quantile * counts.last().filter(|(_, all)| 0.0 < *all)?.1;
+    let at = counts.iter().position(|(_, count)| rank <= *count)?;
+    let (low, below) = at
+        .checked_sub(1)
+        .map_or((0.0, 0.0), |before| counts[before]);
+    let (high, upto) = counts[at];
+    Some(low + (high - low) * (rank - below) / (upto - below))
+}
+
 fn thinned(http: SocketAddr) -> Result<u64> {
     const METRIC: &str = "gateway_readings_removed_total{reason=\"thinned\"} ";
     let metrics = get(http, "/metrics")?;
@@ -113,17 +150,24 @@ fn thinned(http: SocketAddr) -> Result<u64> {
 }
 
 impl Round {
-    /// How many times as long 99 of 100 take at the most while room is made.
-    fn ratio(&self) -> f64 {
-        self.phases[1][1] / self.phases[0][1]
+    /// How many times as long 99 of 100 take at the most while room is made: PUBACKs, and commits.
+    fn ratios(&self) -> [f64; 2] {
+        let [before, during] = &self.phases;
+        [
+            during.pubacks[1] / before.pubacks[1],
+            during.commit / before.commit,
+        ]
     }
 
     fn row(&self) -> String {
         let [before, during] = &self.phases;
-        let times = before.iter().zip(during).flat_map(|(a, b)| [a, b]);
+        let mut times: Vec<[f64; 2]> = Vec::new();
+        times.extend((0..3).map(|of| [before.pubacks[of], during.pubacks[of]]));
+        times.push([before.commit, during.commit]);
+        let times = times.into_iter().flatten().chain(self.ratios());
         let mut cells = vec![whole(self.rate as f64)];
-        cells.extend(times.map(|time| decimals::<2>(*time)));
-        cells.extend([decimals::<2>(self.ratio()), whole(self.thinned as f64)]);
+        cells.extend(times.map(decimals::<2>));
+        cells.push(whole(self.thinned as f64));
         row_of(cells)
     }
 }
@@ -132,24 +176,29 @@ impl Report {
     pub(crate) fn render(&self) -> String {
         let rows: String = self.rounds.iter().map(Round::row).collect();
         let ratios = RATES.map(|rate| {
-            let of_rate = self.rounds.iter().filter(|round| round.rate == rate);
-            let ratio = median(of_rate.map(Round::ratio).collect()).unwrap_or(f64::NAN);
-            let goal = missed(ratio <= GOAL);
+            let of_rate = || self.rounds.iter().filter(|round| round.rate == rate);
+            let ratio = |of: usize| {
+                let ratios = of_rate().map(|round| round.ratios()[of]);
+                median(ratios.collect()).unwrap_or(f64::NAN)
+            };
             format!(
-                "{} at {} a second{goal}",
-                decimals::<2>(ratio),
-                whole(rate as f64)
+                "at {} a second {} of commits{}, {} of PUBACKs",
+                whole(rate as f64),
+                decimals::<2>(ratio(1)),
+                missed(ratio(1) <= GOAL),
+                decimals::<2>(ratio(0)),
             )
         });
         format!(
             "## Retention\n\nTen clients publish at a steady rate with QoS 1 for {} s to a new store, half of it forwarded. Then its budget of \
              {BUDGET} is flooded until readings are thinned, and when that is done they go on for as long, while blocks are packed and thinned as they \
              come.\n\n\
-             | readings/s | PUBACK median with room, ms | while some is made, ms | p99, ms | while, ms | max, ms | while, ms | p99, ratio | thinned meanwhile |\n\
-             |---:|---:|---:|---:|---:|---:|---:|---:|---:|\n{rows}\n\
-             **p99 while room is made, as many times that with room: {} (goal {}; medians).**\n",
+             | readings/s | PUBACK median with room, ms | while some is made, ms | p99, ms | while, ms | max, ms | while, ms | commits, p99, ms | while, ms | PUBACK p99, ratio | commit p99, ratio | thinned meanwhile |\n\
+             |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n{rows}\n\
+             **p99 while room is made, as many times that with room: {} (goal {} for commits; medians).**\n\n\
+             That of commits is made out of the buckets of `gateway_commit_seconds`, as Prometheus does it.\n",
             PHASE.as_secs(),
-            ratios.join(", "),
+            ratios.join("; "),
             decimals::<0>(GOAL),
         )
     }

@@ -14,7 +14,8 @@ use self::registrar::Registrar;
 
 /// Upper bounds of `gateway_commit_seconds`: from a fast NVMe's fsync to a stalled card.
 const COMMIT_SECONDS: &[f64] = &[
-    0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+    0.000_1, 0.000_2, 0.000_3, 0.000_5, 0.000_7, 0.001, 0.001_5, 0.002, 0.003, 0.005, 0.01, 0.02,
+    0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
 ];
 /// Upper bounds of `gateway_commit_readings`.
 const COMMIT_READINGS: &[f64] = &[

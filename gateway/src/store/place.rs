@@ -120,11 +120,13 @@ impl Place {
 
     /// Whether the log can be read from the disk, and some of the database.
     fn can_be_read(&self) -> bool {
-        let file = &mut self.state().file;
-        if file.is_none() {
-            *file = File::open(&self.path).ok();
-        }
-        let answers = file.as_ref().is_some_and(sectors::answers);
+        let answers = {
+            let file = &mut self.state().file;
+            if file.is_none() {
+                *file = File::open(&self.path).ok();
+            }
+            file.as_ref().is_some_and(sectors::answers)
+        };
         answers && self.log_can_be_read()
     }
 

@@ -119,6 +119,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn a_file_of_which_nothing_can_be_read_has_an_end() {
         let file = Bad(Cursor::new(vec![1; 10_000]), 0..u64::MAX);

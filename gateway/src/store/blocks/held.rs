@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::{Block, StoreError};
+use crate::background::give_way_at;
 use crate::store::outbox::all_batches;
 
 /// Whether any reading of the block waits for an uplink or is a dead letter.
@@ -41,7 +42,8 @@ pub(super) fn waiting_within(
     let mut select = connection.prepare_cached(
         "SELECT o.reading FROM uplink u CROSS JOIN outbox_entry o ON o.uplink = u.key AND o.reading BETWEEN ?1 AND ?2",
     )?;
-    for id in select.query_map(within, |row| row.get(0))? {
+    for (number, id) in select.query_map(within, |row| row.get(0))?.enumerate() {
+        give_way_at(number);
         ids.push(id?);
     }
     ids.sort_unstable();

@@ -103,7 +103,9 @@ pub(in crate::store) fn steps_to_pack(
     let stay = waiting_within(connection, block)?;
     let mut newest_at = None;
     let mut readings = Vec::new();
-    for Stored { id, columns } in rows_between(connection, None, (block.first(), block.last()))? {
+    let rows = rows_between(connection, None, (block.first(), block.last()))?;
+    for (number, Stored { id, columns }) in rows.into_iter().enumerate() {
+        give_way_at(number);
         // They come newest first.
         newest_at.get_or_insert(columns.ts.saturating_add(columns.delay));
         readings.push(if stay.binary_search(&id).is_ok() {
@@ -178,7 +180,8 @@ pub(in crate::store) fn steps_to_clear(
 /// By their ids, as the packs have them.
 fn rows_that_stay(connection: &Connection, block: Block) -> Result<Vec<i64>, StoreError> {
     let mut stay = Vec::new();
-    for (pack, bytes) in packs_of(connection, block)? {
+    for (number, (pack, bytes)) in packs_of(connection, block)?.into_iter().enumerate() {
+        give_way_at(8 * number);
         for piece in pieces_of(pack, &bytes, None).unwrap_or_default() {
             stay.extend(piece.stay.iter().map(|place| block.id(*place)));
         }
@@ -246,7 +249,8 @@ pub(in crate::store) fn between(
             }));
         }
     }
-    for id in stay {
+    for (number, id) in stay.into_iter().enumerate() {
+        give_way_at(number);
         found.extend(row(connection, id)?);
     }
     found.sort_unstable_by_key(|stored| std::cmp::Reverse(stored.id));

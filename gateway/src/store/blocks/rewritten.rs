@@ -90,7 +90,8 @@ pub(in crate::store) fn rewrite(
             for columns in piece.readings {
                 decide(columns, false);
             }
-            for place in piece.stay {
+            for (number, place) in piece.stay.into_iter().enumerate() {
+                give_way_at(number);
                 if let Some(Stored { columns, .. }) = row(connection, block.id(place))? {
                     decide(columns, true);
                 }
