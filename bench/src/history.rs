@@ -177,9 +177,10 @@ fn wait_until_packed(store: &Connection) -> Result<f64> {
 
 /// Of the database, without pages that are free.
 fn used_bytes(store: &Connection) -> Result<u64> {
-    let pages = "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)";
-    let pages: i64 = store.query_row(pages, [], |row| row.get(0))?;
-    Ok(pages.unsigned_abs() * 4096)
+    let bytes = "SELECT ((SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)) \
+                 * (SELECT page_size FROM pragma_page_size)";
+    let bytes: i64 = store.query_row(bytes, [], |row| row.get(0))?;
+    Ok(bytes.unsigned_abs())
 }
 
 fn publish(mqtt: SocketAddr, readings: u64) -> Result<Outcome> {
