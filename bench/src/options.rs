@@ -52,7 +52,7 @@ pub(crate) struct Options {
     /// uplink; takes ten minutes
     #[arg(long, group = "workload")]
     pub(crate) wear: bool,
-    /// Instead of the flood: how long PUBACKs take while there is room in the store's budget, and while some is made; takes eleven
+    /// Instead of the flood: how long PUBACKs and commits take while there is room in the store's budget, and while some is made; takes eleven
     /// minutes
     #[arg(long, group = "workload")]
     pub(crate) retention: bool,

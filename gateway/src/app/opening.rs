@@ -50,8 +50,8 @@ fn read(config: &Config) -> Result<(Writer, BrokerState), StoreError> {
         Err(error) => error,
     };
     // It could be opened, and shows its damage now.
+    let damage = writer.damage_of(&error).ok_or(error)?;
     drop(writer);
-    let damage = Damage::of(&error).ok_or(error)?;
     Writer::put_aside(path, &damage)?;
     let mut writer = Writer::open_for(path, &names)?;
     let state = owed(config, &mut writer)?;

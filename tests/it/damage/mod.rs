@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use simulator::cloud::{Cloud, RunningCloud};
 
-use crate::support::http::{get_json, post, send};
+use crate::support::http::{get_json, post, send, try_post};
 use crate::support::{Gateway, Site, cloud_section, eventually};
 
 /// What the log says of it.
@@ -67,6 +67,16 @@ async fn healed(site: &Site, gateway: &Gateway<'_>) {
         let metrics = send(gateway, "GET /metrics", None, "").ok()?;
         let is_over = metrics.body.contains("\ngateway_store_salvage_running 0\n");
         (told && is_over).then_some(())
+    })
+    .await;
+}
+
+/// Waits until it takes readings.
+async fn serves(gateway: &Gateway<'_>) {
+    eventually("it serves", || {
+        try_post(gateway, "/data", r#"{"id":"new","value":99}"#)
+            .ok()
+            .filter(|answer| answer.status == 201)
     })
     .await;
 }

@@ -35,12 +35,7 @@ async fn damage_that_a_reader_meets_is_healed_without_a_restart_of_the_process()
     .await;
     assert!(device.is_closed_within(LIMIT));
     // The same process, at the same address.
-    eventually("it serves", || {
-        try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
-            .ok()
-            .filter(|answer| answer.status == 201)
-    })
-    .await;
+    serves(&gateway).await;
     healed(&site, &gateway).await;
     takes_readings(&site, &gateway);
     assert_eq!(moved(&site).len(), 1);
@@ -74,12 +69,7 @@ async fn after_an_unclean_end_the_whole_is_read_and_damage_is_found_that_nobody_
         (!moved(&site).is_empty()).then_some(())
     })
     .await;
-    eventually("it serves", || {
-        try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
-            .ok()
-            .filter(|answer| answer.status == 201)
-    })
-    .await;
+    serves(&gateway).await;
     healed(&site, &gateway).await;
     let back: i64 = site.sql("SELECT count(*) FROM readings WHERE id <= 2000");
     assert_eq!(back, 2000);
@@ -118,12 +108,7 @@ async fn a_commit_that_meets_damage_is_not_acknowledged_and_the_next_one_is() {
     let is_taken = |answer: &Answer| answer.status == 200;
     assert!(!status().is_ok_and(|answer| is_taken(&answer)));
     eventually("it is taken", || status().ok().filter(is_taken)).await;
-    eventually("it serves", || {
-        try_post(&gateway, "/data", r#"{"id":"new","value":99}"#)
-            .ok()
-            .filter(|answer| answer.status == 201)
-    })
-    .await;
+    serves(&gateway).await;
     healed(&site, &gateway).await;
     assert_eq!(moved(&site).len(), 1);
     let back: i64 = site.sql("SELECT count(*) FROM readings WHERE sensor_id <> 'new'");

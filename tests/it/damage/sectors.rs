@@ -6,7 +6,6 @@ use std::ops::Range;
 use super::*;
 use crate::support::disk::Disk;
 use crate::support::frames::{Publish, V5, V311};
-use crate::support::http::try_post;
 use crate::support::raw::Raw;
 use crate::support::{LIMIT, Look, command};
 
@@ -39,12 +38,7 @@ fn sector_of(page: i64) -> Range<usize> {
 
 /// It serves, and what could be read is back; gives how many readings there are.
 async fn serves_and_is_healed(disk: &Disk, site: &Site, gateway: &Gateway<'_>) -> i64 {
-    eventually("it takes readings", || {
-        try_post(gateway, "/data", r#"{"id":"new","value":99}"#)
-            .ok()
-            .filter(|answer| answer.status == 201)
-    })
-    .await;
+    serves(gateway).await;
     healed(site, gateway).await;
     assert_eq!(moved(site).len(), 1);
     assert_eq!(sql::<String>(disk, "PRAGMA integrity_check"), "ok");

@@ -2,7 +2,7 @@
 
 use super::Writer;
 use crate::domain::sensor::SensorId;
-use crate::store::{Group, Progress, Slice, StoreError, salvage};
+use crate::store::{Damage, Group, Progress, Slice, StoreError, salvage};
 
 impl Writer {
     /// The damaged stores beside this one, newest first, and how far their rows are taken over.
@@ -15,9 +15,14 @@ impl Writer {
         self.is_after_unclean_end
     }
 
+    /// The damage that an error shows, unless it is the disk that does not give what is on it.
+    pub fn damage_of(&self, error: &StoreError) -> Option<Damage> {
+        self.place.damage_of(error)
+    }
+
     /// Tells of an error if it is damage, and whether it is.
     pub fn note(&self, error: &StoreError) -> bool {
-        let damage = self.place.damage_of(error);
+        let damage = self.damage_of(error);
         let is_damage = damage.is_some();
         damage
             .into_iter()
