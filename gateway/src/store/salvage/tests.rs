@@ -682,6 +682,34 @@ fn what_thinned_readings_come_to_comes_back() {
     assert_eq!(checked.faults, [""; 0]);
 }
 
+/// What is emptied under the salvage stands for a disk that gives nothing any more.
+#[test]
+fn a_disk_that_gives_nothing_any_more_ends_the_salvage_and_counts_nothing_as_lost() {
+    let place = Place::new();
+    let mut writer = Writer::open(&place.path()).unwrap();
+    add_many(&mut writer, 20_000);
+    writer.close(0).unwrap();
+    place.lose_header();
+    let mut writer = Writer::open(&place.path()).unwrap();
+    take_over(&mut writer, &place.path(), 1);
+    let [progress] = &writer.salvages().unwrap()[..] else {
+        panic!("one store was damaged");
+    };
+    let mut salvage = Salvage::open(&place.path(), progress.clone()).unwrap();
+    let moved = place.folder.path().join(&*progress.folder);
+    fs::write(moved.join("gateway.db"), "").unwrap();
+    let ended = loop {
+        match salvage.next_slice() {
+            Ok(slice) => {
+                assert_eq!(slice.progress().unreadable, 0);
+                assert!(!slice.progress().is_done());
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(ended, StoreError::Unreadable { .. }), "{ended}");
+}
+
 #[test]
 fn readings_that_were_packed_come_back_as_rows() {
     const MANY: i64 = 33_000;
