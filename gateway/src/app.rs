@@ -9,6 +9,7 @@ mod listeners;
 mod opening;
 mod rules;
 mod salvage;
+mod service;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::ingest::{
 };
 use crate::logging::LogFilter;
 use crate::metrics::Metrics;
+use crate::service::{Pulse, Service};
 use crate::store::{Damage, Limits, Reader, StoreError, Writer, sessions::BrokerState};
 use crate::tls;
 
@@ -61,6 +63,8 @@ pub enum StartError {
         address: SocketAddr,
         source: std::io::Error,
     },
+    #[error("a socket on {0} was passed, but no key listens there: make both the same")]
+    Passed(SocketAddr),
     #[error("the committer's thread cannot be started: {0}")]
     Thread(std::io::Error),
 }
@@ -89,6 +93,7 @@ pub struct Running {
     tls: Vec<Arc<tls::Server>>,
     uplinks: Vec<Progress>,
     rules_wake: Arc<Notify>,
+    pulse: Arc<Pulse>,
     grace: Duration,
     stop: CancellationToken,
     give_up: CancellationToken,
@@ -96,10 +101,14 @@ pub struct Running {
 }
 
 /// Starts the gateway.
-pub async fn start(config: Config, log_filter: Arc<LogFilter>) -> Result<Running, StartError> {
+pub async fn start(
+    config: Config,
+    service: &Service,
+    log_filter: Arc<LogFilter>,
+) -> Result<Running, StartError> {
     let checked = prepare(&config)?;
     // Before the store is opened: an occupied port leaves nothing behind.
-    let (listeners, addresses) = Listeners::open(&config)?;
+    let (listeners, addresses) = Listeners::open(&config, service)?;
     let (writer, state) = open_store(&config)?;
     let mut running = Running {
         addresses,
@@ -112,6 +121,7 @@ pub async fn start(config: Config, log_filter: Arc<LogFilter>) -> Result<Running
             .collect(),
         uplinks: Vec::new(),
         rules_wake: Arc::default(),
+        pulse: Arc::clone(service.pulse()),
         grace: config.shutdown_grace,
         stop: CancellationToken::new(),
         give_up: CancellationToken::new(),
@@ -162,6 +172,7 @@ impl Running {
             metrics: Arc::clone(&metrics),
             traces: Arc::clone(&traces),
             health: Arc::clone(&health),
+            pulse: Arc::clone(&self.pulse),
             give_up: self.give_up.clone(),
         };
         let committer =
@@ -230,6 +241,12 @@ impl Running {
             log_filter: Arc::clone(&log_filter),
             max_bytes: config.store.max_size,
         };
+        let told = service::Told {
+            health: Arc::clone(&surroundings.health),
+            metrics: Arc::clone(&metrics),
+            reader: self.reader.clone(),
+        };
+        self.add("service", |stop| told.run(stop));
         self.add("log filter", |stop| async move {
             log_filter.watch(stop).await;
         });

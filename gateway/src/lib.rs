@@ -15,6 +15,7 @@ pub mod background;
 pub mod clock;
 pub mod logging;
 pub mod metrics;
+pub mod service;
 
 pub mod config;
 

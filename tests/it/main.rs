@@ -24,6 +24,7 @@ mod overload;
 mod power;
 mod reload;
 mod rules;
+mod service;
 mod sessions;
 mod shutdown;
 mod store_document;

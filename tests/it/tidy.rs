@@ -7,7 +7,7 @@ use std::{
 /// Rooms from the bottom up. A room may use only rooms on a strictly lower row.
 const LAYERS: &[&[&str]] = &[
     &["domain"],
-    &["background", "clock", "metrics", "logging"],
+    &["background", "clock", "metrics", "logging", "service"],
     &["config"],
     &["tls", "access"],
     &["rules", "store"],
@@ -44,6 +44,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("argon2", &["access"]),
     ("rustix", &["clock", "store"]),
     ("rtime_clock", &["clock"]),
+    ("listenfd", &["service"]),
+    ("sd_notify", &["service"]),
     ("anyhow", &["app", "cli", "main"]),
 ];
 const MAX_LINES: usize = 400;

@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::StartError;
 use crate::broker::Sockets;
 use crate::config::Config;
+use crate::service::Service;
 
 /// Clients that wait to be accepted, as far as the system lets them: one that finds no room tries again a second later.
 const BACKLOG: u32 = 1024;
@@ -43,6 +44,16 @@ impl Addresses {
 
     /// A line for each.
     pub(super) fn log(&self) {
+        for (transport, address) in self.all() {
+            tracing::info!(transport, %address, "listening");
+        }
+    }
+
+    fn have(&self, address: SocketAddr) -> bool {
+        self.all().any(|(_, bound)| bound == address)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         let all = [
             ("mqtt", Some(self.mqtt)),
             ("ws", self.ws),
@@ -51,11 +62,8 @@ impl Addresses {
             ("https", self.https),
             ("http", Some(self.http)),
         ];
-        for (transport, address) in all {
-            if let Some(address) = address {
-                tracing::info!(transport, %address, "listening");
-            }
-        }
+        let bound = |(transport, address): (_, Option<_>)| Some((transport, address?));
+        all.into_iter().filter_map(bound)
     }
 }
 
@@ -68,8 +76,18 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds all of them, or none.
-    pub(super) fn open(config: &Config) -> Result<(Self, Addresses), StartError> {
+    /// Binds all of them, or none; what the service manager passed is bound already.
+    pub(super) fn open(
+        config: &Config,
+        service: &Service,
+    ) -> Result<(Self, Addresses), StartError> {
+        let listen = |key, address| listen(service, key, address);
+        let listen_if_set = |key, address: Option<SocketAddr>| match address {
+            Some(address) => {
+                listen(key, address).map(|(socket, bound)| (Some(socket), Some(bound)))
+            }
+            None => Ok((None, None)),
+        };
         let (plain, tls) = (&config.mqtt, config.mqtt.tls.as_ref());
         let (mqtt, mqtt_address) = listen("mqtt.listen", plain.listen)?;
         let (ws, ws_address) = listen_if_set("mqtt.websocket_listen", plain.websocket_listen)?;
@@ -88,6 +106,9 @@ impl Listeners {
             http: http_address,
             https: https_address,
         };
+        if let Some(unused) = service.addresses().find(|passed| !addresses.have(*passed)) {
+            return Err(StartError::Passed(unused));
+        }
         let sockets = |mqtt, websocket| Sockets { mqtt, websocket };
         let listeners = Self {
             mqtt: sockets(mqtt, ws),
@@ -99,18 +120,14 @@ impl Listeners {
     }
 }
 
-fn listen_if_set(
+fn listen(
+    service: &Service,
     key: &'static str,
-    address: Option<SocketAddr>,
-) -> Result<(Option<TcpListener>, Option<SocketAddr>), StartError> {
-    match address {
-        Some(address) => listen(key, address).map(|(socket, bound)| (Some(socket), Some(bound))),
-        None => Ok((None, None)),
-    }
-}
-
-fn listen(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    bind(address)
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let passed = service.socket(address).transpose();
+    let opened = passed.map_or_else(|| bind(address), |passed| TcpListener::from_std(passed?));
+    opened
         .and_then(|listener| listener.local_addr().map(|bound| (listener, bound)))
         .map_err(|source| StartError::Listen {
             key,

@@ -22,6 +22,7 @@ use crate::app;
 use crate::config::{self, Config};
 use crate::forwarder::Progress;
 use crate::logging::LogFilter;
+use crate::service::Service;
 use crate::store::Reader;
 
 /// What is on its way when the sensors stop has so long to arrive.
@@ -78,7 +79,8 @@ async fn show(options: &Options, log_filter: Arc<LogFilter>) -> anyhow::Result<b
     let mut signals = Signals::listen()?;
     let folder = tempfile::tempdir().context("a folder for the store")?;
     let cloud = Cloud::default().start().await.context("the cloud")?;
-    let running = app::start(configuration(folder.path(), &cloud)?, log_filter).await?;
+    let config = configuration(folder.path(), &cloud)?;
+    let running = app::start(config, &Service::default(), log_filter).await?;
     let addresses = running.addresses();
     let (mqtt, http) = (addresses.mqtt, addresses.http);
     println!("gateway    MQTT on {mqtt}, HTTP on http://{http}/data");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::{EXIT_INTERNAL, EXIT_STORE, runtime, usage};
@@ -12,6 +13,7 @@ use crate::access::Access;
 use crate::app::{self, Failure, StartError};
 use crate::config::{Config, Faults};
 use crate::logging::LogFilter;
+use crate::service::{self, Service};
 use crate::tls::Server;
 
 pub(super) fn main(config: Result<Config, Faults>, log_filter: Arc<LogFilter>) -> ExitCode {
@@ -19,9 +21,13 @@ pub(super) fn main(config: Result<Config, Faults>, log_filter: Arc<LogFilter>) -
         Ok(config) => config,
         Err(faults) => return usage(&app::explain(&faults)),
     };
+    let service = match Service::take() {
+        Ok(service) => service,
+        Err(error) => return usage(&format!("the passed sockets (LISTEN_FDS): {error}")),
+    };
     match runtime() {
         Ok(runtime) => {
-            let code = runtime.block_on(run(config, log_filter));
+            let code = runtime.block_on(run(config, &service, log_filter));
             // Whatever outlived the grace is not waited for.
             runtime.shutdown_background();
             code
@@ -30,7 +36,7 @@ pub(super) fn main(config: Result<Config, Faults>, log_filter: Arc<LogFilter>) -
     }
 }
 
-async fn run(mut config: Config, log_filter: Arc<LogFilter>) -> ExitCode {
+async fn run(mut config: Config, service: &Service, log_filter: Arc<LogFilter>) -> ExitCode {
     let mut shutdown = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
@@ -38,9 +44,11 @@ async fn run(mut config: Config, log_filter: Arc<LogFilter>) -> ExitCode {
             return ExitCode::from(EXIT_INTERNAL);
         }
     };
+    // Aside, so that it is fed while the store is opened, too.
+    let _fed = JoinSet::from_iter([service::feed_watchdog(Arc::clone(service.pulse()))]);
     let mut damages = Damages::default();
     loop {
-        let running = match app::start(config.clone(), Arc::clone(&log_filter)).await {
+        let running = match app::start(config.clone(), service, Arc::clone(&log_filter)).await {
             Ok(running) => running,
             Err(error) => return refused(&error),
         };
@@ -48,11 +56,18 @@ async fn run(mut config: Config, log_filter: Arc<LogFilter>) -> ExitCode {
         let (access, tls) = (Arc::clone(running.access()), running.tls().to_vec());
         let rules = Arc::clone(running.rules_wake());
         let reload = move || {
+            service::reloading();
             rules.notify_one();
             reload_access(&access);
             tls.iter().for_each(|server| reload_certificates(server));
+            service::ready();
         };
-        match running.run(shutdown.stop(reload)).await {
+        service::ready();
+        let stop = async {
+            shutdown.stop(reload).await;
+            service::stopping();
+        };
+        match running.run(stop).await {
             Ok(()) => return ExitCode::SUCCESS,
             Err(Failure::Damaged(damage)) => {
                 if let Err(error) = app::put_aside(&config, &damage) {
@@ -118,7 +133,7 @@ fn reload_certificates(server: &Server) {
 /// Says why the gateway does not start, and with which exit code.
 pub(super) fn refused(error: &StartError) -> ExitCode {
     let code = match error {
-        StartError::Configuration(_) => return usage(&error.to_string()),
+        StartError::Configuration(_) | StartError::Passed(_) => return usage(&error.to_string()),
         StartError::Store { .. } => EXIT_STORE,
         StartError::Listen { .. } | StartError::Thread(_) => EXIT_INTERNAL,
     };

@@ -182,6 +182,7 @@ impl Works {
             metrics: Arc::clone(&house.shared.metrics),
             traces: Arc::clone(&house.shared.traces),
             health: Arc::clone(&house.shared.health),
+            pulse: Arc::default(),
             give_up: CancellationToken::new(),
         };
         let engine = RuleSet::compile(&rules).unwrap();

@@ -38,6 +38,7 @@ use crate::clock as wall_clock;
 use crate::domain::{message::Message, reading::ReadingId, status::DeviceStatus};
 use crate::metrics::{Limit, Metrics};
 use crate::rules::{Engine, RuleSet, STACK_BYTES};
+use crate::service::Pulse;
 use crate::store::{Committed, Group, NewReject, StoreError, Writer};
 
 /// A group is closed at so many rows: a bound on the time of one commit. Its memory is bounded by the
@@ -63,6 +64,8 @@ pub struct Settings {
     pub metrics: Arc<Metrics>,
     pub traces: Arc<Traces>,
     pub health: Arc<Health>,
+    /// Shows that no step of the work takes for ever.
+    pub pulse: Arc<Pulse>,
     /// Cancelled when a commit that keeps failing is to be given up, at the end of the shutdown grace.
     pub give_up: CancellationToken,
 }
@@ -152,7 +155,11 @@ impl Committer {
         self.writer.keep_open_alerts(open);
         loop {
             let mut pending = Pending::default();
-            match self.first() {
+            let pulse = Arc::clone(&self.settings.pulse);
+            pulse.rest();
+            let first = self.first();
+            pulse.begin();
+            match first {
                 First::Upkeep(request) => {
                     pending.keep_up(request);
                     self.fill(&mut pending);
@@ -282,6 +289,8 @@ impl Committer {
         let mut pause = RETRY_PAUSE;
         loop {
             let started = Instant::now();
+            // Each try is a step of its own: that there is no room is no fault of the process.
+            self.settings.pulse.begin();
             let error = match self.writer.commit(&pending.group) {
                 Ok(committed) => {
                     let metrics = &self.settings.metrics;

@@ -75,6 +75,7 @@ impl House {
             metrics: Arc::clone(&metrics),
             traces: Arc::default(),
             health: Arc::clone(&health),
+            pulse: Arc::default(),
             give_up: CancellationToken::new(),
         };
         let reader = writer.reader();

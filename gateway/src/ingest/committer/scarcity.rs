@@ -35,6 +35,7 @@ impl Committer {
         let mut ahead = pending.split_ahead();
         let mut until = Instant::now() + pause;
         while !self.settings.give_up.is_cancelled() {
+            self.settings.pulse.begin();
             let is_written = ahead.is_empty() || self.write_ahead(&mut ahead);
             if is_written && until <= Instant::now() && self.writer.restore_reserve() {
                 return Ok(());
