@@ -1,4 +1,5 @@
-//! Packs the dashboard's files, as they are checked in, into the binary: compressed, with what a browser has to be told of each.
+//! Packs the dashboard's files and the API's description, as they are checked in, into the binary: compressed, with what a client
+//! has to be told of each.
 
 use std::env;
 use std::fs::{self, File};
@@ -16,24 +17,39 @@ const SERVED: &[(&str, &str)] = &[
     ("txt", "text/plain; charset=utf-8"),
 ];
 
+const DESCRIPTION: &str = "openapi.json";
+
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=dashboard");
+    println!("cargo::rerun-if-changed={DESCRIPTION}");
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    let mut table = File::create(out.join("dashboard.rs"))?;
+    let mut table = File::create(out.join("packed.rs"))?;
     writeln!(table, "&[")?;
     let root = Path::new("dashboard");
-    for (number, (path, media_type)) in files(root)?.into_iter().enumerate() {
-        let name = path.strip_prefix(root).unwrap_or(&path).display();
-        let packed = out.join(format!("dashboard-{number}.gz"));
+    let parts = files(root)?.into_iter().map(|(path, media_type)| {
+        let name = path
+            .strip_prefix(root)
+            .unwrap_or(&path)
+            .display()
+            .to_string();
+        (name, path, media_type)
+    });
+    // With a slash: a part of the dashboard has none.
+    let description = (
+        format!("/{DESCRIPTION}"),
+        DESCRIPTION.into(),
+        "application/json",
+    );
+    for (number, (name, path, media_type)) in parts.chain([description]).enumerate() {
+        let packed = out.join(format!("packed-{number}.gz"));
         // No name and no time: the same source is the same binary.
         let mut encoder = GzBuilder::new().write(File::create(&packed)?, Compression::best());
         encoder.write_all(&fs::read(&path)?)?;
         encoder.finish()?;
         writeln!(
             table,
-            "File {{ path: {:?}, media_type: {media_type:?}, packed: include_bytes!({packed:?}) }},",
-            name.to_string()
+            "File {{ path: {name:?}, media_type: {media_type:?}, packed: include_bytes!({packed:?}) }},"
         )?;
     }
     writeln!(table, "]")

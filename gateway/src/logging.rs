@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::filter::Directive;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+use tracing_subscriber::{Registry, fmt, reload};
 
 /// A filter is no longer than this, in bytes.
 const MAX_FILTER: usize = 1024;
@@ -26,7 +26,7 @@ pub enum LogFormat {
 /// What is logged: in the syntax of `RUST_LOG`.
 #[derive(Debug)]
 pub struct LogFilter {
-    handle: reload::Handle<EnvFilter, Registry>,
+    handle: reload::Handle<Targets, Registry>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -80,7 +80,10 @@ pub fn start(format: LogFormat, level: Option<&str>) -> Result<LogFilter, String
             let filter = parse(&text).map_err(|error| format!("RUST_LOG: {error}"))?;
             (filter, text)
         }
-        _ => (EnvFilter::new("info"), "info".to_owned()),
+        _ => (
+            Targets::new().with_default(LevelFilter::INFO),
+            "info".to_owned(),
+        ),
     };
     let (layer, filter) = LogFilter::new(filter, text);
     let registry = tracing_subscriber::registry().with(layer);
@@ -99,7 +102,7 @@ pub fn start(format: LogFormat, level: Option<&str>) -> Result<LogFilter, String
 }
 
 impl LogFilter {
-    fn new(filter: EnvFilter, text: String) -> (reload::Layer<EnvFilter, Registry>, Self) {
+    fn new(filter: Targets, text: String) -> (reload::Layer<Targets, Registry>, Self) {
         let (layer, handle) = reload::Layer::new(filter);
         let state = State {
             lasting: text,
@@ -181,12 +184,7 @@ impl LogFilter {
     }
 
     /// Says so by that filter of the two that lets it through.
-    fn switch(
-        &self,
-        filter: EnvFilter,
-        text: &str,
-        time: Option<Duration>,
-    ) -> Result<(), BadFilter> {
+    fn switch(&self, filter: Targets, text: &str, time: Option<Duration>) -> Result<(), BadFilter> {
         let seconds = time.map(|time| time.as_secs_f64());
         let say = || tracing::info!(filter = text, seconds, "the log filter changes");
         let is_heard = tracing::enabled!(tracing::Level::INFO);
@@ -210,7 +208,11 @@ impl LogFilter {
 impl Default for LogFilter {
     /// By which nobody logs.
     fn default() -> Self {
-        Self::new(EnvFilter::new("info"), "info".to_owned()).1
+        Self::new(
+            Targets::new().with_default(LevelFilter::INFO),
+            "info".to_owned(),
+        )
+        .1
     }
 }
 
@@ -220,23 +222,26 @@ impl BadFilter {
     }
 }
 
-/// Without regular expressions: what somebody sends may cost nothing to match.
-fn parse(text: &str) -> Result<EnvFilter, BadFilter> {
+fn parse(text: &str) -> Result<Targets, BadFilter> {
     if text.trim().is_empty() {
         return Err(BadFilter::Empty);
     }
     if MAX_FILTER < text.len() {
         return Err(BadFilter::TooLong);
     }
-    let parsed = EnvFilter::builder().with_regex(false).parse(text);
-    parsed.map_err(|error| {
-        let mut directives = text.split(',').map(str::trim);
-        let is_bad = |part: &&str| !part.is_empty() && part.parse::<Directive>().is_err();
-        match directives.find(is_bad) {
-            Some(bad) => BadFilter::Directive(bad.to_owned()),
-            None => BadFilter::other(&error),
-        }
-    })
+    // A comma too many is no fault.
+    let mut directives = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
+    let bad = directives
+        .clone()
+        .find(|part| part.parse::<Targets>().is_err());
+    if let Some(bad) = bad {
+        return Err(BadFilter::Directive(bad.to_owned()));
+    }
+    let parsed = directives.by_ref().collect::<Vec<_>>().join(",").parse();
+    parsed.map_err(|error: ParseError| BadFilter::Directive(error.to_string()))
 }
 
 #[cfg(test)]

@@ -88,19 +88,21 @@ impl HashFile {
         self.lines.len() < before
     }
 
-    /// Replaces the file, for its owner's eyes only. Once this returns, it is on the disk.
+    /// Replaces the file, for its owner's eyes only; a new one belongs to whom its folder belongs to. Once this returns, it is on the
+    /// disk.
     pub fn save(&self) -> io::Result<()> {
         let folder = folder_of(&self.path);
         let mut file = NamedTempFile::new_in(folder)?;
         for line in &self.lines {
             writeln!(file, "{line}")?;
         }
-        if let Ok(old) = fs::metadata(&self.path) {
-            let new = file.as_file().metadata()?;
-            if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
-                // Or the gateway could not read what its administrator wrote.
-                fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
-            }
+        let owner = fs::metadata(&self.path).or_else(|_| fs::metadata(folder))?;
+        let new = file.as_file().metadata()?;
+        if (owner.uid(), owner.gid()) != (new.uid(), new.gid()) {
+            // Or the gateway could not read what its administrator wrote.
+            let given = fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()));
+            // Somebody who is not root makes a new file in a folder of others: it is his.
+            given.or_else(|error| if self.is_new { Ok(()) } else { Err(error) })?;
         }
         file.as_file().sync_all()?;
         file.persist(&self.path)?;

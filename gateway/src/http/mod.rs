@@ -23,6 +23,7 @@ mod metrics;
 mod mqtt;
 mod openapi;
 mod outbox;
+mod packed;
 mod parameters;
 mod problem;
 mod process;

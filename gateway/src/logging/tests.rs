@@ -1,7 +1,10 @@
 use super::*;
 
-fn filter() -> (reload::Layer<EnvFilter, Registry>, LogFilter) {
-    LogFilter::new(EnvFilter::new("info"), "info".to_owned())
+fn filter() -> (reload::Layer<Targets, Registry>, LogFilter) {
+    LogFilter::new(
+        Targets::new().with_default(LevelFilter::INFO),
+        "info".to_owned(),
+    )
 }
 
 fn in_force(filter: &LogFilter) -> String {

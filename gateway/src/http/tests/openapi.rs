@@ -2,7 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use utoipa::OpenApi as _;
+
 use super::*;
+use crate::http::openapi::description::Description;
+
+/// It is made anew from what stands beside the handlers; with `UPDATE=1` in the environment it is written.
+#[test]
+fn the_description_is_the_one_that_is_checked_in() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+    let made = Description::openapi().to_pretty_json().unwrap() + "\n";
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(path, &made).unwrap();
+    }
+    let checked_in = fs::read_to_string(path).unwrap();
+    assert!(checked_in == made, "run this test with UPDATE=1");
+}
 
 /// Methods by path, of the description.
 fn described(api: &Value) -> BTreeSet<(String, String)> {
@@ -47,7 +62,7 @@ async fn every_reference_of_the_description_leads_somewhere() {
     let house = House::open();
     let answer = house.get("/openapi.json").await;
     let api = answer.is(200).json();
-    let references = answer.text.split("\"$ref\":\"#").skip(1);
+    let references = answer.text.split("\"$ref\": \"#").skip(1);
     let references: BTreeSet<&str> = references
         .filter_map(|rest| rest.split('"').next())
         .collect();
