@@ -1,7 +1,11 @@
-# What scripts share that try a real gateway: to be sourced, at the root of the repository. Builds the binary, makes the folder
-# `$work`, and takes both away at the end.
-cargo build --quiet --locked -p edge-gateway
-binary="${CARGO_TARGET_DIR:-target}/debug/edge-gateway"
+# What scripts share that try a real gateway: to be sourced, at the root of the repository. Builds the binary, unless
+# GATEWAY_BINARY names one that was built elsewhere, makes the folder `$work`, and takes it away at the end.
+if [ -n "${GATEWAY_BINARY:-}" ]; then
+    binary="$GATEWAY_BINARY"
+else
+    cargo build --quiet --locked -p edge-gateway
+    binary="${CARGO_TARGET_DIR:-target}/debug/edge-gateway"
+fi
 
 work="$(mktemp -d)"
 gateway=

@@ -35,6 +35,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("parquet", &["cli"]),
     ("postcard", &["rules"]),
     ("regex", &["rules"]),
+    ("minicbor", &["ingest"]),
     ("mqtt_protocol_core", &["broker"]),
     ("tokio_tungstenite", &["broker"]),
     ("tungstenite", &["broker"]),

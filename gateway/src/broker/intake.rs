@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prometheus::IntCounter;
 
 use super::{hub::Hub, session::AckReason};
-use crate::config::Ingest;
+use crate::config::{Ingest, PayloadFormat};
 use crate::domain::{message::Message, topic::TopicName};
 use crate::ingest::{
     Kind, Submission, Topics,
@@ -49,12 +49,12 @@ impl Intake {
         }
         submission.acknowledged.extend(acknowledged(&message.topic));
         match self.topics.kind(&message.topic) {
-            Kind::Reading | Kind::Status if message.is_clearing() => {
+            Kind::Reading(_) | Kind::Status if message.is_clearing() => {
                 // It must not overtake the message it clears, which waits for its commit.
                 submission.messages.push(message);
                 AckReason::Success
             }
-            Kind::Reading => self.take_readings(message, submission),
+            Kind::Reading(format) => self.take_readings(format, message, submission),
             Kind::Status => self.take_status(message, submission),
             Kind::Ordinary => self.take_ordinary(message, is_behind, submission),
         }
@@ -89,9 +89,14 @@ impl Intake {
         message.is_clearing() || self.topics.kind(&message.topic) == Kind::Ordinary
     }
 
-    fn take_readings(&self, message: Message, submission: &mut Submission) -> AckReason {
+    fn take_readings(
+        &self,
+        format: PayloadFormat,
+        message: Message,
+        submission: &mut Submission,
+    ) -> AckReason {
         let Decoded { readings, faults } =
-            decode::decode_auto(message.payload.as_slice(), origin_of(&message));
+            decode::decode(format, message.payload.as_slice(), origin_of(&message));
         self.received.inc_by((readings.len() + faults.len()) as u64);
         let is_hopeless = readings.is_empty();
         submission.readings.extend(readings);

@@ -12,7 +12,35 @@ pub struct Ingest {
     pub readings: Vec<TopicFilter>,
     /// Filters of device statuses. Empty: statuses come by HTTP only. Default: `status/+`.
     pub statuses: Vec<TopicFilter>,
+    /// Of readings on topics that `formats` has nothing for. Default: [`PayloadFormat::Auto`].
+    pub format: PayloadFormat,
+    /// Further filters of readings, each with a format of its own; the longest that matches counts.
+    pub formats: Vec<(TopicFilter, PayloadFormat)>,
 }
+
+/// How a payload is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PayloadFormat {
+    /// JSON objects, arrays of them, bare numbers.
+    #[default]
+    Auto,
+    /// JSON objects and arrays of them.
+    Json,
+    /// A decimal number.
+    Number,
+    /// RFC 8428, section 5.
+    SenmlJson,
+    /// RFC 8428, section 6.
+    SenmlCbor,
+}
+
+const FORMATS: &[(&str, PayloadFormat)] = &[
+    ("auto", PayloadFormat::Auto),
+    ("json", PayloadFormat::Json),
+    ("number", PayloadFormat::Number),
+    ("senml-json", PayloadFormat::SenmlJson),
+    ("senml-cbor", PayloadFormat::SenmlCbor),
+];
 
 /// First levels that no filter may name, and why.
 const REFUSED_LEVELS: &[(&str, &str)] = &[
@@ -29,17 +57,24 @@ const REFUSED_LEVELS: &[(&str, &str)] = &[
         "shared subscriptions are for clients: write the filter after the share's name",
     ),
 ];
-const LATER_FORMATS: &[&str] = &["json", "number", "senml-json", "senml-cbor", "sparkplug-b"];
+const LATER_FORMATS: &[&str] = &["sparkplug-b"];
 
 impl Ingest {
     pub(super) fn read(mut section: Section<'_>) -> Self {
         let readings = section.list("readings", filter);
         let statuses = section.list("statuses", filter);
-        section.setting("format", (), choice(&[("auto", ())], LATER_FORMATS));
+        let format = choice(FORMATS, LATER_FORMATS);
+        let whole = section.setting("format", PayloadFormat::Auto, &format);
+        let formats = section.section_or_empty("formats").named(|key, value| {
+            let filter = filter(&Value::Text(key.to_owned()))?;
+            Ok((filter, format(value)?))
+        });
         section.finish();
         Self {
             readings: readings.unwrap_or_else(|| default_filter("sensors/#")),
             statuses: statuses.unwrap_or_else(|| default_filter("status/+")),
+            format: whole.value,
+            formats,
         }
     }
 }

@@ -46,7 +46,7 @@ pub use crate::config::acl::{AccessList, AccessRule, Effect, Operation};
 pub use crate::config::excerpt::Excerpt;
 pub use crate::config::fault::{Fault, Faults, in_order, listed};
 pub use crate::config::http::Http;
-pub use crate::config::ingest::Ingest;
+pub use crate::config::ingest::{Ingest, PayloadFormat};
 pub use crate::config::kinds::is_name;
 pub use crate::config::limits::Limits;
 pub use crate::config::listener::Anonymous;

@@ -125,6 +125,8 @@ fn the_defaults_are_those_of_the_contract() {
         ingest: Ingest {
             readings: filters(&["sensors/#"]),
             statuses: filters(&["status/+"]),
+            format: PayloadFormat::Auto,
+            formats: Vec::new(),
         },
         store: Store {
             max_size: 1 << 30,
@@ -249,7 +251,10 @@ readings = [
   "alerts/x",
   7,
 ]
-format = "json"
+format = "xml"
+[ingest.formats]
+"alerts/#" = "json"
+"senml/+" = "senml"
 [store]
 path = ""
 group_commit = "-1s"
@@ -300,29 +305,34 @@ const FAULTS_IN_ORDER: &[(&str, &str)] = &[
         "clients may not publish there",
     ),
     ("g.toml:17: ingest.readings: ", "found 7"),
-    ("g.toml:19: ingest.format: ", "not yet"),
-    ("g.toml:21: store.path: ", "not empty"),
-    ("g.toml:22: store.group_commit: ", "found \"-1s\""),
-    ("g.toml:23: cloud.url: is missing", "https://"),
+    ("g.toml:19: ingest.format: ", "found \"xml\""),
     (
-        "g.toml:24: cloud.batch_max_readings: ",
+        "g.toml:21: ingest.formats.alerts/#: ",
+        "clients may not publish there",
+    ),
+    ("g.toml:22: ingest.formats.senml/+: ", "found \"senml\""),
+    ("g.toml:24: store.path: ", "not empty"),
+    ("g.toml:25: store.group_commit: ", "found \"-1s\""),
+    ("g.toml:26: cloud.url: is missing", "https://"),
+    (
+        "g.toml:27: cloud.batch_max_readings: ",
         "from 1 to 100000, found 0",
     ),
-    ("g.toml:25: cloud.compression: ", "\"zstd\", found \"lz4\""),
+    ("g.toml:28: cloud.compression: ", "\"zstd\", found \"lz4\""),
     (
-        "g.toml:26: cloud.allow_plain_http: ",
+        "g.toml:29: cloud.allow_plain_http: ",
         "expected true or false",
     ),
-    ("g.toml:29: rule `high`: when: ", "expected a condition"),
-    ("g.toml:30: rule `high`: actions: is empty", ""),
-    ("g.toml:31: rule[2].when: is missing", "value > 75"),
-    ("g.toml:32: rule[2].name: ", "at g.toml:28"),
+    ("g.toml:32: rule `high`: when: ", "expected a condition"),
+    ("g.toml:33: rule `high`: actions: is empty", ""),
+    ("g.toml:34: rule[2].when: is missing", "value > 75"),
+    ("g.toml:35: rule[2].name: ", "at g.toml:31"),
     (
-        "g.toml:33: rule[2].actions: ",
+        "g.toml:36: rule[2].actions: ",
         "\"alerts/x\" is the gateway's own",
     ),
-    ("g.toml:33: rule[2].actions: ", "expected a tag"),
-    ("g.toml:33: rule[2].actions: ", "found \"beep\""),
+    ("g.toml:36: rule[2].actions: ", "expected a tag"),
+    ("g.toml:36: rule[2].actions: ", "found \"beep\""),
 ];
 
 #[test]

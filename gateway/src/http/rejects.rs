@@ -111,7 +111,8 @@ fn read_again(reject: &Reject, topics: &Topics) -> Result<Submission, Problem> {
         let status = status.map_err(|fault| Problem::StillUnreadable(fault.to_string()))?;
         submission.statuses.push(status);
     } else {
-        let decoded = decode::decode_auto(&reject.payload, origin);
+        let format = topic.as_ref().map(|topic| topics.format(topic));
+        let decoded = decode::decode(format.unwrap_or_default(), &reject.payload, origin);
         if let Some((fault, _)) = decoded.faults.first() {
             return Err(Problem::StillUnreadable(fault.to_string()));
         }

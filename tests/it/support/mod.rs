@@ -285,9 +285,11 @@ pub(crate) fn cloud_section(cloud: &RunningCloud, keys: &str) -> String {
     )
 }
 
-/// The binary, without settings from this process's environment.
+/// The binary, or what `GATEWAY_BINARY` names in its place (`tests/boards.sh`: one for another machine), without settings from
+/// this process's environment.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_edge-gateway"));
+    let other = std::env::var_os("GATEWAY_BINARY");
+    let mut command = Command::new(other.unwrap_or(env!("CARGO_BIN_EXE_edge-gateway").into()));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("EDGE_GATEWAY_") {
             command.env_remove(name);

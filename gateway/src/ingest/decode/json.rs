@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Decoded, Fault, Origin, finite, shown, timestamp, topic_sensor, whole};
+use super::{Decoded, Fault, Faults, Origin, finite, shown, timestamp, topic_sensor, whole};
 use crate::domain::{
     reading::{Attributes, Reading},
     sensor::SensorId,
@@ -33,21 +33,18 @@ pub(super) fn decode(text: &str, origin: Origin<'_>) -> Decoded {
     if elements.is_empty() {
         return whole(Fault::EmptyArray);
     }
-    let mut decoded = Decoded::default();
-    let (mut copied, mut unlisted) = (0, 0);
+    let mut readings = Vec::new();
+    let (mut copied, mut faults) = (0, Faults::default());
     for element in elements {
         match decode_element(element.get(), origin, &mut copied) {
-            Ok(readings) => decoded.readings.extend(readings),
-            Err(_) if MAX_LISTED_FAULTS <= decoded.faults.len() => unlisted += 1,
-            Err(fault) => decoded.faults.push((fault, Some(element.get().to_owned()))),
+            Ok(decoded) => readings.extend(decoded),
+            Err(fault) => faults.add(fault, || element.get().to_owned()),
         }
     }
-    if 0 < unlisted {
-        let count = decoded.faults.len() + unlisted;
-        let first = decoded.faults.swap_remove(0).0.to_string();
-        decoded.faults = vec![(Fault::Many { count, first }, None)];
+    Decoded {
+        readings,
+        faults: faults.told(),
     }
-    decoded
 }
 
 /// Why a request's body is not taken: nothing of it is.
@@ -207,9 +204,6 @@ fn decode_single(
 
 /// Attributes are stored with each reading of an object: beyond so many bytes in all that is no use but an attack.
 const MAX_COPIED_BYTES: usize = 256 << 10;
-
-/// Bad elements of an array that are rejected one by one; beyond, the payload is rejected once.
-const MAX_LISTED_FAULTS: usize = 100;
 
 /// Numbers in an object without `value`: each makes a sensor.
 const MAX_NUMBERS: usize = 256;

@@ -1,8 +1,10 @@
 //! From payload bytes to readings and statuses. Pure: one file a format, time comes in as `now`.
 
 mod json;
+mod senml;
 mod timestamp;
 
+use crate::config::PayloadFormat;
 use crate::domain::{
     reading::{Attributes, Reading},
     sensor::{SensorId, SensorIdError},
@@ -25,6 +27,8 @@ pub enum Fault {
     NotJson(String),
     #[error("expected a number, an object or an array of objects, found {0}")]
     WrongShape(&'static str),
+    #[error("the payload is no SenML: {0}")]
+    NotSenml(String),
     #[error("the array is empty")]
     EmptyArray,
     #[error("an attribute is nested too deeply")]
@@ -63,6 +67,7 @@ impl Fault {
             Self::NotUtf8 => "encoding",
             Self::Many { .. } | Self::Unreadable(_) | Self::TooManyNumbers => "syntax",
             Self::NotJson(_)
+            | Self::NotSenml(_)
             | Self::WrongShape(_)
             | Self::Twice(_)
             | Self::TooDeep
@@ -91,23 +96,41 @@ pub struct Origin<'t> {
     pub now: Timestamp,
 }
 
+/// Reads a payload in the format that its topic has.
+pub fn decode(format: PayloadFormat, payload: &[u8], origin: Origin<'_>) -> Decoded {
+    match format {
+        PayloadFormat::Auto => decode_auto(payload, origin),
+        PayloadFormat::Json => decode_text(payload, origin, json::decode),
+        PayloadFormat::Number => decode_text(payload, origin, number),
+        PayloadFormat::SenmlJson => decode_text(payload, origin, senml::decode_json),
+        PayloadFormat::SenmlCbor => senml::decode_cbor(payload, origin),
+    }
+}
+
 /// Reads a payload in any of the spellings that `auto` understands: a bare number, a JSON object, an array of them.
 /// Of an array the bad elements are faults alone.
-pub fn decode_auto(payload: &[u8], origin: Origin<'_>) -> Decoded {
+fn decode_auto(payload: &[u8], origin: Origin<'_>) -> Decoded {
+    decode_text(payload, origin, |text, origin| {
+        if text.starts_with(['{', '[']) {
+            json::decode(text, origin)
+        } else {
+            number(text, origin)
+        }
+    })
+}
+
+/// Reads a payload that is text, without what stands around it.
+fn decode_text(
+    payload: &[u8],
+    origin: Origin<'_>,
+    decode: impl FnOnce(&str, Origin<'_>) -> Decoded,
+) -> Decoded {
     let Ok(text) = std::str::from_utf8(payload) else {
         return whole(Fault::NotUtf8);
     };
-    let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\u{feff}');
-    match text.as_bytes().first() {
-        None => whole(Fault::Empty),
-        Some(b'{' | b'[') => json::decode(text, origin),
-        Some(_) => match decode_number(text, origin) {
-            Ok(reading) => Decoded {
-                readings: vec![reading],
-                faults: Vec::new(),
-            },
-            Err(fault) => whole(fault),
-        },
+    match text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\u{feff}') {
+        "" => whole(Fault::Empty),
+        text => decode(text, origin),
     }
 }
 
@@ -136,10 +159,49 @@ pub fn new_status(device: &str, status: &str, now: Timestamp) -> Result<DeviceSt
         .map_err(|error| Fault::BadStatus(error.to_string()))
 }
 
+/// Bad elements of a payload, with their own text.
+#[derive(Default)]
+struct Faults {
+    listed: Vec<(Fault, Option<String>)>,
+    unlisted: usize,
+}
+
+impl Faults {
+    /// Of those that are rejected one by one; beyond, the payload is rejected once.
+    const MOST: usize = 100;
+
+    fn add(&mut self, fault: Fault, text: impl FnOnce() -> String) {
+        if self.listed.len() < Self::MOST {
+            self.listed.push((fault, Some(text())));
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    fn told(mut self) -> Vec<(Fault, Option<String>)> {
+        if 0 < self.unlisted {
+            let count = self.listed.len() + self.unlisted;
+            let first = self.listed.swap_remove(0).0.to_string();
+            self.listed = vec![(Fault::Many { count, first }, None)];
+        }
+        self.listed
+    }
+}
+
 fn whole(fault: Fault) -> Decoded {
     Decoded {
         readings: Vec::new(),
         faults: vec![(fault, None)],
+    }
+}
+
+fn number(text: &str, origin: Origin<'_>) -> Decoded {
+    match decode_number(text, origin) {
+        Ok(reading) => Decoded {
+            readings: vec![reading],
+            faults: Vec::new(),
+        },
+        Err(fault) => whole(fault),
     }
 }
 

@@ -1,0 +1,202 @@
+//! Sensor Measurement Lists (SenML, RFC 8428): packs of records in JSON or CBOR. What both share is here; how a record is
+//! written stands in a file of its own.
+//!
+//! A record with a number is a reading of the sensor by its name, which is global. A bool is 1 or 0. A record with nothing but a
+//! sum is a reading of that sum. Texts and data are no readings and rejected alone.
+
+mod cbor;
+mod json;
+
+use std::fmt::Write as _;
+
+use super::{Decoded, Fault, Faults, Origin, whole};
+use crate::domain::reading::{Attributes, Reading};
+use crate::domain::sensor::SensorId;
+use crate::domain::timestamp::Timestamp;
+
+pub(super) use self::cbor::decode as decode_cbor;
+pub(super) use self::json::decode as decode_json;
+
+/// The largest version that is understood. Versions are sets of features (RFC 9100, section 2): the first four bits are those of RFC
+/// 8428 and its drafts, the fifth is secondary units, which are units like others here.
+const NEWEST_VERSION: f64 = 31.0;
+
+/// Times below are relative to now, in seconds (section 4.5.3).
+const FIRST_ABSOLUTE: f64 = 268_435_456.0;
+
+/// A record as it stands in its pack (section 4.1 to 4.3).
+#[derive(Debug, Default, PartialEq)]
+struct Record {
+    base_name: Option<String>,
+    base_time: Option<f64>,
+    base_unit: Option<String>,
+    base_value: Option<f64>,
+    base_sum: Option<f64>,
+    base_version: Option<f64>,
+    name: Option<String>,
+    unit: Option<String>,
+    value: Option<f64>,
+    is_on: Option<bool>,
+    /// It has a text or data.
+    has_other: bool,
+    sum: Option<f64>,
+    time: Option<f64>,
+    update_time: Option<f64>,
+    /// A label that must be understood and is not (section 4.4).
+    unknown: Option<String>,
+}
+
+/// What earlier records say of the later ones (section 4.1).
+#[derive(Debug, Default)]
+struct Base {
+    name: String,
+    time: f64,
+    unit: Option<String>,
+    value: f64,
+    sum: f64,
+    version: f64,
+}
+
+/// Reads a pack, each record with its own text for who looks into the rejects.
+fn resolve<T: Into<String>>(records: Vec<(Record, T)>, origin: Origin<'_>) -> Decoded {
+    if records.is_empty() {
+        return whole(Fault::EmptyArray);
+    }
+    let mut base = Base::default();
+    let mut decoded = Decoded::default();
+    let mut faults = Faults::default();
+    for (record, text) in records {
+        // Nothing of a pack is to be believed that says more than can be understood.
+        if let Some(label) = record.unknown {
+            return whole(Fault::NotSenml(format!("label `{label}` is not known")));
+        }
+        base.take(&record);
+        if NEWEST_VERSION < base.version {
+            let version = base.version;
+            return whole(Fault::NotSenml(format!("version {version} is not known")));
+        }
+        match base.reading(&record, origin) {
+            Ok(Some(reading)) => decoded.readings.push(reading),
+            Ok(None) => {}
+            Err(fault) => faults.add(fault, || text.into()),
+        }
+    }
+    decoded.faults = faults.told();
+    decoded
+}
+
+impl Base {
+    fn take(&mut self, record: &Record) {
+        let take = |base: &mut f64, new: Option<f64>| *base = new.unwrap_or(*base);
+        take(&mut self.time, record.base_time);
+        take(&mut self.value, record.base_value);
+        take(&mut self.sum, record.base_sum);
+        take(&mut self.version, record.base_version);
+        if let Some(name) = &record.base_name {
+            self.name.clone_from(name);
+        }
+        if record.base_unit.is_some() {
+            self.unit.clone_from(&record.base_unit);
+        }
+    }
+
+    /// `None`: the record only says something of the later ones.
+    fn reading(&self, record: &Record, origin: Origin<'_>) -> Result<Option<Reading>, Fault> {
+        let is_of_base = [
+            record.base_name.is_some(),
+            record.base_time.is_some(),
+            record.base_unit.is_some(),
+            record.base_value.is_some(),
+            record.base_sum.is_some(),
+            record.base_version.is_some(),
+        ];
+        let number = record.value.map(|value| self.value + value);
+        let bool = record.is_on.map(|is_on| f64::from(u8::from(is_on)));
+        let sum = record.sum.map(|sum| self.sum + sum);
+        let fields = [
+            record.value.is_some(),
+            record.is_on.is_some(),
+            record.has_other,
+        ];
+        if 1 < fields.into_iter().filter(|is_there| *is_there).count() {
+            return Err(Fault::NotSenml(
+                "a record has more than one value".to_owned(),
+            ));
+        }
+        let Some(value) = number.or(bool).or(sum.filter(|_| !record.has_other)) else {
+            let says_nothing = !record.has_other && is_of_base.contains(&true);
+            return if says_nothing {
+                Ok(None)
+            } else {
+                Err(Fault::NoValue)
+            };
+        };
+        if !value.is_finite() {
+            return Err(Fault::BadValue {
+                name: "v".to_owned(),
+                found: value.to_string(),
+            });
+        }
+        let name = self.name.clone() + record.name.as_deref().unwrap_or_default();
+        let sensor_id = if name.is_empty() {
+            super::topic_sensor(origin)?
+        } else {
+            SensorId::new(&name)?
+        };
+        Ok(Some(Reading {
+            sensor_id,
+            value,
+            ts: self.time(record, origin.now)?,
+            received_at: origin.now,
+            attributes: self.attributes(record, sum),
+            topic: origin.topic.cloned(),
+        }))
+    }
+
+    fn time(&self, record: &Record, now: Timestamp) -> Result<Timestamp, Fault> {
+        if self.time == 0.0 && record.time.is_none() {
+            return Ok(now);
+        }
+        let seconds = self.time + record.time.unwrap_or_default();
+        let offset = if seconds < FIRST_ABSOLUTE {
+            now.millis()
+        } else {
+            0
+        };
+        // Beyond the plausible range the cast saturates and the check below refuses.
+        let millis = offset.saturating_add((seconds * 1000.0).round() as i64);
+        let ts = Timestamp::from_millis(millis);
+        if seconds.is_finite() && ts.is_plausible() {
+            Ok(ts)
+        } else {
+            Err(Fault::BadTime(seconds.to_string()))
+        }
+    }
+
+    /// `unit`, `sum` and `update_time`, where the record has them.
+    fn attributes(&self, record: &Record, sum: Option<f64>) -> Attributes {
+        let unit = record.unit.as_ref().or(self.unit.as_ref());
+        let unit = unit.map(|unit| serde_json::Value::from(unit.as_str()));
+        let number = |number: Option<f64>| number.and_then(serde_json::Number::from_f64);
+        let members = [
+            ("unit", unit),
+            ("sum", number(sum).map(Into::into)),
+            ("update_time", number(record.update_time).map(Into::into)),
+        ];
+        let mut object = String::new();
+        for (name, value) in members {
+            if let Some(value) = value {
+                object.push(if object.is_empty() { '{' } else { ',' });
+                write!(object, "\"{name}\":{value}").ok();
+            }
+        }
+        if object.is_empty() {
+            return Attributes::default();
+        }
+        object.push('}');
+        Attributes::from_json(object)
+    }
+}
+
+#[cfg(test)]
+mod tests;

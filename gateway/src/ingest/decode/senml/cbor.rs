@@ -1,0 +1,122 @@
+//! SenML in CBOR (RFC 8428, section 6; CBOR itself: RFC 8949).
+
+use minicbor::Decoder;
+use minicbor::data::{Tag, Type};
+use minicbor::decode::Error;
+
+use super::{Record, resolve};
+use crate::ingest::decode::{Decoded, Fault, Origin, whole};
+
+/// A decimal fraction: an array of exponent and mantissa (RFC 8949, section 3.4.4).
+const DECIMAL_FRACTION: Tag = Tag::new(4);
+
+/// Reads a pack.
+pub(in crate::ingest::decode) fn decode(payload: &[u8], origin: Origin<'_>) -> Decoded {
+    match pack(payload) {
+        Ok(records) => resolve(records, origin),
+        Err(error) => whole(Fault::NotSenml(error.to_string())),
+    }
+}
+
+/// A record in diagnostic notation (RFC 8949, section 8).
+struct Shown<'p>(&'p [u8]);
+
+impl From<Shown<'_>> for String {
+    fn from(record: Shown<'_>) -> Self {
+        minicbor::display(record.0).to_string()
+    }
+}
+
+fn pack(payload: &[u8]) -> Result<Vec<(Record, Shown<'_>)>, Error> {
+    let mut decoder = Decoder::new(payload);
+    let length = decoder.array()?;
+    let mut records = Vec::new();
+    while has_more(&mut decoder, length, records.len())? {
+        let begin = decoder.position();
+        let record = record(&mut decoder)?;
+        let bytes = &payload[begin..decoder.position()];
+        records.push((record, Shown(bytes)));
+    }
+    if decoder.position() < payload.len() {
+        return Err(Error::message("something stands behind the pack"));
+    }
+    Ok(records)
+}
+
+/// Whether an array or a map has another item; of unknown length it has one until it is broken off.
+fn has_more(decoder: &mut Decoder<'_>, length: Option<u64>, read: usize) -> Result<bool, Error> {
+    match length {
+        Some(length) => Ok((read as u64) < length),
+        None if decoder.datatype()? == Type::Break => decoder.skip().map(|()| false),
+        None => Ok(true),
+    }
+}
+
+/// A record by its labels (table 6 of section 6).
+fn record(decoder: &mut Decoder<'_>) -> Result<Record, Error> {
+    let length = decoder.map()?;
+    let mut record = Record::default();
+    let (mut read, mut seen) = (0, Vec::new());
+    while has_more(decoder, length, read)? {
+        read += 1;
+        if matches!(decoder.datatype()?, Type::String | Type::StringIndef) {
+            let label = text(decoder)?;
+            if label.ends_with('_') {
+                record.unknown = Some(label);
+            }
+            decoder.skip()?;
+            continue;
+        }
+        let label = decoder.i64()?;
+        if seen.contains(&label) {
+            return Err(Error::message(format!("label {label} is there twice")));
+        }
+        seen.push(label);
+        match label {
+            -1 => record.base_version = Some(number(decoder)?),
+            -2 => record.base_name = Some(text(decoder)?),
+            -3 => record.base_time = Some(number(decoder)?),
+            -4 => record.base_unit = Some(text(decoder)?),
+            -5 => record.base_value = Some(number(decoder)?),
+            -6 => record.base_sum = Some(number(decoder)?),
+            0 => record.name = Some(text(decoder)?),
+            1 => record.unit = Some(text(decoder)?),
+            2 => record.value = Some(number(decoder)?),
+            4 => record.is_on = Some(decoder.bool()?),
+            5 => record.sum = Some(number(decoder)?),
+            6 => record.time = Some(number(decoder)?),
+            7 => record.update_time = Some(number(decoder)?),
+            3 | 8 => {
+                record.has_other = true;
+                decoder.skip()?;
+            }
+            _ => decoder.skip()?,
+        }
+    }
+    Ok(record)
+}
+
+fn text(decoder: &mut Decoder<'_>) -> Result<String, Error> {
+    decoder.str_iter()?.collect()
+}
+
+/// An integer, a float of any size, or a decimal fraction.
+fn number(decoder: &mut Decoder<'_>) -> Result<f64, Error> {
+    match decoder.datatype()? {
+        Type::F16 => decoder.f16().map(f64::from),
+        Type::F32 => decoder.f32().map(f64::from),
+        Type::F64 => decoder.f64(),
+        Type::Tag if decoder.tag()? == DECIMAL_FRACTION => {
+            if decoder.array()? != Some(2) {
+                return Err(Error::message("a decimal fraction has two parts"));
+            }
+            let (exponent, mantissa) = (decoder.i64()?, i128::from(decoder.int()?));
+            // As text it is read to the nearest float; an exponent that no float has gives zero or infinity, as it should.
+            let text = format!("{mantissa}e{exponent}");
+            text.parse()
+                .map_err(|_| Error::message("a bad decimal fraction"))
+        }
+        Type::Tag => Err(Error::message("a number with a tag that is not known")),
+        _ => decoder.int().map(|int| i128::from(int) as f64),
+    }
+}

@@ -1,0 +1,72 @@
+//! SenML in JSON (RFC 8428, section 5).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::{Record, resolve};
+use crate::ingest::decode::{Decoded, Fault, Origin, whole};
+
+/// A record by its labels (table 4 of section 5). Labels twice are an error.
+#[derive(Deserialize)]
+struct Labels {
+    bn: Option<String>,
+    bt: Option<f64>,
+    bu: Option<String>,
+    bv: Option<f64>,
+    bs: Option<f64>,
+    bver: Option<f64>,
+    n: Option<String>,
+    u: Option<String>,
+    v: Option<f64>,
+    vs: Option<String>,
+    vb: Option<bool>,
+    vd: Option<String>,
+    s: Option<f64>,
+    t: Option<f64>,
+    ut: Option<f64>,
+    #[serde(flatten)]
+    others: BTreeMap<String, IgnoredAny>,
+}
+
+/// Reads a pack.
+pub(in crate::ingest::decode) fn decode(text: &str, origin: Origin<'_>) -> Decoded {
+    let not_json = |error: serde_json::Error| whole(Fault::NotJson(error.to_string()));
+    let elements: Vec<&RawValue> = match serde_json::from_str(text) {
+        Ok(elements) => elements,
+        Err(error) => return not_json(error),
+    };
+    let records = elements.into_iter().map(|element| {
+        let labels: Labels = serde_json::from_str(element.get())?;
+        Ok((labels.into(), element.get()))
+    });
+    match records.collect::<Result<Vec<_>, _>>() {
+        // A record that cannot be read can be one that says something of all behind it.
+        Err(error) => not_json(error),
+        Ok(records) => resolve(records, origin),
+    }
+}
+
+impl From<Labels> for Record {
+    fn from(labels: Labels) -> Self {
+        Self {
+            base_name: labels.bn,
+            base_time: labels.bt,
+            base_unit: labels.bu,
+            base_value: labels.bv,
+            base_sum: labels.bs,
+            base_version: labels.bver,
+            name: labels.n,
+            unit: labels.u,
+            value: labels.v,
+            is_on: labels.vb,
+            has_other: labels.vs.is_some() || labels.vd.is_some(),
+            sum: labels.s,
+            time: labels.t,
+            update_time: labels.ut,
+            unknown: labels.others.into_keys().find(|label| label.ends_with('_')),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+use minicbor::Encoder;
+
+use super::*;
+use crate::config::PayloadFormat;
+use crate::domain::topic::TopicName;
+use crate::ingest::decode::decode;
+
+const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+
+/// The readings as `sensor value ts attributes`, then the labels of the faults with what they are about.
+fn told(format: PayloadFormat, payload: &[u8]) -> Vec<String> {
+    let topic = TopicName::new("senml/hall/s9").unwrap();
+    let origin = Origin {
+        topic: Some(&topic),
+        now: NOW,
+    };
+    let decoded = decode(format, payload, origin);
+    let readings = decoded.readings.iter().map(|reading| {
+        let (sensor, value, later) = (
+            &reading.sensor_id,
+            reading.value,
+            reading.ts.millis() - NOW.millis(),
+        );
+        format!("{sensor} {value} {later} {}", reading.attributes.as_json())
+    });
+    let faults = decoded
+        .faults
+        .iter()
+        .map(|(fault, part)| format!("! {} {}", fault.label(), part.as_deref().unwrap_or("all")));
+    readings.chain(faults).collect()
+}
+
+#[track_caller]
+fn check(payload: &str, expected: &[&str]) {
+    assert_eq!(
+        told(PayloadFormat::SenmlJson, payload.as_bytes()),
+        expected,
+        "{payload}"
+    );
+}
+
+#[track_caller]
+fn check_cbor(expected: &[&str], encode: impl FnOnce(&mut Encoder<Vec<u8>>)) {
+    let mut encoder = Encoder::new(Vec::new());
+    encode(&mut encoder);
+    assert_eq!(
+        told(PayloadFormat::SenmlCbor, &encoder.into_writer()),
+        expected
+    );
+}
+
+#[test]
+fn names_times_and_values_stand_on_their_bases() {
+    check(
+        r#"[{"bn":"urn:dev:ow:10e2073a01080063/","bt":1764000001.25,"bu":"A","bver":10,"n":"voltage","u":"V","v":120.1},
+            {"n":"current","t":-5,"v":1.2},{"n":"current","t":-4,"v":1.3}]"#,
+        &[
+            r#"urn:dev:ow:10e2073a01080063/voltage 120.1 1250 {"unit":"V"}"#,
+            r#"urn:dev:ow:10e2073a01080063/current 1.2 -3750 {"unit":"A"}"#,
+            r#"urn:dev:ow:10e2073a01080063/current 1.3 -2750 {"unit":"A"}"#,
+        ],
+    );
+    check(
+        r#"[{"bn":"a","bv":20,"v":1.5},{"n":"x","v":2.5},{"bn":"b","bv":0,"v":3}]"#,
+        &["a 21.5 0 {}", "ax 22.5 0 {}", "b 3 0 {}"],
+    );
+}
+
+#[test]
+fn a_record_may_only_speak_of_those_behind_it() {
+    check(r#"[{"bn":"a","bt":-2},{"v":1}]"#, &["a 1 -2000 {}"]);
+}
+
+#[test]
+fn times_below_two_to_the_28th_are_relative_to_now() {
+    check(r#"[{"n":"a","v":1,"t":-60.5}]"#, &["a 1 -60500 {}"]);
+    check(r#"[{"n":"a","v":1,"t":0}]"#, &["a 1 0 {}"]);
+    check(r#"[{"n":"a","v":1,"t":30}]"#, &["a 1 30000 {}"]);
+    check(r#"[{"n":"a","v":1,"t":1764000000}]"#, &["a 1 0 {}"]);
+    check(
+        r#"[{"n":"a","v":1,"t":1e300},{"n":"b","v":2}]"#,
+        &["b 2 0 {}", r#"! time {"n":"a","v":1,"t":1e300}"#],
+    );
+}
+
+#[test]
+fn bools_are_one_or_zero_and_sums_stand_alone_or_beside() {
+    check(
+        r#"[{"n":"on","vb":true},{"n":"off","vb":false}]"#,
+        &["on 1 0 {}", "off 0 0 {}"],
+    );
+    check(
+        r#"[{"n":"m","bs":100,"s":5.5,"u":"J"},{"n":"m","v":2,"s":6,"ut":10}]"#,
+        &[
+            r#"m 105.5 0 {"unit":"J","sum":105.5}"#,
+            r#"m 2 0 {"sum":106.0,"update_time":10.0}"#,
+        ],
+    );
+}
+
+#[test]
+fn a_pack_without_a_name_is_of_its_topic() {
+    check(r#"[{"v":1}]"#, &["s9 1 0 {}"]);
+}
+
+#[test]
+fn what_is_no_number_is_rejected_alone() {
+    check(
+        r#"[{"n":"a","v":1},{"n":"b","vs":"x"},{"n":"c","vd":"AQID"},{"n":"d"},{"n":"a+b","v":1}]"#,
+        &[
+            "a 1 0 {}",
+            r#"! value {"n":"b","vs":"x"}"#,
+            r#"! value {"n":"c","vd":"AQID"}"#,
+            r#"! value {"n":"d"}"#,
+            r#"! sensor {"n":"a+b","v":1}"#,
+        ],
+    );
+    check(
+        r#"[{"n":"a","v":1,"vb":true},{"n":"b","v":1.7e308,"bv":1.7e308}]"#,
+        &[
+            r#"! syntax {"n":"a","v":1,"vb":true}"#,
+            r#"! value {"n":"b","v":1.7e308,"bv":1.7e308}"#,
+        ],
+    );
+}
+
+#[test]
+fn a_pack_that_cannot_be_understood_is_rejected_whole() {
+    for payload in [
+        "",
+        "[",
+        "{}",
+        "80",
+        "[]",
+        r#"[{"n":"a","v":1},{"n":7,"v":1}]"#,
+        r#"[{"n":"a","v":1,"v":2}]"#,
+        r#"[{"n":"a","v":1,"must_":2}]"#,
+        r#"[{"n":"a","v":1,"bver":32}]"#,
+    ] {
+        let told = told(PayloadFormat::SenmlJson, payload.as_bytes());
+        assert!(
+            told.len() == 1 && told[0].starts_with("! ") && told[0].ends_with(" all"),
+            "{payload}: {told:?}"
+        );
+    }
+    check(r#"[{"n":"a","v":1,"may":{"x":2}}]"#, &["a 1 0 {}"]);
+    // Of the drafts, and with secondary units (RFC 9100).
+    check(r#"[{"n":"a","v":1,"bver":5}]"#, &["a 1 0 {}"]);
+    check(r#"[{"n":"a","v":1,"bver":26,"u":"km/h"}]"#, &[r#"a 1 0 {"unit":"km/h"}"#]);
+}
+
+#[test]
+fn cbor_is_read_by_its_labels() {
+    // The example of RFC 8428, section 6, shortened, with a half, a decimal fraction and a label that is not known.
+    check_cbor(
+        &[
+            r#"urn:dev/t 20.5 1000 {"unit":"Cel"}"#,
+            r#"urn:dev/h 273.15 0 {"unit":"Cel"}"#,
+            r#"urn:dev/i 7 0 {"unit":"Cel"}"#,
+        ],
+        |pack| {
+            pack.array(3).unwrap();
+            pack.map(6).unwrap();
+            pack.i8(-2).unwrap().str("urn:dev/").unwrap();
+            pack.i8(-3).unwrap().i64(1_764_000_000).unwrap();
+            pack.i8(-4).unwrap().str("Cel").unwrap();
+            pack.i8(0).unwrap().str("t").unwrap();
+            pack.i8(2).unwrap().f16(20.5).unwrap();
+            pack.i8(6).unwrap().f32(1.0).unwrap();
+            pack.map(2).unwrap();
+            pack.i8(0).unwrap().str("h").unwrap();
+            pack.i8(2)
+                .unwrap()
+                .tag(minicbor::data::Tag::new(4))
+                .unwrap();
+            pack.array(2).unwrap().i8(-2).unwrap().u32(27315).unwrap();
+            pack.begin_map().unwrap();
+            pack.i8(0).unwrap().str("i").unwrap();
+            pack.i8(2).unwrap().u8(7).unwrap();
+            pack.i8(99).unwrap().str("new").unwrap();
+            pack.str("more").unwrap().bool(true).unwrap();
+            pack.end().unwrap();
+        },
+    );
+}
+
+#[test]
+fn bad_cbor_is_rejected() {
+    check_cbor(&[r#"! value {0: "b", 3: "x"}"#], |pack| {
+        pack.array(1).unwrap().map(2).unwrap();
+        pack.i8(0)
+            .unwrap()
+            .str("b")
+            .unwrap()
+            .i8(3)
+            .unwrap()
+            .str("x")
+            .unwrap();
+    });
+    let whole = |encode: &dyn Fn(&mut Encoder<Vec<u8>>)| {
+        check_cbor(&["! syntax all"], encode);
+    };
+    whole(&|_| {});
+    whole(&|pack| drop(pack.map(1).unwrap().i8(2).unwrap().i8(2)));
+    whole(&|pack| drop(pack.array(2).unwrap().map(1).unwrap().i8(2).unwrap().i8(2)));
+    whole(&|pack| {
+        drop(
+            pack.array(1)
+                .unwrap()
+                .map(1)
+                .unwrap()
+                .i8(2)
+                .unwrap()
+                .str("2"),
+        )
+    });
+    whole(&|pack| {
+        drop(
+            pack.array(1)
+                .unwrap()
+                .map(1)
+                .unwrap()
+                .str("must_")
+                .unwrap()
+                .i8(2),
+        )
+    });
+    whole(&|pack| {
+        pack.array(1).unwrap().map(2).unwrap();
+        pack.i8(2)
+            .unwrap()
+            .i8(1)
+            .unwrap()
+            .i8(2)
+            .unwrap()
+            .i8(1)
+            .unwrap();
+    });
+    whole(&|pack| {
+        drop(
+            pack.array(1)
+                .unwrap()
+                .map(1)
+                .unwrap()
+                .i8(2)
+                .unwrap()
+                .i8(2)
+                .unwrap()
+                .i8(0),
+        )
+    });
+    check_cbor(&["! empty all"], |pack| drop(pack.array(0)));
+    // It says that it has more than there can be.
+    whole(&|pack| drop(pack.array(u64::MAX)));
+}
