@@ -21,5 +21,5 @@ fi
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 for target in "$@"; do
-    cargo deb --package edge-gateway --no-build --no-strip --locked --target "$target" --output dist/
+    cargo deb --package edge-gateway --profile "${PROFILE:-board}" --no-build --no-strip --locked --target "$target" --output dist/
 done
