@@ -50,7 +50,7 @@ struct Arguments {
     /// How log lines on stderr look
     #[arg(long, global = true, value_enum, default_value = "text")]
     log_format: LogStyle,
-    /// Log filter, such as `debug` or `edge_gateway::broker=trace` [default: RUST_LOG, else info]
+    /// Log filter, such as `debug` or `edge_gateway::broker=debug` [default: RUST_LOG, else info]
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
     #[command(subcommand)]
