@@ -13,6 +13,7 @@ finish() {
     if [ -n "$daemon" ]; then
         kill "$daemon" 2>/dev/null || true
         wait "$daemon" 2>/dev/null || true
+        umount "$work"/run/netns/* 2>/dev/null || true
     fi
     rm -rf "$work"
 }
@@ -102,8 +103,7 @@ check "a store of the first version is taken up" '{"old":60.5}' "$(values)"
 check "POST /data" '{"status":"success","message":"Data received!"}' "$(post '{"id":"s1","value":80}')"
 check "mosquitto_pub" '' "$(mosquitto_pub -p 21883 -q 1 -t sensors/s2 -m 42 2>&1)"
 check "it is not root" "10001 10001" "$(awk '/^(Uid|Gid)/ {print $2}' "/proc/$(docker inspect --format '{{.State.Pid}}' first)/status" | xargs)"
-is_healthy() { [ "$(docker inspect --format '{{.State.Health.Status}}' first)" = healthy ]; }
-check "the health check finds it well" 'edge-gateway is healthy' "$(docker exec first /edge-gateway health 2>&1 | tail -1)"
+check "the health check finds it well" healthy "$(docker exec first /edge-gateway health 2>&1 | tail -1)"
 docker stop --time 20 first >/dev/null
 check "SIGTERM ends it in order" 0 "$(docker inspect --format '{{.State.ExitCode}}' first)"
 check "it says so" yes "$(docker logs first 2>&1 | grep -q stopped && echo yes)"

@@ -44,7 +44,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("webpki", &["tls"]),
     ("argon2", &["access"]),
     ("rustix", &["clock", "store"]),
-    ("rtime_clock", &["clock"]),
+    ("kernel_clock", &["clock"]),
     ("listenfd", &["service"]),
     ("sd_notify", &["service"]),
     ("anyhow", &["app", "cli", "main"]),

@@ -23,7 +23,7 @@ pub struct Evidence {
 impl Evidence {
     /// Asks the kernel, and whoever left a word.
     pub(super) fn gather() -> Self {
-        let of_kernel = kernel_is_synchronised();
+        let of_kernel = kernel_clock::is_synchronised();
         let synchronised = if Path::new(SYNCHRONISED).exists() {
             Some(true)
         } else {
@@ -34,22 +34,6 @@ impl Evidence {
             rtc: rtc(Path::new(REAL_TIME_CLOCKS)),
         }
     }
-}
-
-#[cfg(target_os = "linux")]
-fn kernel_is_synchronised() -> Option<bool> {
-    /// The state, and the bit of the status, of a clock that nobody has in hand (adjtimex(2)).
-    const TIME_ERROR: i32 = 5;
-    const STA_UNSYNC: i32 = 0x40;
-    // All zero: nothing is set.
-    let mut timex = rtime_clock::adjtime::Timex::new();
-    let state = rtime_clock::adjtime::adjtimex(&mut timex).ok()?;
-    Some(state != TIME_ERROR && timex.0.status & STA_UNSYNC == 0)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn kernel_is_synchronised() -> Option<bool> {
-    None
 }
 
 /// The first that shows a time.

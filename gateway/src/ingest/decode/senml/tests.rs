@@ -146,7 +146,10 @@ fn a_pack_that_cannot_be_understood_is_rejected_whole() {
     check(r#"[{"n":"a","v":1,"may":{"x":2}}]"#, &["a 1 0 {}"]);
     // Of the drafts, and with secondary units (RFC 9100).
     check(r#"[{"n":"a","v":1,"bver":5}]"#, &["a 1 0 {}"]);
-    check(r#"[{"n":"a","v":1,"bver":26,"u":"km/h"}]"#, &[r#"a 1 0 {"unit":"km/h"}"#]);
+    check(
+        r#"[{"n":"a","v":1,"bver":26,"u":"km/h"}]"#,
+        &[r#"a 1 0 {"unit":"km/h"}"#],
+    );
 }
 
 #[test]
