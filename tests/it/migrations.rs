@@ -1,14 +1,15 @@
 //! Stores of older versions: each is taken up with all it holds, or left as it was.
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::{Value, json};
 use simulator::cloud::Cloud;
 
 use crate::support::http::{get_json, post_readings};
 use crate::support::program::finish;
-use crate::support::{LIMIT, Site, cloud_section, command, eventually, repository, wait_until};
+use crate::support::{
+    LIMIT, Site, cloud_section, command, command_in, eventually, repository, wait_until,
+};
 
 /// Rows as the versions from the first to the last of these have written them.
 const ROWS: &[(usize, usize, &str)] = &[
@@ -253,13 +254,9 @@ fn a_start_that_is_killed_in_the_middle_leaves_the_older_store() {
 fn a_disk_that_is_full_meanwhile_leaves_the_older_store() {
     let site = large();
     site.run(&["check"]);
-    let plain = command();
-    let mut limited = Command::new("sh");
     // A megabyte for each file, in blocks of 512 bytes; what is there is larger and is not written to.
-    limited.args(["-c", r#"trap "" XFSZ; ulimit -f 2048; exec "$0" "$@""#]);
-    limited
-        .arg(plain.get_program())
-        .args(["--config", &site.name("gateway.toml")]);
+    let mut limited = command_in(r#"trap "" XFSZ; ulimit -f 2048; exec "$0" "$@""#);
+    limited.args(["--config", &site.name("gateway.toml")]);
     let ended = finish(limited);
     ended.is_refused(74, &["the gateway does not start", "cannot be opened"]);
     assert_is_untouched(&site);

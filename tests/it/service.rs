@@ -12,7 +12,7 @@ use crate::support::disk::Disk;
 use crate::support::frames::{PUBACK, Publish, V311};
 use crate::support::http::{metric, post};
 use crate::support::raw::Raw;
-use crate::support::{LIMIT, Site, command, signal, wait_until};
+use crate::support::{LIMIT, Site, command, command_in, signal, wait_until};
 
 /// Hears what the gateway tells.
 struct Manager {
@@ -112,16 +112,8 @@ fn the_watchdog_is_fed_as_long_as_the_work_goes_on() {
 
 /// The binary, with `passed` as its first passed socket.
 fn with_socket(passed: impl Into<OwnedFd>) -> Command {
-    let plain = command();
-    let mut command = Command::new("sh");
     let script = r#"LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@" 3<&0 </dev/null"#;
-    command.args(["-c", script]).arg(plain.get_program());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    let mut command = command_in(script);
     command.stdin(passed.into());
     command
 }

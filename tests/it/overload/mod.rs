@@ -2,4 +2,5 @@
 
 mod clients;
 mod flood;
+mod small_machine;
 mod subscribers;

@@ -299,6 +299,21 @@ pub(crate) fn command() -> Command {
     command
 }
 
+/// The binary as a shell script starts it by `exec "$0" "$@"`, with the same environment as [`command`].
+pub(crate) fn command_in(script: &str) -> Command {
+    let plain = command();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(plain.get_program());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell.stdin(Stdio::null());
+    shell
+}
+
 fn listening(addresses: &Receiver<(String, String)>) -> Option<(SocketAddr, SocketAddr)> {
     let (mut mqtt, mut http) = (None, None);
     while mqtt.is_none() || http.is_none() {

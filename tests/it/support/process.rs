@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Gateway, command};
+use crate::support::{Gateway, command_in};
 
 /// Resident memory of this moment, in MiB.
 pub(crate) fn resident_mib(gateway: &Gateway<'_>) -> f64 {
@@ -23,18 +23,7 @@ fn status_mib(gateway: &Gateway<'_>, name: &str) -> f64 {
 
 /// The binary, for which a file that may not grow is an error and not the end: SIGXFSZ is ignored.
 pub(crate) fn command_that_outlives_a_full_disk() -> Command {
-    let plain = command();
-    let mut shell = Command::new("sh");
-    shell.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#]);
-    shell.arg(plain.get_program());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    shell.stdin(std::process::Stdio::null());
-    shell
+    command_in(r#"trap "" XFSZ; exec "$0" "$@""#)
 }
 
 /// No file of the process may grow beyond so many bytes, as on a full disk; `None` makes room again.
