@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use serde_json::{Value, json};
-use simulator::cloud::{Cloud, Step};
+use simulator::cloud::{Cloud, Stats, Step};
 
 use crate::support::accounts::assert_all_delivered_once;
 use crate::support::http::{get, metric, post_readings};
@@ -86,13 +86,17 @@ async fn a_receiver_that_refuses_everything_gets_no_backlog_of_dead_letters() {
     gateway.kill();
     let gateway = site.start();
     let before = cloud.stats().requests;
-    let more = |stats: &simulator::cloud::Stats| before + 5 <= stats.requests;
+    let more = |stats: &Stats| before + 5 <= stats.requests;
     cloud.wait_for(more, LIMIT).await.unwrap();
     assert_eq!(letters(&site).len(), 20);
-    // The schema is put right: all that was not given up is delivered.
+    // The schema is put right: all that was not given up is delivered. An answer of before can still be on its way behind the first
+    // that is good; what it refuses stands alone then.
     cloud.script().clear();
     outbox_is_empty(&site).await;
-    let stats = cloud.wait_for(|stats| stats.distinct == 980, LIMIT).await;
+    let given_up = letters(&site).len() as u64;
+    assert!((20..25).contains(&given_up), "{given_up}");
+    let all = |stats: &Stats| stats.distinct + given_up == 1000;
+    let stats = cloud.wait_for(all, LIMIT).await;
     assert_eq!(stats.unwrap().duplicates, 0);
     eventually("readyz is 200", || {
         (get(&gateway, "/readyz").status == 200).then_some(())

@@ -105,7 +105,9 @@ async fn secrets_stand_in_no_output() {
     let refused = crate::support::program::run_with(&site.config(), &[]);
     refused.is_refused(64, &["client_key"]);
     said.push_str(&refused.stderr);
-    assert!(said.contains("TRACE"), "the log is as fine as it can be");
+    // A release build has no finer ones than DEBUG.
+    let finest = ["TRACE", "DEBUG"].iter().any(|level| said.contains(level));
+    assert!(finest, "the log is as fine as it can be");
     let lines = key.lines().filter(|line| !line.starts_with("---"));
     for secret in lines.chain([TOKEN, WRONG, HEADER, IN_URL, BROKEN]) {
         let at = said.lines().find(|line| line.contains(secret));

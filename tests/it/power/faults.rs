@@ -147,7 +147,7 @@ fn a_disk_that_has_become_read_only() {
 
 #[test]
 fn errors_in_writing() {
-    outlives("Input/output error", |faults, _| faults.write = true);
+    outlives("os error 5)", |faults, _| faults.write = true);
 }
 
 #[test]
@@ -170,9 +170,7 @@ fn outlives_failed_syncs(of: &'static str, unsynced: Unsynced) {
             is_well(&gateway);
         });
     }
-    assert!(
-        gateway.log().contains("Input/output error") || gateway.log().contains("disk I/O error")
-    );
+    assert!(gateway.log().contains("os error 5)") || gateway.log().contains("disk I/O error"));
     place.check_and_cut(&site, gateway);
 }
 
