@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# The core of the tests against the binaries for boards, under qemu-user: tests/boards.sh FOLDER [TEST…]
+# FOLDER has the binaries of docker/build-binaries.sh. What it takes beside them is qemu-user-static. With TEST… only these.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+dist=$(realpath "$1")
+shift
+if [ $# -eq 0 ]; then
+    # Publish, acknowledge, alert, store, outage, kill, disk at fault, TLS, WebSocket, dashboard, service manager.
+    set -- alerts:: durability:: forwarding:: mqtt:: power::faults service:: sessions:: shutdown:: tls:: websocket::
+fi
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+cargo build --quiet --locked -p simulator
+target="$(cd "${CARGO_TARGET_DIR:-target}" && pwd)"
+for machine in aarch64-unknown-linux-musl:qemu-aarch64-static armv7-unknown-linux-musleabihf:qemu-arm-static; do
+    binary="$dist/edge-gateway-${machine%:*}"
+    if [ ! -e "$binary" ]; then
+        printf 'there is no %s\n' "$binary"
+        exit 1
+    fi
+    printf '#!/bin/sh\nexec %s "%s" "$@"\n' "${machine#*:}" "$binary" >"$work/edge-gateway"
+    chmod +x "$work/edge-gateway"
+    export GATEWAY_BINARY="$work/edge-gateway"
+    printf '\n== %s: %s\n' "${machine%:*}" "$("$GATEWAY_BINARY" --version)"
+    cargo test --quiet --locked --test it -- "$@"
+    tests/clients.sh
+    SIMULATOR_BINARY="$target/debug/simulator" tests/browser.sh --test-name-pattern "a tile follows|what is acknowledged says|after a restart"
+done
