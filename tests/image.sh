@@ -56,6 +56,11 @@ index = blob(json.load(open("index.json"))["manifests"][0])
 platforms = {"/".join(m["platform"][key] for key in ("os", "architecture")) for m in index["manifests"]}
 print(len(platforms))')"
 
+for files in "compose.yaml" "compose.yaml --profile monitoring" "compose.yaml -f compose.demo.yaml"; do
+    # shellcheck disable=SC2086
+    check "$files" 0 "$(cd docker && docker-compose -f $files config --quiet 2>"$work/said"; echo $?)"
+done
+
 # A daemon of its own, beside whatever else runs here.
 export DOCKER_HOST="unix://$work/docker.sock" DOCKER_CONFIG="$work/config"
 PATH="$PATH:/usr/sbin" dockerd --iptables=false --bridge=none --host "$DOCKER_HOST" --data-root "$work/data" \
