@@ -27,7 +27,12 @@ fn main() -> io::Result<()> {
     let mut table = File::create(out.join("packed.rs"))?;
     writeln!(table, "&[")?;
     let root = Path::new("dashboard");
-    let parts = files(root)?.into_iter().map(|(path, media_type)| {
+    // Only if the feature `dashboard` is on.
+    let dashboard = match env::var_os("CARGO_FEATURE_DASHBOARD") {
+        Some(_) => files(root)?,
+        None => Vec::new(),
+    };
+    let parts = dashboard.into_iter().map(|(path, media_type)| {
         let name = path
             .strip_prefix(root)
             .unwrap_or(&path)

@@ -28,6 +28,10 @@ pub mod store;
 pub mod ingest;
 
 pub mod broker;
+#[cfg_attr(
+    not(feature = "mqtt-uplink"),
+    expect(dead_code, reason = "some of it is for MQTT uplinks alone")
+)]
 pub mod forwarder;
 pub mod http;
 

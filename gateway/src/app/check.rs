@@ -100,7 +100,7 @@ fn uplink_fault(config: &config::Uplink, error: &UplinkError) -> Fault {
             let place = config.files.place_of(fault.key);
             Fault::new(place, format!("{section}.{}", fault.key), fault.to_string())
         }
-        UplinkError::Client(_) => Fault::new(config.place.clone(), &**section, error.to_string()),
+        other => Fault::new(config.place.clone(), &**section, other.to_string()),
     }
 }
 

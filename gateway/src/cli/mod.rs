@@ -3,6 +3,7 @@
 mod ask;
 mod backup;
 mod check;
+#[cfg(feature = "demo")]
 mod demo;
 mod export;
 mod health;
@@ -16,6 +17,7 @@ mod stoppable;
 mod store;
 mod tail;
 mod token;
+#[cfg(feature = "tui")]
 mod top;
 mod user;
 mod visible;
@@ -83,10 +85,12 @@ enum Command {
     Restore(restore::Options),
     /// Look through the store, show what it takes, write it anew without unused room
     Store(store::Options),
+    #[cfg(feature = "tui")]
     /// Show the gateway live: rates, uplinks, checks, sensors, open alerts
     Top(top::Options),
     /// Print readings and alerts as they come
     Tail(tail::Options),
+    #[cfg(feature = "demo")]
     /// Show the whole story in a minute: sensors, rules, and a cloud with an outage
     Demo(demo::Options),
 }
@@ -119,7 +123,10 @@ pub fn main() -> ExitCode {
         LogStyle::Text => LogFormat::Text,
         LogStyle::Json => LogFormat::Json,
     };
+    #[cfg(feature = "demo")]
     let is_demo = matches!(arguments.command, Some(Command::Demo(_)));
+    #[cfg(not(feature = "demo"))]
+    let is_demo = false;
     let quiet = is_demo && std::env::var_os("RUST_LOG").is_none();
     let level = arguments.log_level.as_deref().or(quiet.then_some("error"));
     let log_filter = match logging::start(format, level) {
@@ -142,8 +149,10 @@ pub fn main() -> ExitCode {
         Command::Backup(options) => backup::main(&options, config),
         Command::Restore(options) => restore::main(&options, config),
         Command::Store(options) => store::main(&options, config),
+        #[cfg(feature = "tui")]
         Command::Top(options) => top::main(&options, config),
         Command::Tail(options) => tail::main(options, config),
+        #[cfg(feature = "demo")]
         Command::Demo(options) => demo::main(&options, log_filter),
     }
 }

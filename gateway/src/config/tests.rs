@@ -220,7 +220,7 @@ fn the_shipped_file_with_everything_switched_on_has_no_faults() {
         .collect();
     assert_eq!(names, ["high", "important", "boiler", "warm", "silent"]);
     config.rules.truncate(2);
-    let minimal = "gateway_id = \"edge-1\"\n[mqtt.tls]\n[http.tls]\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"\n\
+    let minimal = "gateway_id = \"edge-1\"\n[ingest.formats]\n\"senml/#\" = \"senml-cbor\"\n[mqtt.tls]\n[http.tls]\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"\n\
         [[uplink]]\nname = \"history\"\nurl = \"https://history.example.com/readings\"\n\
         [[uplink]]\nname = \"broker\"\nurl = \"mqtts://broker.example.com:8883\"";
     let expected = load(minimal);

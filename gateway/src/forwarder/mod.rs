@@ -13,6 +13,10 @@ mod flights;
 mod https;
 mod lanes;
 mod limit;
+#[cfg(feature = "mqtt-uplink")]
+mod mqtt;
+#[cfg(not(feature = "mqtt-uplink"))]
+#[path = "without_mqtt.rs"]
 mod mqtt;
 mod payload;
 mod places;

@@ -14,6 +14,9 @@ use crate::tls::{ClientFiles, FileFault};
 pub enum UplinkError {
     #[error(transparent)]
     File(#[from] FileFault),
+    #[cfg(not(feature = "mqtt-uplink"))]
+    #[error("this build has no uplinks to MQTT brokers (feature `mqtt-uplink`)")]
+    NoMqtt,
     #[error("the HTTP client cannot be set up: {0}")]
     Client(#[from] reqwest::Error),
 }

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 
+#[cfg(feature = "dashboard")]
 use axum::http::HeaderValue;
 use flate2::read::GzDecoder;
 
@@ -104,6 +105,7 @@ async fn long_answers_are_compressed_for_who_wants_it() {
     assert_eq!(house.send(short).await.header(header::CONTENT_ENCODING), "");
 }
 
+#[cfg(feature = "dashboard")]
 #[tokio::test]
 async fn browsers_are_told_what_they_may_do() {
     let house = House::open();
@@ -169,6 +171,7 @@ async fn a_page_that_is_allowed_may_read_and_any_other_may_not() {
     closed.send(ask).await.is_problem(405);
 }
 
+#[cfg(feature = "dashboard")]
 #[tokio::test]
 async fn the_page_and_its_parts_are_there_for_everybody() {
     let (house, _works) = House::idle(Anonymous::Never);
