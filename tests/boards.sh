@@ -6,8 +6,9 @@ cd "$(dirname "$0")/.."
 dist=$(realpath "$1")
 shift
 if [ $# -eq 0 ]; then
-    # Publish, acknowledge, alert, store, outage, kill, disk at fault, TLS, WebSocket, dashboard, service manager.
-    set -- alerts:: durability:: forwarding:: mqtt:: power::faults service:: sessions:: shutdown:: tls:: websocket::
+    # Publish, acknowledge, alert, store, outage, kill, disk at fault, TLS, WebSocket, service manager.
+    set -- alerts:: durability:: forwarding::{kills,mqtt::,retried,wire} mqtt::{readings,retained,shared} power::faults service:: \
+        sessions::killed shutdown:: tls:: websocket::{handshake,secure}
 fi
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
@@ -21,7 +22,7 @@ for machine in aarch64-unknown-linux-musl:qemu-aarch64-static armv7-unknown-linu
     fi
     printf '#!/bin/sh\nexec %s "%s" "$@"\n' "${machine#*:}" "$binary" >"$work/edge-gateway"
     chmod +x "$work/edge-gateway"
-    export GATEWAY_BINARY="$work/edge-gateway"
+    export GATEWAY_BINARY="$work/edge-gateway" EMULATED=1
     printf '\n== %s: %s\n' "${machine%:*}" "$("$GATEWAY_BINARY" --version)"
     cargo test --quiet --locked --test it -- "$@"
     tests/clients.sh
