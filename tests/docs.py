@@ -99,6 +99,7 @@ def prepare(folder: Path, binary: Path):
         (folder / name).write_text(RULES)
     for name in ["tokens", "server.crt", "server.key", "users"]:
         (folder / name).write_text("")
+    (folder / "acl.toml").write_text((ROOT / "broker-config/acl.toml").read_text())
     (folder / "token").write_text("secret\n")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",

@@ -197,3 +197,21 @@ fn every_word_that_a_room_has_for_a_label_is_there_from_the_start() {
     }
     assert_eq!(gateway.stop().code(), Some(0));
 }
+
+#[test]
+fn operations_say_what_to_do_at_each_alarm() {
+    let read = |name: &str| fs::read_to_string(repository().join(name)).unwrap();
+    let (rules, operations) = (
+        read("docs/monitoring/alerts.yml"),
+        read("docs/operations.md"),
+    );
+    let alarms = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let untold: Vec<&str> = alarms
+        .clone()
+        .filter(|alarm| !operations.contains(&format!("`{alarm}`")))
+        .collect();
+    assert!(10 < alarms.count());
+    assert!(untold.is_empty(), "{untold:?}");
+}
