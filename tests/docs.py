@@ -97,14 +97,16 @@ def prepare(folder: Path, binary: Path):
     (folder / "broker-config").mkdir()
     for name in ["rules.toml", "new.toml"]:
         (folder / name).write_text(RULES)
-    for name in ["tokens", "server.crt", "server.key", "users"]:
+    for name in ["tokens", "users"]:
         (folder / name).write_text("")
     (folder / "acl.toml").write_text((ROOT / "broker-config/acl.toml").read_text())
     (folder / "token").write_text("secret\n")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=docs", "-keyout", "edge.key", "-out", "edge.crt"],
-        cwd=folder, check=True, capture_output=True)
+    for name, is_ca in [("edge", "TRUE"), ("server", "FALSE")]:
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+             "-subj", "/CN=docs", "-addext", f"basicConstraints=critical,CA:{is_ca}", "-addext", "subjectAltName=DNS:docs",
+             "-keyout", f"{name}.key", "-out", f"{name}.crt"],
+            cwd=folder, check=True, capture_output=True)
     (folder / "ca.pem").write_text((folder / "edge.crt").read_text())
     made = subprocess.run(
         [binary, "token", "add", "docs", "--role", "admin", "--token-file", "broker-config/tokens"],
