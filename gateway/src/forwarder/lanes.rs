@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     /// The part of the bytes that the backlog gets, in thousandths.
-    fn turns_of_backlog(share: u16, fresh: usize, backlog: usize) -> usize {
+    fn turns_of_backlog(share: u16, fresh: usize, backlog: usize) -> u64 {
         let mut turns = Turns::new(share);
         let mut bytes_of_backlog = 0;
         let mut all = 0;
@@ -65,8 +65,8 @@ mod tests {
             let lane = turns.next(true, true).unwrap();
             let bytes = if lane == Lane::Fresh { fresh } else { backlog };
             turns.took(lane, bytes);
-            all += bytes;
-            bytes_of_backlog += if lane == Lane::Backlog { bytes } else { 0 };
+            all += bytes as u64;
+            bytes_of_backlog += if lane == Lane::Backlog { bytes as u64 } else { 0 };
         }
         bytes_of_backlog * 1000 / all
     }
