@@ -66,7 +66,9 @@ mod tests {
             let bytes = if lane == Lane::Fresh { fresh } else { backlog };
             turns.took(lane, bytes);
             all += bytes as u64;
-            bytes_of_backlog += if lane == Lane::Backlog { bytes as u64 } else { 0 };
+            if lane == Lane::Backlog {
+                bytes_of_backlog += bytes as u64;
+            }
         }
         bytes_of_backlog * 1000 / all
     }
