@@ -185,8 +185,13 @@ def main():
         name = "-".join(filter(None, [platform["architecture"], platform.get("variant")]))
         name = {"arm64-v8": "arm64"}.get(name, name)
         file = chosen.dist / f"edge-gateway-{version}-{name}.image.tar"
-        tagged = {**manifest, "annotations": {"org.opencontainers.image.ref.name": version}}
-        file.write_bytes(layout(blobs, [tagged], [f"edge-gateway:{version}", "edge-gateway:latest"], when))
+        tags = [f"edge-gateway:{tag}" for tag in (version, "latest")]
+        # Where docker keeps images in containerd, that reads the name here.
+        named = [{**manifest, "annotations": {
+            "io.containerd.image.name": f"docker.io/library/{tag}",
+            "org.opencontainers.image.ref.name": tag.split(":")[1],
+        }} for tag in tags]
+        file.write_bytes(layout(blobs, named, tags, when))
         print(f"{file.name}  {manifest['digest']}  {len(packed)} bytes compressed")
     if not index:
         sys.exit(f"no binary in {chosen.dist}: run docker/build-binaries.sh first")

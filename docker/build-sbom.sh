@@ -11,4 +11,4 @@ export SOURCE_DATE_EPOCH
 cargo cyclonedx --quiet --manifest-path gateway/Cargo.toml --format json --spec-version 1.5 \
     --target aarch64-unknown-linux-musl --override-filename edge-gateway-sbom
 mv gateway/edge-gateway-sbom.json "$file"
-rm -f simulator/edge-gateway-sbom.json bench/edge-gateway-sbom.json
+find gateway simulator bench -name edge-gateway-sbom.json -delete

@@ -28,10 +28,12 @@ for target in "$@"; do
     mkdir "dist/$name"
     cp "dist/edge-gateway-$target" "dist/$name/edge-gateway"
     cp -r LICENSE README.md CHANGELOG.md broker-config docker/systemd docker/openrc "dist/$name/"
+    # With the folders of a service, as in the package.
+    cp dist/deb/gateway.toml "dist/$name/broker-config/"
     # Nothing of this machine, and no order but the names'.
     tar --create --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
         --directory dist "$name" | gzip --no-name --best >"dist/$name.tar.gz"
-    rm -r "dist/$name" "dist/edge-gateway-$target"
+    rm -r "dist/$name"
 done
 rm -r dist/deb dist/roots.pem
 (cd dist && rm -f SHA256SUMS && sha256sum -- * >../SHA256SUMS.new && mv ../SHA256SUMS.new SHA256SUMS)

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
+const PAUSE: Duration = Duration::from_secs(10);
+
 /// What the service manager gave this process, and what it wants to know of it.
 #[derive(Debug, Default)]
 pub struct Service {
@@ -46,6 +48,14 @@ impl Service {
         self.sockets.iter().map(|(address, _)| *address)
     }
 
+    /// Waits before an end that is a failure, if sockets were passed: their next client would have this started anew at once,
+    /// whatever the service manager is told of pauses.
+    pub fn pause_before_failure(&self) {
+        if !self.sockets.is_empty() {
+            std::thread::sleep(PAUSE);
+        }
+    }
+
     /// What shows whether the work goes on.
     pub fn pulse(&self) -> &Arc<Pulse> {
         &self.pulse
@@ -67,6 +77,11 @@ impl Pulse {
         self.set(None);
     }
 
+    /// There is nothing to do any more once this is dropped.
+    pub fn rest_at_the_end(self: &Arc<Self>) -> RestOnDrop {
+        RestOnDrop(Arc::clone(self))
+    }
+
     fn set(&self, since: Option<Instant>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
@@ -75,6 +90,16 @@ impl Pulse {
     fn turn(&self, now: Instant) -> Duration {
         let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+}
+
+/// Ends the work: who does none is never too slow.
+#[derive(Debug)]
+pub struct RestOnDrop(Arc<Pulse>);
+
+impl Drop for RestOnDrop {
+    fn drop(&mut self) {
+        self.0.rest();
     }
 }
 

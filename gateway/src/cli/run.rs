@@ -17,17 +17,24 @@ use crate::service::{self, Service};
 use crate::tls::Server;
 
 pub(super) fn main(config: Result<Config, Faults>, log_filter: Arc<LogFilter>) -> ExitCode {
-    let config = match config {
-        Ok(config) => config,
-        Err(faults) => return usage(&app::explain(&faults)),
-    };
     let service = match Service::take() {
         Ok(service) => service,
         Err(error) => return usage(&format!("the passed sockets (LISTEN_FDS): {error}")),
     };
+    let code = match config {
+        Ok(config) => serve(config, &service, log_filter),
+        Err(faults) => usage(&app::explain(&faults)),
+    };
+    if code != ExitCode::SUCCESS {
+        service.pause_before_failure();
+    }
+    code
+}
+
+fn serve(config: Config, service: &Service, log_filter: Arc<LogFilter>) -> ExitCode {
     match runtime() {
         Ok(runtime) => {
-            let code = runtime.block_on(run(config, &service, log_filter));
+            let code = runtime.block_on(run(config, service, log_filter));
             // Whatever outlived the grace is not waited for.
             runtime.shutdown_background();
             code

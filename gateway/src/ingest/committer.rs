@@ -137,6 +137,7 @@ impl Committer {
     fn run(mut self) -> Result<(), StoreError> {
         let health = Arc::clone(&self.settings.health);
         let _ended = health.end_on_drop();
+        let _rests = self.settings.pulse.rest_at_the_end();
         let kept = self.writer.rule_memory();
         let kept = kept.and_then(|memory| Ok((memory, self.writer.clock_left()?)));
         let (memory, left) = kept.inspect_err(|error| {

@@ -28,7 +28,12 @@ impl Topics {
     /// As the configuration has them.
     pub fn new(config: &Ingest) -> Self {
         let mut formats = config.formats.clone();
-        formats.sort_by_key(|(filter, _)| Reverse(filter.as_str().len()));
+        formats.sort_by_key(|(filter, _)| {
+            (
+                Reverse(filter.as_str().len()),
+                filter.as_str().contains('#'),
+            )
+        });
         let own = formats.iter().map(|(filter, _)| filter);
         Self {
             readings: config.readings.iter().chain(own).cloned().collect(),
@@ -65,5 +70,38 @@ impl Topics {
     /// The filters of statuses.
     pub fn statuses(&self) -> &[TopicFilter] {
         &self.statuses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_filter_has_its_say_and_of_equals_the_one_without_a_hash() {
+        let formats = [
+            ("a/#", PayloadFormat::Json),
+            ("a/+", PayloadFormat::Number),
+            ("a/b/#", PayloadFormat::SenmlJson),
+        ];
+        let formats = formats.map(|(filter, format)| (TopicFilter::new(filter).unwrap(), format));
+        let topics = Topics::new(&Ingest {
+            readings: vec![TopicFilter::new("x/#").unwrap()],
+            statuses: Vec::new(),
+            format: PayloadFormat::Auto,
+            formats: formats.to_vec(),
+        });
+        let check = |topic: &str, expected: Kind| {
+            assert_eq!(
+                topics.kind(&TopicName::new(topic).unwrap()),
+                expected,
+                "{topic}"
+            );
+        };
+        check("x/y", Kind::Reading(PayloadFormat::Auto));
+        check("a/c", Kind::Reading(PayloadFormat::Number));
+        check("a/c/d", Kind::Reading(PayloadFormat::Json));
+        check("a/b/d", Kind::Reading(PayloadFormat::SenmlJson));
+        check("b", Kind::Ordinary);
     }
 }

@@ -2,7 +2,7 @@
 //! written stands in a file of its own.
 //!
 //! A record with a number is a reading of the sensor by its name, which is global. A bool is 1 or 0. A record with nothing but a
-//! sum is a reading of that sum. Texts and data are no readings and rejected alone.
+//! sum is a reading of a sensor `<name>/sum`. Texts and data are no readings and rejected alone.
 
 mod cbor;
 mod json;
@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use super::{Decoded, Fault, Faults, Origin, whole};
 use crate::domain::reading::{Attributes, Reading};
-use crate::domain::sensor::SensorId;
+use crate::domain::sensor::{SensorId, SensorIdError};
 use crate::domain::timestamp::Timestamp;
 
 pub(super) use self::cbor::decode as decode_cbor;
@@ -20,6 +20,9 @@ pub(super) use self::json::decode as decode_json;
 /// The largest version that is understood. Versions are sets of features (RFC 9100, section 2): the first four bits are those of RFC
 /// 8428 and its drafts, the fifth is secondary units, which are units like others here.
 const NEWEST_VERSION: f64 = 31.0;
+
+/// Bytes of a unit: it is copied with each record that it stands for. Registered ones are far shorter.
+const MAX_UNIT: usize = 64;
 
 /// Times below are relative to now, in seconds (section 4.5.3).
 const FIRST_ABSOLUTE: f64 = 268_435_456.0;
@@ -46,6 +49,27 @@ struct Record {
     unknown: Option<String>,
 }
 
+impl Record {
+    /// Whether it only says something of those behind it.
+    fn is_base_only(&self) -> bool {
+        let has_own = self.name.is_some()
+            || self.unit.is_some()
+            || self.time.is_some()
+            || self.update_time.is_some()
+            || self.has_other;
+        let without_base = Self {
+            base_name: None,
+            base_time: None,
+            base_unit: None,
+            base_value: None,
+            base_sum: None,
+            base_version: None,
+            ..Self::default()
+        };
+        !has_own && *self != without_base
+    }
+}
+
 /// What earlier records say of the later ones (section 4.1).
 #[derive(Debug, Default)]
 struct Base {
@@ -57,32 +81,61 @@ struct Base {
     version: f64,
 }
 
-/// Reads a pack, each record with its own text for who looks into the rejects.
-fn resolve<T: Into<String>>(records: Vec<(Record, T)>, origin: Origin<'_>) -> Decoded {
-    if records.is_empty() {
-        return whole(Fault::EmptyArray);
-    }
-    let mut base = Base::default();
-    let mut decoded = Decoded::default();
-    let mut faults = Faults::default();
-    for (record, text) in records {
-        // Nothing of a pack is to be believed that says more than can be understood.
-        if let Some(label) = record.unknown {
-            return whole(Fault::NotSenml(format!("label `{label}` is not known")));
+/// A pack, record by record: what it takes does not grow with records that say nothing.
+#[derive(Default)]
+struct Pack {
+    base: Base,
+    readings: Vec<Reading>,
+    faults: Faults,
+}
+
+impl Pack {
+    /// Takes the next record; `text` is its own, for who looks into the rejects.
+    ///
+    /// # Errors
+    /// If nothing of the pack is to be believed.
+    fn take(
+        &mut self,
+        record: &Record,
+        origin: Origin<'_>,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Fault> {
+        if let Some(label) = &record.unknown {
+            return Err(Fault::NotSenml(format!("label `{label}` is not known")));
         }
-        base.take(&record);
-        if NEWEST_VERSION < base.version {
-            let version = base.version;
-            return whole(Fault::NotSenml(format!("version {version} is not known")));
+        if [&record.base_unit, &record.unit]
+            .into_iter()
+            .flatten()
+            .any(|unit| MAX_UNIT < unit.len())
+        {
+            return Err(Fault::NotSenml(format!(
+                "a unit has more than {MAX_UNIT} bytes"
+            )));
         }
-        match base.reading(&record, origin) {
-            Ok(Some(reading)) => decoded.readings.push(reading),
+        self.base.take(record);
+        if NEWEST_VERSION < self.base.version {
+            let version = self.base.version;
+            return Err(Fault::NotSenml(format!("version {version} is not known")));
+        }
+        match self.base.reading(record, origin) {
+            Ok(Some(reading)) => self.readings.push(reading),
             Ok(None) => {}
-            Err(fault) => faults.add(fault, || text.into()),
+            Err(fault) => self.faults.add(fault, text),
         }
+        Ok(())
     }
-    decoded.faults = faults.told();
-    decoded
+
+    /// What came out of all records. A pack of none, or of bases only, is no reading.
+    fn decoded(self) -> Decoded {
+        let decoded = Decoded {
+            readings: self.readings,
+            faults: self.faults.told(),
+        };
+        if decoded.readings.is_empty() && decoded.faults.is_empty() {
+            return whole(Fault::EmptyArray);
+        }
+        decoded
+    }
 }
 
 impl Base {
@@ -102,17 +155,11 @@ impl Base {
 
     /// `None`: the record only says something of the later ones.
     fn reading(&self, record: &Record, origin: Origin<'_>) -> Result<Option<Reading>, Fault> {
-        let is_of_base = [
-            record.base_name.is_some(),
-            record.base_time.is_some(),
-            record.base_unit.is_some(),
-            record.base_value.is_some(),
-            record.base_sum.is_some(),
-            record.base_version.is_some(),
-        ];
         let number = record.value.map(|value| self.value + value);
         let bool = record.is_on.map(|is_on| f64::from(u8::from(is_on)));
-        let sum = record.sum.map(|sum| self.sum + sum);
+        // One of the two is enough (section 4.1).
+        let has_sum = record.sum.is_some() || record.base_sum.is_some();
+        let sum = has_sum.then(|| self.sum + record.sum.unwrap_or_default());
         let fields = [
             record.value.is_some(),
             record.is_on.is_some(),
@@ -123,9 +170,9 @@ impl Base {
                 "a record has more than one value".to_owned(),
             ));
         }
-        let Some(value) = number.or(bool).or(sum.filter(|_| !record.has_other)) else {
-            let says_nothing = !record.has_other && is_of_base.contains(&true);
-            return if says_nothing {
+        let is_sum_alone = record.sum.is_some() && !fields.contains(&true);
+        let Some(value) = number.or(bool).or(sum.filter(|_| is_sum_alone)) else {
+            return if record.is_base_only() {
                 Ok(None)
             } else {
                 Err(Fault::NoValue)
@@ -137,18 +184,24 @@ impl Base {
                 found: value.to_string(),
             });
         }
-        let name = self.name.clone() + record.name.as_deref().unwrap_or_default();
-        let sensor_id = if name.is_empty() {
-            super::topic_sensor(origin)?
-        } else {
-            SensorId::new(&name)?
-        };
+        if SensorId::MAX_BYTES < self.name.len() {
+            return Err(SensorIdError::TooLong.into());
+        }
+        let mut name = self.name.clone() + record.name.as_deref().unwrap_or_default();
+        if name.is_empty() {
+            name.push_str(super::topic_sensor(origin)?.as_str());
+        }
+        if is_sum_alone {
+            // Another quantity than the value: that times seconds.
+            name.push_str("/sum");
+        }
+        let sensor_id = SensorId::new(&name)?;
         Ok(Some(Reading {
             sensor_id,
             value,
             ts: self.time(record, origin.now)?,
             received_at: origin.now,
-            attributes: self.attributes(record, sum),
+            attributes: self.attributes(record, sum, is_sum_alone),
             topic: origin.topic.cloned(),
         }))
     }
@@ -166,17 +219,23 @@ impl Base {
         // Beyond the plausible range the cast saturates and the check below refuses.
         let millis = offset.saturating_add((seconds * 1000.0).round() as i64);
         let ts = Timestamp::from_millis(millis);
+        let is_relative = seconds < FIRST_ABSOLUTE;
         if seconds.is_finite() && ts.is_plausible() {
             Ok(ts)
+        } else if is_relative && millis < 0 {
+            // A clock that has not been set: the arrival stands, and is put right with it.
+            Ok(now)
         } else {
             Err(Fault::BadTime(seconds.to_string()))
         }
     }
 
     /// `unit`, `sum` and `update_time`, where the record has them.
-    fn attributes(&self, record: &Record, sum: Option<f64>) -> Attributes {
+    fn attributes(&self, record: &Record, sum: Option<f64>, is_sum_alone: bool) -> Attributes {
         let unit = record.unit.as_ref().or(self.unit.as_ref());
-        let unit = unit.map(|unit| serde_json::Value::from(unit.as_str()));
+        let seconds = if is_sum_alone { "*s" } else { "" };
+        let unit = unit.map(|unit| serde_json::Value::from(format!("{unit}{seconds}")));
+        let sum = sum.filter(|_| !is_sum_alone);
         let number = |number: Option<f64>| number.and_then(serde_json::Number::from_f64);
         let members = [
             ("unit", unit),

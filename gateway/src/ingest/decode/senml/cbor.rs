@@ -4,7 +4,7 @@ use minicbor::Decoder;
 use minicbor::data::{Tag, Type};
 use minicbor::decode::Error;
 
-use super::{Record, resolve};
+use super::{Pack, Record};
 use crate::ingest::decode::{Decoded, Fault, Origin, whole};
 
 /// A decimal fraction: an array of exponent and mantissa (RFC 8949, section 3.4.4).
@@ -12,35 +12,31 @@ const DECIMAL_FRACTION: Tag = Tag::new(4);
 
 /// Reads a pack.
 pub(in crate::ingest::decode) fn decode(payload: &[u8], origin: Origin<'_>) -> Decoded {
-    match pack(payload) {
-        Ok(records) => resolve(records, origin),
+    match pack(payload, origin) {
+        Ok(decoded) => decoded,
         Err(error) => whole(Fault::NotSenml(error.to_string())),
     }
 }
 
-/// A record in diagnostic notation (RFC 8949, section 8).
-struct Shown<'p>(&'p [u8]);
-
-impl From<Shown<'_>> for String {
-    fn from(record: Shown<'_>) -> Self {
-        minicbor::display(record.0).to_string()
-    }
-}
-
-fn pack(payload: &[u8]) -> Result<Vec<(Record, Shown<'_>)>, Error> {
+fn pack(payload: &[u8], origin: Origin<'_>) -> Result<Decoded, Error> {
     let mut decoder = Decoder::new(payload);
     let length = decoder.array()?;
-    let mut records = Vec::new();
-    while has_more(&mut decoder, length, records.len())? {
+    let (mut pack, mut read) = (Pack::default(), 0);
+    while has_more(&mut decoder, length, read)? {
+        read += 1;
         let begin = decoder.position();
         let record = record(&mut decoder)?;
         let bytes = &payload[begin..decoder.position()];
-        records.push((record, Shown(bytes)));
+        // In diagnostic notation (RFC 8949, section 8).
+        let shown = || minicbor::display(bytes).to_string();
+        if let Err(fault) = pack.take(&record, origin, shown) {
+            return Ok(whole(fault));
+        }
     }
     if decoder.position() < payload.len() {
         return Err(Error::message("something stands behind the pack"));
     }
-    Ok(records)
+    Ok(pack.decoded())
 }
 
 /// Whether an array or a map has another item; of unknown length it has one until it is broken off.
@@ -56,7 +52,7 @@ fn has_more(decoder: &mut Decoder<'_>, length: Option<u64>, read: usize) -> Resu
 fn record(decoder: &mut Decoder<'_>) -> Result<Record, Error> {
     let length = decoder.map()?;
     let mut record = Record::default();
-    let (mut read, mut seen) = (0, Vec::new());
+    let (mut read, mut seen) = (0, 0_u32);
     while has_more(decoder, length, read)? {
         read += 1;
         if matches!(decoder.datatype()?, Type::String | Type::StringIndef) {
@@ -68,10 +64,14 @@ fn record(decoder: &mut Decoder<'_>) -> Result<Record, Error> {
             continue;
         }
         let label = decoder.i64()?;
-        if seen.contains(&label) {
+        let bit = match label {
+            -6..=8 => 1 << (label + 6),
+            _ => 0,
+        };
+        if seen & bit != 0 {
             return Err(Error::message(format!("label {label} is there twice")));
         }
-        seen.push(label);
+        seen |= bit;
         match label {
             -1 => record.base_version = Some(number(decoder)?),
             -2 => record.base_name = Some(text(decoder)?),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::{Record, resolve};
+use super::{Pack, Record};
 use crate::ingest::decode::{Decoded, Fault, Origin, whole};
 
 /// A record by its labels (table 4 of section 5). Labels twice are an error.
@@ -38,15 +38,18 @@ pub(in crate::ingest::decode) fn decode(text: &str, origin: Origin<'_>) -> Decod
         Ok(elements) => elements,
         Err(error) => return not_json(error),
     };
-    let records = elements.into_iter().map(|element| {
-        let labels: Labels = serde_json::from_str(element.get())?;
-        Ok((labels.into(), element.get()))
-    });
-    match records.collect::<Result<Vec<_>, _>>() {
-        // A record that cannot be read can be one that says something of all behind it.
-        Err(error) => not_json(error),
-        Ok(records) => resolve(records, origin),
+    let mut pack = Pack::default();
+    for element in elements {
+        let labels: Labels = match serde_json::from_str(element.get()) {
+            Ok(labels) => labels,
+            // It can be one that says something of all behind it.
+            Err(error) => return not_json(error),
+        };
+        if let Err(fault) = pack.take(&labels.into(), origin, || element.get().to_owned()) {
+            return whole(fault);
+        }
     }
+    pack.decoded()
 }
 
 impl From<Labels> for Record {

@@ -69,6 +69,10 @@ fn names_times_and_values_stand_on_their_bases() {
 #[test]
 fn a_record_may_only_speak_of_those_behind_it() {
     check(r#"[{"bn":"a","bt":-2},{"v":1}]"#, &["a 1 -2000 {}"]);
+    check(
+        r#"[{"bn":"a","n":"b"},{"v":1}]"#,
+        &["a 1 0 {}", r#"! value {"bn":"a","n":"b"}"#],
+    );
 }
 
 #[test]
@@ -92,9 +96,39 @@ fn bools_are_one_or_zero_and_sums_stand_alone_or_beside() {
     check(
         r#"[{"n":"m","bs":100,"s":5.5,"u":"J"},{"n":"m","v":2,"s":6,"ut":10}]"#,
         &[
-            r#"m 105.5 0 {"unit":"J","sum":105.5}"#,
+            r#"m/sum 105.5 0 {"unit":"J*s"}"#,
             r#"m 2 0 {"sum":106.0,"update_time":10.0}"#,
         ],
+    );
+}
+
+#[test]
+fn a_base_sum_is_a_sum_of_its_own() {
+    check(r#"[{"n":"m","bs":100,"v":2}]"#, &[r#"m 2 0 {"sum":100.0}"#]);
+}
+
+#[test]
+fn a_clock_that_is_not_set_refuses_no_time_before_it() {
+    let topic = TopicName::new("senml/s9").unwrap();
+    let now = Timestamp::from_millis(40_000);
+    let origin = Origin {
+        topic: Some(&topic),
+        now,
+    };
+    let decoded = decode(PayloadFormat::SenmlJson, br#"[{"v":1,"t":-60}]"#, origin);
+    assert_eq!(decoded.readings[0].ts, now);
+}
+
+#[test]
+fn a_small_pack_cannot_become_a_large_one() {
+    let (long, more) = ("x".repeat(100_000), r#",{"v":2}"#.repeat(10_000));
+    check(
+        &format!(r#"[{{"bu":"{long}","n":"a","v":1}}{more}]"#),
+        &["! syntax all"],
+    );
+    check(
+        &format!(r#"[{{"bn":"{long}","v":1}}{more}]"#),
+        &["! syntax all"],
     );
 }
 
@@ -136,6 +170,7 @@ fn a_pack_that_cannot_be_understood_is_rejected_whole() {
         r#"[{"n":"a","v":1,"v":2}]"#,
         r#"[{"n":"a","v":1,"must_":2}]"#,
         r#"[{"n":"a","v":1,"bver":32}]"#,
+        r#"[{"bn":"a"}]"#,
     ] {
         let told = told(PayloadFormat::SenmlJson, payload.as_bytes());
         assert!(
