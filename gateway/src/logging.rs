@@ -223,24 +223,20 @@ impl BadFilter {
 }
 
 fn parse(text: &str) -> Result<Targets, BadFilter> {
-    if text.trim().is_empty() {
-        return Err(BadFilter::Empty);
-    }
     if MAX_FILTER < text.len() {
         return Err(BadFilter::TooLong);
     }
     // A comma too many is no fault.
-    let mut directives = text
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty());
-    let bad = directives
-        .clone()
-        .find(|part| part.parse::<Targets>().is_err());
-    if let Some(bad) = bad {
-        return Err(BadFilter::Directive(bad.to_owned()));
+    let directives = text.split(',').map(str::trim);
+    let directives: Vec<&str> = directives.filter(|part| !part.is_empty()).collect();
+    if directives.is_empty() {
+        return Err(BadFilter::Empty);
     }
-    let parsed = directives.by_ref().collect::<Vec<_>>().join(",").parse();
+    let is_bad = |part: &&&str| part.parse::<Targets>().is_err();
+    if let Some(bad) = directives.iter().find(is_bad) {
+        return Err(BadFilter::Directive((*bad).to_owned()));
+    }
+    let parsed = directives.join(",").parse();
     parsed.map_err(|error: ParseError| BadFilter::Directive(error.to_string()))
 }
 

@@ -19,6 +19,7 @@ fn a_bad_filter_is_told_and_changes_nothing() {
     };
     check("", BadFilter::Empty);
     check("  ", BadFilter::Empty);
+    check(" , ", BadFilter::Empty);
     check(&"x".repeat(1025), BadFilter::TooLong);
     let directive = |text: &str| BadFilter::Directive(text.to_owned());
     check("a=loud", directive("a=loud"));
