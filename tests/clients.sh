@@ -6,7 +6,6 @@ cd "$(dirname "$0")/.."
 . tests/gateway.sh
 python="${XDG_CACHE_HOME:-$HOME/.cache}/edge-gateway-clients/bin/python"
 mqtt_module="${XDG_CACHE_HOME:-$HOME/.cache}/edge-gateway-clients-node/node_modules/mqtt"
-. tests/checks.sh
 
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=clients \
     -addext subjectAltName=IP:127.0.0.1 -keyout "$work/server.key" -out "$work/server.crt" 2>"$work/openssl" ||

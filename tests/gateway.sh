@@ -1,5 +1,6 @@
 # What scripts share that try a real gateway: to be sourced, at the root of the repository. Builds the binary, unless
 # GATEWAY_BINARY names one that was built elsewhere, makes the folder `$work`, and takes it away at the end.
+. tests/checks.sh
 if [ -n "${GATEWAY_BINARY:-}" ]; then
     binary="$GATEWAY_BINARY"
 else
@@ -18,16 +19,6 @@ finish() {
 }
 trap finish EXIT
 
-# eventually COMMAND…: until it succeeds, at most 20 s.
-eventually() {
-    local turn
-    for turn in $(seq 400); do
-        if "$@" >/dev/null 2>&1; then return; fi
-        sleep 0.05
-    done
-    printf 'waited in vain: %s\n' "$*"
-    return 1
-}
 # address TRANSPORT
 address() { sed -n "s/.*\"transport\":\"$1\",\"address\":\"\([^\"]*\)\".*/\1/p" "$work/log"; }
 is_listening() { [ -n "$(address mqtt)" ] && [ -n "$(address http)" ]; }

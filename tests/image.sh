@@ -18,16 +18,7 @@ finish() {
     rm -rf "$work"
 }
 trap finish EXIT
-# eventually COMMAND…: until it succeeds, at most 60 s.
-eventually() {
-    local turn
-    for turn in $(seq 600); do
-        if "$@" >/dev/null 2>&1; then return; fi
-        sleep 0.1
-    done
-    printf 'waited in vain: %s\n' "$*"
-    return 1
-}
+patience=60
 
 # The same twice, in other folders.
 docker/build-sbom.sh "$work/sbom.json"
@@ -131,12 +122,10 @@ check "an open port without users ends the start with 64" 64 \
     "$(docker run --rm --network none --env EDGE_GATEWAY_HTTP__LISTEN=0.0.0.0:8080 edge-gateway:latest >"$work/said" 2>&1; echo $?)"
 
 # The others, where this machine can run their programs.
-[ -e /proc/sys/fs/binfmt_misc/register ] || mount -t binfmt_misc none /proc/sys/fs/binfmt_misc || true
 for platform in arm64:qemu-aarch64 arm-v7:qemu-arm; do
     archive="$work/1/edge-gateway-$version-${platform%:*}.image.tar"
     [ -e "$archive" ] || continue
-    PATH="$PATH:/usr/sbin" update-binfmts --enable "${platform#*:}" || true
-    if [ ! -e "/proc/sys/fs/binfmt_misc/${platform#*:}" ]; then
+    if ! runs_by "${platform#*:}"; then
         printf 'skip  %s: no binfmt_misc here\n' "${platform%:*}"
         continue
     fi

@@ -25,16 +25,7 @@ finish() {
     rm -rf "$work"
 }
 trap finish EXIT
-# eventually COMMAND…: until it succeeds, at most 60 s.
-eventually() {
-    local turn
-    for turn in $(seq 600); do
-        if "$@" >/dev/null 2>&1; then return; fi
-        sleep 0.1
-    done
-    printf 'waited in vain: %s\n' "$*"
-    return 1
-}
+patience=60
 
 cp -a "$debian" "$work/debian"
 cp "$dist"/*.deb "$work/debian/root/"
@@ -148,12 +139,10 @@ check "purged, nothing stays" '' \
     "$(inside sh -c 'ls -d /var/lib/edge-gateway /etc/edge-gateway /usr/bin/edge-gateway /usr/lib/systemd/system/edge-gateway* 2>/dev/null; getent passwd edge-gateway || true')"
 
 # Those of other machines, where this one can run their programs.
-[ -e /proc/sys/fs/binfmt_misc/register ] || mount -t binfmt_misc none /proc/sys/fs/binfmt_misc || true
 for machine in arm64:qemu-aarch64 armhf:qemu-arm; do
     deb="edge-gateway_${version}-1_${machine%:*}.deb"
     [ -e "$dist/$deb" ] || continue
-    PATH="$PATH:/usr/sbin" update-binfmts --enable "${machine#*:}" || true
-    if [ ! -e "/proc/sys/fs/binfmt_misc/${machine#*:}" ]; then
+    if ! runs_by "${machine#*:}"; then
         printf 'skip  %s: no binfmt_misc here\n' "$deb"
         continue
     fi

@@ -156,10 +156,9 @@ impl Committer {
         self.writer.keep_open_alerts(open);
         loop {
             let mut pending = Pending::default();
-            let pulse = Arc::clone(&self.settings.pulse);
-            pulse.rest();
+            self.settings.pulse.rest();
             let first = self.first();
-            pulse.begin();
+            self.settings.pulse.begin();
             match first {
                 First::Upkeep(request) => {
                     pending.keep_up(request);

@@ -7,7 +7,7 @@
 mod cbor;
 mod json;
 
-use std::fmt::Write as _;
+use serde::Serialize;
 
 use super::{Decoded, Fault, Faults, Origin, whole};
 use crate::domain::reading::{Attributes, Reading};
@@ -57,16 +57,7 @@ impl Record {
             || self.time.is_some()
             || self.update_time.is_some()
             || self.has_other;
-        let without_base = Self {
-            base_name: None,
-            base_time: None,
-            base_unit: None,
-            base_value: None,
-            base_sum: None,
-            base_version: None,
-            ..Self::default()
-        };
-        !has_own && *self != without_base
+        !has_own && *self != Self::default()
     }
 }
 
@@ -234,27 +225,24 @@ impl Base {
     fn attributes(&self, record: &Record, sum: Option<f64>, is_sum_alone: bool) -> Attributes {
         let unit = record.unit.as_ref().or(self.unit.as_ref());
         let seconds = if is_sum_alone { "*s" } else { "" };
-        let unit = unit.map(|unit| serde_json::Value::from(format!("{unit}{seconds}")));
-        let sum = sum.filter(|_| !is_sum_alone);
-        let number = |number: Option<f64>| number.and_then(serde_json::Number::from_f64);
-        let members = [
-            ("unit", unit),
-            ("sum", number(sum).map(Into::into)),
-            ("update_time", number(record.update_time).map(Into::into)),
-        ];
-        let mut object = String::new();
-        for (name, value) in members {
-            if let Some(value) = value {
-                object.push(if object.is_empty() { '{' } else { ',' });
-                write!(object, "\"{name}\":{value}").ok();
-            }
-        }
-        if object.is_empty() {
-            return Attributes::default();
-        }
-        object.push('}');
-        Attributes::from_json(object)
+        let said = Said {
+            unit: unit.map(|unit| format!("{unit}{seconds}")),
+            sum: sum.filter(|sum| !is_sum_alone && sum.is_finite()),
+            update_time: record.update_time.filter(|time| time.is_finite()),
+        };
+        serde_json::to_string(&said).map_or_else(|_| Attributes::default(), Attributes::from_json)
     }
+}
+
+/// The attributes of a record.
+#[derive(Serialize)]
+struct Said {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sum: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update_time: Option<f64>,
 }
 
 #[cfg(test)]
