@@ -154,9 +154,9 @@ fn origin_of(message: &Message) -> Origin<'_> {
     }
 }
 
-fn reject(message: &Message, fault: &Fault, part: Option<String>) -> (&'static str, NewReject) {
+fn reject(message: &Message, fault: &Fault, part: Option<Vec<u8>>) -> (&'static str, NewReject) {
     let payload = match part {
-        Some(part) => part.into_bytes().into_boxed_slice(),
+        Some(part) => part.into_boxed_slice(),
         None => message.payload.as_slice().into(),
     };
     let reject = NewReject {

@@ -38,7 +38,7 @@ pub(super) fn decode(text: &str, origin: Origin<'_>) -> Decoded {
     for element in elements {
         match decode_element(element.get(), origin, &mut copied) {
             Ok(decoded) => readings.extend(decoded),
-            Err(fault) => faults.add(fault, || element.get().to_owned()),
+            Err(fault) => faults.add(fault, || element.get().into()),
         }
     }
     Decoded {

@@ -85,7 +85,7 @@ impl Fault {
 pub struct Decoded {
     pub readings: Vec<Reading>,
     /// Each with the part of the payload that it is about, or nothing for the whole.
-    pub faults: Vec<(Fault, Option<String>)>,
+    pub faults: Vec<(Fault, Option<Vec<u8>>)>,
 }
 
 /// Where a payload came from, for what it does not say itself.
@@ -159,10 +159,10 @@ pub fn new_status(device: &str, status: &str, now: Timestamp) -> Result<DeviceSt
         .map_err(|error| Fault::BadStatus(error.to_string()))
 }
 
-/// Bad elements of a payload, with their own text.
+/// Bad elements of a payload, each with what a payload of it alone would be.
 #[derive(Default)]
 struct Faults {
-    listed: Vec<(Fault, Option<String>)>,
+    listed: Vec<(Fault, Option<Vec<u8>>)>,
     unlisted: usize,
 }
 
@@ -170,15 +170,15 @@ impl Faults {
     /// Of those that are rejected one by one; beyond, the payload is rejected once.
     const MOST: usize = 100;
 
-    fn add(&mut self, fault: Fault, text: impl FnOnce() -> String) {
+    fn add(&mut self, fault: Fault, part: impl FnOnce() -> Vec<u8>) {
         if self.listed.len() < Self::MOST {
-            self.listed.push((fault, Some(text())));
+            self.listed.push((fault, Some(part())));
         } else {
             self.unlisted += 1;
         }
     }
 
-    fn told(mut self) -> Vec<(Fault, Option<String>)> {
+    fn told(mut self) -> Vec<(Fault, Option<Vec<u8>>)> {
         if 0 < self.unlisted {
             let count = self.listed.len() + self.unlisted;
             let first = self.listed.swap_remove(0).0.to_string();

@@ -62,14 +62,25 @@ impl Record {
 }
 
 /// What earlier records say of the later ones (section 4.1).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Serialize)]
 struct Base {
+    #[serde(rename = "bn", skip_serializing_if = "String::is_empty")]
     name: String,
+    #[serde(rename = "bt", skip_serializing_if = "is_zero")]
     time: f64,
+    #[serde(rename = "bu", skip_serializing_if = "Option::is_none")]
     unit: Option<String>,
+    #[serde(rename = "bv", skip_serializing_if = "is_zero")]
     value: f64,
+    #[serde(rename = "bs", skip_serializing_if = "is_zero")]
     sum: f64,
+    #[serde(rename = "bver", skip_serializing_if = "is_zero")]
     version: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 /// A pack, record by record: what it takes does not grow with records that say nothing.
@@ -81,7 +92,7 @@ struct Pack {
 }
 
 impl Pack {
-    /// Takes the next record; `text` is its own, for who looks into the rejects.
+    /// Takes the next record; `part` makes a pack of it alone with what came before it, for the rejects.
     ///
     /// # Errors
     /// If nothing of the pack is to be believed.
@@ -89,7 +100,7 @@ impl Pack {
         &mut self,
         record: &Record,
         origin: Origin<'_>,
-        text: impl FnOnce() -> String,
+        part: impl FnOnce(&Base) -> Vec<u8>,
     ) -> Result<(), Fault> {
         if let Some(label) = &record.unknown {
             return Err(Fault::NotSenml(format!("label `{label}` is not known")));
@@ -111,7 +122,10 @@ impl Pack {
         match self.base.reading(record, origin) {
             Ok(Some(reading)) => self.readings.push(reading),
             Ok(None) => {}
-            Err(fault) => self.faults.add(fault, text),
+            Err(fault) => {
+                let base = &self.base;
+                self.faults.add(fault, || part(base));
+            }
         }
         Ok(())
     }
@@ -130,6 +144,11 @@ impl Pack {
 }
 
 impl Base {
+    /// Whether a record in the rejects has to stand behind it. A name that no sensor can have is not copied for each.
+    fn says_something(&self) -> bool {
+        *self != Self::default() && self.name.len() <= SensorId::MAX_BYTES
+    }
+
     fn take(&mut self, record: &Record) {
         let take = |base: &mut f64, new: Option<f64>| *base = new.unwrap_or(*base);
         take(&mut self.time, record.base_time);

@@ -1,14 +1,18 @@
 //! SenML in CBOR (RFC 8428, section 6; CBOR itself: RFC 8949).
 
-use minicbor::Decoder;
+use minicbor::{Decoder, Encoder, encode};
+use std::convert::Infallible;
+
 use minicbor::data::{Tag, Type};
 use minicbor::decode::Error;
 
-use super::{Pack, Record};
+use super::{Base, Pack, Record};
 use crate::ingest::decode::{Decoded, Fault, Origin, whole};
 
 /// A decimal fraction: an array of exponent and mantissa (RFC 8949, section 3.4.4).
 const DECIMAL_FRACTION: Tag = Tag::new(4);
+
+const ARRAY_OF_ONE: u8 = 0x81;
 
 /// Reads a pack.
 pub(in crate::ingest::decode) fn decode(payload: &[u8], origin: Origin<'_>) -> Decoded {
@@ -27,9 +31,7 @@ fn pack(payload: &[u8], origin: Origin<'_>) -> Result<Decoded, Error> {
         let begin = decoder.position();
         let record = record(&mut decoder)?;
         let bytes = &payload[begin..decoder.position()];
-        // In diagnostic notation (RFC 8949, section 8).
-        let shown = || minicbor::display(bytes).to_string();
-        if let Err(fault) = pack.take(&record, origin, shown) {
+        if let Err(fault) = pack.take(&record, origin, |base| part(base, bytes)) {
             return Ok(whole(fault));
         }
     }
@@ -37,6 +39,31 @@ fn pack(payload: &[u8], origin: Origin<'_>) -> Result<Decoded, Error> {
         return Err(Error::message("something stands behind the pack"));
     }
     Ok(pack.decoded())
+}
+
+/// A pack of one record behind its bases.
+fn part(base: &Base, record: &[u8]) -> Vec<u8> {
+    let mut pack = if base.says_something() {
+        // What is written to memory cannot fail.
+        bases(base).unwrap_or_default()
+    } else {
+        vec![ARRAY_OF_ONE]
+    };
+    pack.extend(record);
+    pack
+}
+
+/// The beginning of an array of two, and the first of them: a record of bases alone.
+fn bases(base: &Base) -> Result<Vec<u8>, encode::Error<Infallible>> {
+    let mut to = Encoder::new(Vec::new());
+    to.array(2)?.begin_map()?;
+    to.i8(-2)?.str(&base.name)?.i8(-3)?.f64(base.time)?;
+    if let Some(unit) = &base.unit {
+        to.i8(-4)?.str(unit)?;
+    }
+    to.i8(-5)?.f64(base.value)?.i8(-6)?.f64(base.sum)?;
+    to.i8(-1)?.f64(base.version)?.end()?;
+    Ok(to.into_writer())
 }
 
 /// Whether an array or a map has another item; of unknown length it has one until it is broken off.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::{Pack, Record};
+use super::{Base, Pack, Record};
 use crate::ingest::decode::{Decoded, Fault, Origin, whole};
 
 /// A record by its labels (table 4 of section 5). Labels twice are an error.
@@ -45,11 +45,23 @@ pub(in crate::ingest::decode) fn decode(text: &str, origin: Origin<'_>) -> Decod
             // It can be one that says something of all behind it.
             Err(error) => return not_json(error),
         };
-        if let Err(fault) = pack.take(&labels.into(), origin, || element.get().to_owned()) {
+        let part = |base: &Base| part(base, element);
+        if let Err(fault) = pack.take(&labels.into(), origin, part) {
             return whole(fault);
         }
     }
     pack.decoded()
+}
+
+/// A pack of one record behind its bases.
+fn part(base: &Base, record: &RawValue) -> Vec<u8> {
+    let written = if base.says_something() {
+        serde_json::to_vec(&(base, record))
+    } else {
+        serde_json::to_vec(&[record])
+    };
+    // Numbers that were read can be written.
+    written.unwrap_or_else(|_| record.get().into())
 }
 
 impl From<Labels> for Record {

@@ -23,10 +23,12 @@ fn told(format: PayloadFormat, payload: &[u8]) -> Vec<String> {
         );
         format!("{sensor} {value} {later} {}", reading.attributes.as_json())
     });
-    let faults = decoded
-        .faults
-        .iter()
-        .map(|(fault, part)| format!("! {} {}", fault.label(), part.as_deref().unwrap_or("all")));
+    let faults = decoded.faults.iter().map(|(fault, part)| {
+        let part = part
+            .as_deref()
+            .map_or("all".into(), String::from_utf8_lossy);
+        format!("! {} {part}", fault.label())
+    });
     readings.chain(faults).collect()
 }
 
@@ -71,7 +73,7 @@ fn a_record_may_only_speak_of_those_behind_it() {
     check(r#"[{"bn":"a","bt":-2},{"v":1}]"#, &["a 1 -2000 {}"]);
     check(
         r#"[{"bn":"a","n":"b"},{"v":1}]"#,
-        &["a 1 0 {}", r#"! value {"bn":"a","n":"b"}"#],
+        &["a 1 0 {}", r#"! value [{"bn":"a"},{"bn":"a","n":"b"}]"#],
     );
 }
 
@@ -83,7 +85,7 @@ fn times_below_two_to_the_28th_are_relative_to_now() {
     check(r#"[{"n":"a","v":1,"t":1764000000}]"#, &["a 1 0 {}"]);
     check(
         r#"[{"n":"a","v":1,"t":1e300},{"n":"b","v":2}]"#,
-        &["b 2 0 {}", r#"! time {"n":"a","v":1,"t":1e300}"#],
+        &["b 2 0 {}", r#"! time [{"n":"a","v":1,"t":1e300}]"#],
     );
 }
 
@@ -143,17 +145,17 @@ fn what_is_no_number_is_rejected_alone() {
         r#"[{"n":"a","v":1},{"n":"b","vs":"x"},{"n":"c","vd":"AQID"},{"n":"d"},{"n":"a+b","v":1}]"#,
         &[
             "a 1 0 {}",
-            r#"! value {"n":"b","vs":"x"}"#,
-            r#"! value {"n":"c","vd":"AQID"}"#,
-            r#"! value {"n":"d"}"#,
-            r#"! sensor {"n":"a+b","v":1}"#,
+            r#"! value [{"n":"b","vs":"x"}]"#,
+            r#"! value [{"n":"c","vd":"AQID"}]"#,
+            r#"! value [{"n":"d"}]"#,
+            r#"! sensor [{"n":"a+b","v":1}]"#,
         ],
     );
     check(
         r#"[{"n":"a","v":1,"vb":true},{"n":"b","v":1.7e308,"bv":1.7e308}]"#,
         &[
-            r#"! syntax {"n":"a","v":1,"vb":true}"#,
-            r#"! value {"n":"b","v":1.7e308,"bv":1.7e308}"#,
+            r#"! syntax [{"n":"a","v":1,"vb":true}]"#,
+            r#"! value [{"bv":1.7e+308},{"n":"b","v":1.7e308,"bv":1.7e308}]"#,
         ],
     );
 }
@@ -228,7 +230,8 @@ fn bad_cbor_is_rejected() {
         let told = told(PayloadFormat::SenmlCbor, bytes);
         assert_eq!(told, [expected], "{bytes:02x?}");
     };
-    check(b"\x81\xa2\x00\x61b\x03\x61x", r#"! value {0: "b", 3: "x"}"#);
+    let text = b"\x81\xa2\x00\x61b\x03\x61x";
+    check(text, &format!("! value {}", String::from_utf8_lossy(text)));
     check(b"\x80", "! empty all");
     let whole: &[&[u8]] = &[
         b"",
@@ -247,4 +250,42 @@ fn bad_cbor_is_rejected() {
     for bytes in whole {
         check(bytes, "! syntax all");
     }
+}
+
+/// What is rejected alone is a pack that has the same to say.
+#[track_caller]
+fn check_parts(format: PayloadFormat, payload: &[u8], sensor: &str) {
+    let topic = TopicName::new("senml/hall/s9").unwrap();
+    let origin = Origin {
+        topic: Some(&topic),
+        now: NOW,
+    };
+    let whole = decode(format, payload, origin);
+    let good = whole.readings.last().unwrap();
+    assert_eq!(good.sensor_id.as_str(), sensor);
+    let (fault, part) = whole.faults.first().unwrap();
+    let part = part.as_deref().unwrap();
+    let again = decode(format, part, origin);
+    assert!(again.readings.is_empty());
+    assert_eq!(again.faults, [(fault.clone(), Some(part.to_vec()))]);
+}
+
+#[test]
+fn what_is_rejected_alone_keeps_what_came_before_it() {
+    let text = br#"[{"bn":"hall/","bt":1764000000,"bu":"Cel","bv":20,"bs":1,"bver":10},{"n":"a+","v":1},{"n":"b","v":2}]"#;
+    check_parts(PayloadFormat::SenmlJson, text, "hall/b");
+    let told = told(PayloadFormat::SenmlJson, text);
+    let kept = r#"[{"bn":"hall/","bt":1764000000.0,"bu":"Cel","bv":20.0,"bs":1.0,"bver":10.0},{"n":"a+","v":1}]"#;
+    assert_eq!(told[1], format!("! sensor {kept}"));
+
+    let mut pack = Encoder::new(Vec::new());
+    pack.array(3).unwrap().map(3).unwrap();
+    pack.i8(-2).unwrap().str("hall/").unwrap();
+    pack.i8(-4).unwrap().str("Cel").unwrap();
+    pack.i8(-5).unwrap().f64(20.0).unwrap();
+    for name in ["a+", "b"] {
+        pack.map(2).unwrap().i8(0).unwrap().str(name).unwrap();
+        pack.i8(2).unwrap().u8(1).unwrap();
+    }
+    check_parts(PayloadFormat::SenmlCbor, &pack.into_writer(), "hall/b");
 }
