@@ -31,7 +31,7 @@ use crate::config::{Config, Fault, listed};
 use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{self, Server, UplinkHandle};
 use crate::ingest::{
-    Committer, Health, Keeper, RuleBook, Settings, SubmissionQueue, Topics, Traces, watch_clock,
+    Committer, Decoder, Health, Keeper, RuleBook, Settings, SubmissionQueue, Traces, watch_clock,
 };
 use crate::logging::LogFilter;
 use crate::metrics::Metrics;
@@ -224,6 +224,7 @@ impl Running {
         self.rules_wake = book.wake();
         let watched = Arc::clone(&book);
         self.add("rules", |stop| rules::watch(watched, stop));
+        let decoder = Arc::new(Decoder::new(&config.ingest));
         let (guests, arriving) = mpsc::channel(MAX_ARRIVING);
         let surroundings = http::Surroundings {
             gateway_id,
@@ -233,7 +234,7 @@ impl Running {
             uplinks,
             rule_book: book,
             traces,
-            topics: Topics::new(&config.ingest),
+            decoder: Arc::clone(&decoder),
             access: Arc::clone(&self.access),
             mqtt: self.addresses.mqtt,
             guests,
@@ -255,7 +256,7 @@ impl Running {
         self.add("http", |stop| server.run(listeners.http, https, stop));
         let broker = Broker::new(
             &config.mqtt,
-            &config.ingest,
+            decoder,
             hub,
             submissions,
             Arc::clone(&self.access),

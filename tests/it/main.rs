@@ -27,6 +27,8 @@ mod rules;
 mod service;
 mod sessions;
 mod shutdown;
+#[cfg(feature = "sparkplug")]
+mod sparkplug;
 mod store_document;
 mod support;
 mod terminal;

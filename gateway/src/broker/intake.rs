@@ -5,10 +5,10 @@ use std::sync::Arc;
 use prometheus::IntCounter;
 
 use super::{hub::Hub, session::AckReason};
-use crate::config::{Ingest, PayloadFormat};
+use crate::config::PayloadFormat;
 use crate::domain::{message::Message, topic::TopicName};
 use crate::ingest::{
-    Kind, Submission, Topics,
+    Decoder, Kind, Submission,
     decode::{self, Decoded, Fault, Origin},
 };
 use crate::metrics::Metrics;
@@ -17,15 +17,15 @@ use crate::store::NewReject;
 /// Tells readings and statuses from other messages.
 #[derive(Debug)]
 pub(super) struct Intake {
-    topics: Topics,
+    decoder: Arc<Decoder>,
     hub: Arc<Hub>,
     received: IntCounter,
 }
 
 impl Intake {
-    pub(super) fn new(config: &Ingest, hub: Arc<Hub>, metrics: &Metrics) -> Self {
+    pub(super) fn new(decoder: Arc<Decoder>, hub: Arc<Hub>, metrics: &Metrics) -> Self {
         Self {
-            topics: Topics::new(config),
+            decoder,
             hub,
             received: metrics.readings_received.with_label_values(&["mqtt"]),
         }
@@ -48,7 +48,7 @@ impl Intake {
             return AckReason::NotAuthorized;
         }
         submission.acknowledged.extend(acknowledged(&message.topic));
-        match self.topics.kind(&message.topic) {
+        match self.decoder.topics().kind(&message.topic) {
             Kind::Reading(_) | Kind::Status if message.is_clearing() => {
                 // It must not overtake the message it clears, which waits for its commit.
                 submission.messages.push(message);
@@ -86,7 +86,7 @@ impl Intake {
 
     /// Whether it is neither a reading nor a status.
     pub(super) fn is_ordinary(&self, message: &Message) -> bool {
-        message.is_clearing() || self.topics.kind(&message.topic) == Kind::Ordinary
+        message.is_clearing() || self.decoder.topics().kind(&message.topic) == Kind::Ordinary
     }
 
     fn take_readings(
@@ -95,13 +95,23 @@ impl Intake {
         message: Message,
         submission: &mut Submission,
     ) -> AckReason {
-        let Decoded { readings, faults } =
-            decode::decode(format, message.payload.as_slice(), origin_of(&message));
+        let payload = message.payload.as_slice();
+        let Decoded {
+            readings,
+            faults,
+            statuses,
+            request,
+        } = self.decoder.take(format, payload, origin_of(&message));
         self.received.inc_by((readings.len() + faults.len()) as u64);
-        let is_hopeless = readings.is_empty();
+        let is_hopeless = readings.is_empty() && !faults.is_empty();
         submission.readings.extend(readings);
+        submission.statuses.extend(statuses);
         for (fault, part) in faults {
             submission.rejects.push(reject(&message, &fault, part));
+        }
+        if let Some(request) = request {
+            tracing::info!(topic = %request.topic, "a Sparkplug node is asked for its births");
+            self.take_ordinary(request, false, submission);
         }
         if is_hopeless {
             return AckReason::PayloadFormatInvalid;

@@ -45,9 +45,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Guest};
-use crate::config::{Ingest, Limits, Mqtt};
+use crate::config::{Limits, Mqtt};
 use crate::domain::topic::TopicError;
-use crate::ingest::{Submission, SubmissionQueue};
+use crate::ingest::{Decoder, Submission, SubmissionQueue};
 use crate::metrics::{Limit, Metrics};
 use crate::tls::Server;
 
@@ -143,7 +143,7 @@ impl Broker {
     /// Puts the broker together.
     pub fn new(
         config: &Mqtt,
-        ingest: &Ingest,
+        decoder: Arc<Decoder>,
         hub: Arc<Hub>,
         submissions: SubmissionQueue,
         access: Arc<Access>,
@@ -153,7 +153,7 @@ impl Broker {
             ["0", "1", "2"].map(|qos| metrics.mqtt_messages.with_label_values(&[direction, qos]))
         };
         let shared = Shared {
-            intake: Intake::new(ingest, Arc::clone(&hub), &metrics),
+            intake: Intake::new(decoder, Arc::clone(&hub), &metrics),
             hub,
             submissions,
             messages_in: counters("in"),

@@ -32,6 +32,9 @@ pub enum PayloadFormat {
     SenmlJson,
     /// RFC 8428, section 6.
     SenmlCbor,
+    /// Sparkplug 3.0.0, section 6.4.
+    #[cfg(feature = "sparkplug")]
+    SparkplugB,
 }
 
 const FORMATS: &[(&str, PayloadFormat)] = &[
@@ -40,6 +43,8 @@ const FORMATS: &[(&str, PayloadFormat)] = &[
     ("number", PayloadFormat::Number),
     ("senml-json", PayloadFormat::SenmlJson),
     ("senml-cbor", PayloadFormat::SenmlCbor),
+    #[cfg(feature = "sparkplug")]
+    ("sparkplug-b", PayloadFormat::SparkplugB),
 ];
 
 /// First levels that no filter may name, and why.
@@ -57,13 +62,18 @@ const REFUSED_LEVELS: &[(&str, &str)] = &[
         "shared subscriptions are for clients: write the filter after the share's name",
     ),
 ];
-const LATER_FORMATS: &[&str] = &["sparkplug-b"];
+/// Formats that this build was made without.
+const ABSENT_FORMATS: &[&str] = if cfg!(feature = "sparkplug") {
+    &[]
+} else {
+    &["sparkplug-b"]
+};
 
 impl Ingest {
     pub(super) fn read(mut section: Section<'_>) -> Self {
         let readings = section.list("readings", filter);
         let statuses = section.list("statuses", filter);
-        let format = choice(FORMATS, LATER_FORMATS);
+        let format = choice(FORMATS, ABSENT_FORMATS);
         let whole = section.setting("format", PayloadFormat::Auto, &format);
         let formats = section.section_or_empty("formats").named(|key, value| {
             let filter = filter(&Value::Text(key.to_owned()))?;

@@ -177,10 +177,10 @@ pub(super) fn fraction(value: &Value) -> Result<u16, String> {
     }
 }
 
-/// One of the words in `choices`; the words in `later` are known, but their feature does not exist yet.
+/// One of the words in `choices`; what the words in `absent` stand for is not in this build.
 pub(super) fn choice<T: Copy>(
     choices: &'static [(&'static str, T)],
-    later: &'static [&'static str],
+    absent: &'static [&'static str],
 ) -> impl Fn(&Value) -> Result<T, String> {
     move |value| {
         let words: Vec<String> = choices
@@ -191,9 +191,9 @@ pub(super) fn choice<T: Copy>(
         let text = text_of(&expected, value)?;
         if let Some((_, chosen)) = choices.iter().find(|(word, _)| *word == text) {
             Ok(*chosen)
-        } else if later.contains(&text) {
+        } else if absent.contains(&text) {
             Err(format!(
-                "{text:?} is not yet supported by this version: expected {expected}"
+                "{text:?} is not in this build: expected {expected}"
             ))
         } else {
             Err(unexpected(&expected, value))

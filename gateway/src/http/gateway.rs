@@ -110,13 +110,15 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Response, 
         },
         topics: Topics {
             readings: shared
-                .topics
+                .decoder
+                .topics()
                 .readings()
                 .iter()
                 .map(TopicFilter::as_str)
                 .collect(),
             statuses: shared
-                .topics
+                .decoder
+                .topics()
                 .statuses()
                 .iter()
                 .map(TopicFilter::as_str)

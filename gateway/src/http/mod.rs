@@ -61,7 +61,7 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove}
 use crate::access::{Access, Guest, OwnNames};
 use crate::config::{Anonymous, Http};
 use crate::domain::uplink::UplinkStatus;
-use crate::ingest::{Health, Refused, RuleBook, Submission, SubmissionQueue, Topics, Traces};
+use crate::ingest::{Decoder, Health, Refused, RuleBook, Submission, SubmissionQueue, Traces};
 use crate::logging::LogFilter;
 use crate::metrics::Metrics;
 use crate::store::{Committed, Reader, outbox::UplinkKey};
@@ -92,7 +92,7 @@ pub struct Surroundings {
     pub uplinks: Vec<(UplinkKey, UplinkHandle)>,
     pub rule_book: Arc<RuleBook>,
     pub traces: Arc<Traces>,
-    pub topics: Topics,
+    pub decoder: Arc<Decoder>,
     pub access: Arc<Access>,
     /// Where sensors publish.
     pub mqtt: SocketAddr,
@@ -121,7 +121,7 @@ struct Shared {
     uplinks: Vec<(UplinkKey, UplinkHandle)>,
     rule_book: Arc<RuleBook>,
     traces: Arc<Traces>,
-    topics: Topics,
+    decoder: Arc<Decoder>,
     metrics: Arc<Metrics>,
     log_filter: Arc<LogFilter>,
     received: IntCounter,
@@ -157,7 +157,7 @@ impl Server {
             max_bytes: surroundings.max_bytes,
             rule_book: surroundings.rule_book,
             traces: surroundings.traces,
-            topics: surroundings.topics,
+            decoder: surroundings.decoder,
             received: metrics.readings_received.with_label_values(&["http"]),
             metrics,
             log_filter: surroundings.log_filter,

@@ -15,7 +15,7 @@ use super::openapi::shapes;
 use super::parameters::{self, Pairs, after_and_limit};
 use super::{Page, Shared, done, problem::Problem};
 use crate::domain::{timestamp::Timestamp, topic::TopicName};
-use crate::ingest::{Kind, Submission, Topics, decode};
+use crate::ingest::{Decoder, Kind, Submission, decode};
 use crate::store::{Reader, Reject};
 
 /// A page ends early when its payloads have so many bytes; `next` goes on from there.
@@ -95,24 +95,23 @@ pub(super) async fn retry(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let reject = find(&shared, &id, &uri).await?;
-    let submission = read_again(&reject, &shared.topics)?;
+    let submission = read_again(&reject, &shared.decoder)?;
     Ok(done(shared.commit(submission).await?))
 }
 
-fn read_again(reject: &Reject, topics: &Topics) -> Result<Submission, Problem> {
+fn read_again(reject: &Reject, decoder: &Decoder) -> Result<Submission, Problem> {
     let topic = TopicName::new(&reject.topic).ok();
     let origin = decode::Origin {
         topic: topic.as_ref(),
         now: reject.received_at,
     };
     let mut submission = Submission::of_reject(reject.id);
-    if topic.as_ref().map(|topic| topics.kind(topic)) == Some(Kind::Status) {
+    if topic.as_ref().map(|topic| decoder.topics().kind(topic)) == Some(Kind::Status) {
         let status = decode::decode_status(&reject.payload, origin);
         let status = status.map_err(|fault| Problem::StillUnreadable(fault.to_string()))?;
         submission.statuses.push(status);
     } else {
-        let format = topic.as_ref().map(|topic| topics.format(topic));
-        let decoded = decode::decode(format.unwrap_or_default(), &reject.payload, origin);
+        let decoded = decoder.read_again(&reject.payload, origin);
         if let Some((fault, _)) = decoded.faults.first() {
             return Err(Problem::StillUnreadable(fault.to_string()));
         }

@@ -29,7 +29,7 @@ use super::access::Peer;
 use super::*;
 use crate::config::{AccessFiles, Config, RuleSource};
 use crate::domain::message::Message;
-use crate::ingest::{Committer, Outlet, Routed, RuleBook, Settings, SubmissionReceiver};
+use crate::ingest::{Committer, Decoder, Outlet, Routed, RuleBook, Settings, SubmissionReceiver};
 use crate::rules::RuleSet;
 use crate::store::{StoreError, Writer};
 
@@ -101,7 +101,9 @@ impl House {
             uplinks: vec![(writer.reader().uplinks()[0], handle)],
             rule_book: Arc::new(book),
             traces: Arc::default(),
-            topics: Topics::new(&Config::load(None, std::iter::empty()).unwrap().ingest),
+            decoder: Arc::new(Decoder::new(
+                &Config::load(None, std::iter::empty()).unwrap().ingest,
+            )),
             access: Arc::new(access),
             mqtt: SocketAddr::from(([127, 0, 0, 1], 1883)),
             guests,

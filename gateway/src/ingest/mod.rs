@@ -5,6 +5,7 @@
 mod clock_watch;
 mod committer;
 pub mod decode;
+mod decoder;
 mod health;
 mod keeper;
 mod outbox;
@@ -18,6 +19,7 @@ mod traces;
 
 pub use clock_watch::watch_clock;
 pub use committer::{Committer, Settings};
+pub use decoder::Decoder;
 pub use health::Health;
 pub use keeper::Keeper;
 pub use outbox::OutboxRequest;

@@ -2,6 +2,8 @@
 
 use std::cmp::Reverse;
 
+#[cfg(feature = "sparkplug")]
+use super::decode::sparkplug;
 use crate::config::{Ingest, PayloadFormat};
 use crate::domain::topic::{TopicFilter, TopicName};
 
@@ -26,7 +28,7 @@ pub struct Topics {
 
 impl Topics {
     /// As the configuration has them.
-    pub fn new(config: &Ingest) -> Self {
+    pub(super) fn new(config: &Ingest) -> Self {
         let mut formats = config.formats.clone();
         formats.sort_by_key(|(filter, _)| {
             (
@@ -47,7 +49,11 @@ impl Topics {
     pub fn kind(&self, topic: &TopicName) -> Kind {
         let matches = |filter: &TopicFilter| filter.matches(topic);
         if self.readings.iter().any(matches) {
-            Kind::Reading(self.format(topic))
+            match self.format(topic) {
+                #[cfg(feature = "sparkplug")]
+                PayloadFormat::SparkplugB if sparkplug::is_for_others(topic) => Kind::Ordinary,
+                format => Kind::Reading(format),
+            }
         } else if self.statuses.iter().any(matches) {
             Kind::Status
         } else {
@@ -56,7 +62,7 @@ impl Topics {
     }
 
     /// How readings are written there.
-    pub fn format(&self, topic: &TopicName) -> PayloadFormat {
+    pub(super) fn format(&self, topic: &TopicName) -> PayloadFormat {
         let mut formats = self.formats.iter();
         let own = formats.find(|(filter, _)| filter.matches(topic));
         own.map_or(self.format, |(_, format)| *format)

@@ -5,7 +5,8 @@ pub(super) const TRANSPORTS: &[&str] = &["http", "mqtt"];
 
 /// Why something is no reading and no status: what `ingest::decode` finds, and what there are too many of.
 pub(super) const REJECTED: &[&str] = &[
-    "devices", "empty", "encoding", "sensor", "sensors", "status", "syntax", "time", "value",
+    "birth", "devices", "empty", "encoding", "sensor", "sensors", "status", "syntax", "time",
+    "topic", "value",
 ];
 
 /// `rule`: a rule said so. `overload`: QoS 0 while the committer was behind. `alert`: nothing more can be stored of a sensor.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::broker::{Broker, Hub, Shared, expiry};
 use crate::config::{AccessFiles, Anonymous, Config, Limits};
-use crate::ingest::{Committer, Health, Settings, SubmissionQueue};
+use crate::ingest::{Committer, Decoder, Health, Settings, SubmissionQueue};
 use crate::metrics::Metrics;
 use crate::rules::RuleSet;
 use crate::store::{Reader, StoreError, Writer};
@@ -85,7 +85,7 @@ impl House {
         let access = Arc::new(access);
         let broker = Broker::new(
             &config.mqtt,
-            &config.ingest,
+            Arc::new(Decoder::new(&config.ingest)),
             hub,
             submissions,
             access,

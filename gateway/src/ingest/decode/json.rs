@@ -21,7 +21,7 @@ pub(super) fn decode(text: &str, origin: Origin<'_>) -> Decoded {
         return match decode_object(text, origin, &mut 0) {
             Ok(readings) => Decoded {
                 readings,
-                faults: Vec::new(),
+                ..Decoded::default()
             },
             Err(fault) => whole(fault),
         };
@@ -44,6 +44,7 @@ pub(super) fn decode(text: &str, origin: Origin<'_>) -> Decoded {
     Decoded {
         readings,
         faults: faults.told(),
+        ..Decoded::default()
     }
 }
 

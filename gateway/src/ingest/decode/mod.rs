@@ -2,10 +2,13 @@
 
 mod json;
 mod senml;
+#[cfg(feature = "sparkplug")]
+pub(super) mod sparkplug;
 mod timestamp;
 
 use crate::config::PayloadFormat;
 use crate::domain::{
+    message::Message,
     reading::{Attributes, Reading},
     sensor::{SensorId, SensorIdError},
     status::{DeviceId, DeviceStatus},
@@ -29,6 +32,20 @@ pub enum Fault {
     WrongShape(&'static str),
     #[error("the payload is no SenML: {0}")]
     NotSenml(String),
+    #[error("the payload is no Sparkplug B: {0}")]
+    NotSparkplug(String),
+    #[error(
+        "Sparkplug nodes and devices say nothing of themselves on this topic: expected spBv1.0/<group>/<type>/<node>[/<device>]"
+    )]
+    NotSparkplugTopic,
+    #[error("a metric has neither name nor alias")]
+    NoMetricName,
+    #[error(
+        "what it is about was said in a birth that has not been seen: the node is asked for it"
+    )]
+    NoBirth,
+    #[error("nodes have more metrics than the gateway can remember")]
+    TooManyMetrics,
     #[error("the array is empty")]
     EmptyArray,
     #[error("an attribute is nested too deeply")]
@@ -68,11 +85,15 @@ impl Fault {
             Self::Many { .. } | Self::Unreadable(_) | Self::TooManyNumbers => "syntax",
             Self::NotJson(_)
             | Self::NotSenml(_)
+            | Self::NotSparkplug(_)
+            | Self::NoMetricName
             | Self::WrongShape(_)
             | Self::Twice(_)
             | Self::TooDeep
             | Self::TooManyCopies => "syntax",
             Self::NoValue | Self::BadValue { .. } => "value",
+            Self::NotSparkplugTopic => "topic",
+            Self::NoBirth | Self::TooManyMetrics => "birth",
             Self::NoSensor | Self::BadSensorType { .. } | Self::BadSensor(_) => "sensor",
             Self::BadTime(_) => "time",
             Self::BadStatus(_) => "status",
@@ -86,6 +107,10 @@ pub struct Decoded {
     pub readings: Vec<Reading>,
     /// Each with the part of the payload that it is about, or nothing for the whole.
     pub faults: Vec<(Fault, Option<Vec<u8>>)>,
+    /// Of who sent it.
+    pub statuses: Vec<DeviceStatus>,
+    /// To be published: what has to be asked of who sent it.
+    pub request: Option<Message>,
 }
 
 /// Where a payload came from, for what it does not say itself.
@@ -104,6 +129,8 @@ pub fn decode(format: PayloadFormat, payload: &[u8], origin: Origin<'_>) -> Deco
         PayloadFormat::Number => decode_text(payload, origin, number),
         PayloadFormat::SenmlJson => decode_text(payload, origin, senml::decode_json),
         PayloadFormat::SenmlCbor => senml::decode_cbor(payload, origin),
+        #[cfg(feature = "sparkplug")]
+        PayloadFormat::SparkplugB => sparkplug::Births::default().take(payload, origin),
     }
 }
 
@@ -190,8 +217,8 @@ impl Faults {
 
 fn whole(fault: Fault) -> Decoded {
     Decoded {
-        readings: Vec::new(),
         faults: vec![(fault, None)],
+        ..Decoded::default()
     }
 }
 
@@ -199,7 +226,7 @@ fn number(text: &str, origin: Origin<'_>) -> Decoded {
     match decode_number(text, origin) {
         Ok(reading) => Decoded {
             readings: vec![reading],
-            faults: Vec::new(),
+            ..Decoded::default()
         },
         Err(fault) => whole(fault),
     }

@@ -135,6 +135,7 @@ impl Pack {
         let decoded = Decoded {
             readings: self.readings,
             faults: self.faults.told(),
+            ..Decoded::default()
         };
         if decoded.readings.is_empty() && decoded.faults.is_empty() {
             return whole(Fault::EmptyArray);
