@@ -36,6 +36,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("postcard", &["rules"]),
     ("regex", &["rules"]),
     ("minicbor", &["ingest"]),
+    ("prost", &["ingest"]),
     ("mqtt_protocol_core", &["broker"]),
     ("tokio_tungstenite", &["broker"]),
     ("tungstenite", &["broker"]),

@@ -197,9 +197,15 @@ fn the_shipped_file_says_the_defaults() {
 fn the_shipped_file_with_everything_switched_on_has_no_faults() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let text = std::fs::read_to_string(example())
+    let mut text = std::fs::read_to_string(example())
         .unwrap()
         .replace("#| ", "");
+    let mut formats = "\"senml/#\" = \"senml-cbor\"\n\"spBv1.0/#\" = \"sparkplug-b\"\n";
+    if !cfg!(feature = "sparkplug") {
+        let without = formats.split_inclusive('\n').next().unwrap();
+        text = text.replace(formats, without);
+        formats = without;
+    }
     for name in ["server.crt", "server.key"] {
         std::fs::write(at(name), "").unwrap();
     }
@@ -220,10 +226,12 @@ fn the_shipped_file_with_everything_switched_on_has_no_faults() {
         .collect();
     assert_eq!(names, ["high", "important", "boiler", "warm", "silent"]);
     config.rules.truncate(2);
-    let minimal = "gateway_id = \"edge-1\"\n[ingest.formats]\n\"senml/#\" = \"senml-cbor\"\n[mqtt.tls]\n[http.tls]\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"\n\
+    let minimal = format!(
+        "gateway_id = \"edge-1\"\n[ingest.formats]\n{formats}[mqtt.tls]\n[http.tls]\n[cloud]\nurl = \"https://cloud.example.com/api/sync\"\n\
         [[uplink]]\nname = \"history\"\nurl = \"https://history.example.com/readings\"\n\
-        [[uplink]]\nname = \"broker\"\nurl = \"mqtts://broker.example.com:8883\"";
-    let expected = load(minimal);
+        [[uplink]]\nname = \"broker\"\nurl = \"mqtts://broker.example.com:8883\""
+    );
+    let expected = load(&minimal);
     let tls = expected.mqtt.tls.as_ref().unwrap();
     assert_eq!(tls.listen, "0.0.0.0:8883".parse().unwrap());
     assert_eq!(tls.files.certificate, at("server.crt"));
@@ -231,6 +239,17 @@ fn the_shipped_file_with_everything_switched_on_has_no_faults() {
     assert_eq!(tls.listen, "0.0.0.0:8443".parse().unwrap());
     assert_eq!(expected.mqtt.access_files.tokens, Some(at("tokens")));
     assert_eq!(without_places(config), without_places(expected));
+}
+
+#[cfg(not(feature = "sparkplug"))]
+#[test]
+fn a_format_that_is_not_in_this_build_says_so() {
+    let faults = Config::parse("[ingest]\nformat = \"sparkplug-b\"", &"g.toml".into()).unwrap_err();
+    let told = faults.to_string();
+    assert!(
+        told.contains("\"sparkplug-b\" is not in this build: expected \"auto\" or"),
+        "{told}"
+    );
 }
 
 const FAULTY: &str = r#"gateway_id = "no spaces"
