@@ -3,40 +3,11 @@
 # FOLDER has the packages of docker/build-debs.sh. Needs root, debootstrap and systemd-nspawn.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. tests/checks.sh
+. tests/debian.sh
 dist=$(realpath "$1")
 
-# A small Debian, made once.
-debian="${XDG_CACHE_HOME:-$HOME/.cache}/edge-gateway-debian-12"
-if [ ! -e "$debian/made" ]; then
-    rm -rf "$debian"
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -1)
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,adduser,curl bookworm "$debian" "$mirror" >/dev/null
-    touch "$debian/made"
-fi
-
-work="$(mktemp -d)"
-container=
-finish() {
-    if [ -n "$container" ]; then
-        kill -s TERM "$container" 2>/dev/null || true
-        wait "$container" 2>/dev/null || true
-    fi
-    rm -rf "$work"
-}
-trap finish EXIT
-patience=60
-
-cp -a "$debian" "$work/debian"
-cp "$dist"/*.deb "$work/debian/root/"
-# No network but its own loopback, so that the usual ports are free.
-systemd-nspawn --quiet --register=no --keep-unit --private-network --directory="$work/debian" --boot \
-    </dev/null >"$work/console" 2>&1 &
-container=$!
-# inside COMMAND…: in the container, as root.
-inside() { nsenter --target "$leader" --all --wdns=/root env HOME=/root "$@"; }
-leader() { leader=$(pgrep --parent "$container" | head -1) && [ -n "$leader" ]; }
-eventually leader
+cp "$dist"/*.deb "$root/root/"
+contain --boot
 inside systemctl is-system-running --wait >/dev/null 2>&1 || eventually inside systemctl is-active multi-user.target ||
     { cat "$work/console"; exit 1; }
 
@@ -108,7 +79,7 @@ before=$(property MainPID)
 mkdir "$work/newer"
 dpkg-deb -R "$dist/$deb" "$work/newer"
 sed -i "s/^Version: .*/Version: $version-2/" "$work/newer/DEBIAN/control"
-dpkg-deb --root-owner-group -b "$work/newer" "$work/debian/root/newer.deb" >/dev/null
+dpkg-deb --root-owner-group -b "$work/newer" "$root/root/newer.deb" >/dev/null
 inside dpkg -i newer.deb >/dev/null 2>&1
 eventually is_another
 check "an upgrade starts the new one" "$version-2" "$(inside dpkg-query -W -f '${Version}' edge-gateway)"
