@@ -95,15 +95,15 @@ impl Intake {
         message: Message,
         submission: &mut Submission,
     ) -> AckReason {
-        let payload = message.payload.as_slice();
         let Decoded {
             readings,
             faults,
             statuses,
+            is_for_others,
             request,
-        } = self.decoder.take(format, payload, origin_of(&message));
+        } = self.decoder.take(format, &message);
         self.received.inc_by((readings.len() + faults.len()) as u64);
-        let is_hopeless = readings.is_empty() && !faults.is_empty();
+        let is_hopeless = readings.is_empty() && !faults.is_empty() && !is_for_others;
         submission.readings.extend(readings);
         submission.statuses.extend(statuses);
         for (fault, part) in faults {
@@ -121,7 +121,7 @@ impl Intake {
     }
 
     fn take_status(&self, message: Message, submission: &mut Submission) -> AckReason {
-        match decode::decode_status(message.payload.as_slice(), origin_of(&message)) {
+        match decode::decode_status(message.payload.as_slice(), Origin::of(&message)) {
             Ok(status) => {
                 submission.statuses.push(status);
                 self.pass_on(message, submission);
@@ -155,13 +155,6 @@ fn acknowledged(topic: &TopicName) -> Option<i64> {
 fn is_in_its_format(message: &Message) -> bool {
     let says_utf8 = message.properties.as_ref().and_then(|p| p.payload_is_utf8);
     says_utf8 != Some(true) || std::str::from_utf8(message.payload.as_slice()).is_ok()
-}
-
-fn origin_of(message: &Message) -> Origin<'_> {
-    Origin {
-        topic: Some(&message.topic),
-        now: message.received_at,
-    }
 }
 
 fn reject(message: &Message, fault: &Fault, part: Option<Vec<u8>>) -> (&'static str, NewReject) {

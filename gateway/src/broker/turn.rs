@@ -43,7 +43,9 @@ pub(super) struct Owed {
 impl Turn {
     /// Whether nothing of it may be dropped.
     pub(super) fn is_binding(&self) -> bool {
-        !self.answers.is_empty() || !self.submission.changes.is_empty()
+        !self.answers.is_empty()
+            || !self.submission.changes.is_empty()
+            || !self.submission.statuses.is_empty()
     }
 
     /// Splits into what is to be committed and what is owed after it.

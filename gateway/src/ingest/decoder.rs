@@ -1,20 +1,18 @@
 //! What a message is and what it says: its topic has a format, and some formats need what was said before.
 
 #[cfg(feature = "sparkplug")]
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-#[cfg(feature = "sparkplug")]
-use super::decode::sparkplug::Births;
+use super::decode::sparkplug::Nodes;
 use super::decode::{self, Decoded, Origin};
 use super::topics::Topics;
 use crate::config::{Ingest, PayloadFormat};
+use crate::domain::message::Message;
 
 /// Reads messages.
 #[derive(Debug)]
 pub struct Decoder {
     topics: Topics,
     #[cfg(feature = "sparkplug")]
-    births: Mutex<Births>,
+    nodes: Nodes,
 }
 
 impl Decoder {
@@ -23,7 +21,7 @@ impl Decoder {
         Self {
             topics: Topics::new(config),
             #[cfg(feature = "sparkplug")]
-            births: Mutex::default(),
+            nodes: Nodes::default(),
         }
     }
 
@@ -32,12 +30,12 @@ impl Decoder {
         &self.topics
     }
 
-    /// Reads a payload when it comes: those of one client in their order.
-    pub fn take(&self, format: PayloadFormat, payload: &[u8], origin: Origin<'_>) -> Decoded {
+    /// Reads a message when it comes: those of one client in their order.
+    pub fn take(&self, format: PayloadFormat, message: &Message) -> Decoded {
         match format {
             #[cfg(feature = "sparkplug")]
-            PayloadFormat::SparkplugB => self.births().take(payload, origin),
-            _ => decode::decode(format, payload, origin),
+            PayloadFormat::SparkplugB => self.nodes.take(message),
+            _ => decode::decode(format, message.payload.as_slice(), Origin::of(message)),
         }
     }
 
@@ -47,13 +45,8 @@ impl Decoder {
         let format = origin.topic.map(|topic| self.topics.format(topic));
         match format.unwrap_or_default() {
             #[cfg(feature = "sparkplug")]
-            PayloadFormat::SparkplugB => self.births().read(payload, origin),
+            PayloadFormat::SparkplugB => self.nodes.read(payload, origin),
             format => decode::decode(format, payload, origin),
         }
-    }
-
-    #[cfg(feature = "sparkplug")]
-    fn births(&self) -> MutexGuard<'_, Births> {
-        self.births.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

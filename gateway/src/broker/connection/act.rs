@@ -98,8 +98,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
-    /// Policy of the queue: what is owed an answer, or changes what is stored of the session, waits for room; what is all
-    /// of QoS 0 is dropped and counted.
+    /// Policy of the queue: what is owed an answer, changes what is stored of the session, or says how a device is, waits for
+    /// room; the rest of QoS 0 is dropped and counted.
     fn hand_over(&mut self, submission: Submission, is_binding: bool, is_owed: bool) {
         let Err(refused) = self.shared.submissions.try_submit(submission) else {
             return;

@@ -109,6 +109,8 @@ pub struct Decoded {
     pub faults: Vec<(Fault, Option<Vec<u8>>)>,
     /// Of who sent it.
     pub statuses: Vec<DeviceStatus>,
+    /// Whether others get it even if the gateway can make nothing of it.
+    pub is_for_others: bool,
     /// To be published: what has to be asked of who sent it.
     pub request: Option<Message>,
 }
@@ -121,6 +123,16 @@ pub struct Origin<'t> {
     pub now: Timestamp,
 }
 
+impl<'t> Origin<'t> {
+    /// Of a message.
+    pub fn of(message: &'t Message) -> Self {
+        Self {
+            topic: Some(&message.topic),
+            now: message.received_at,
+        }
+    }
+}
+
 /// Reads a payload in the format that its topic has.
 pub fn decode(format: PayloadFormat, payload: &[u8], origin: Origin<'_>) -> Decoded {
     match format {
@@ -130,7 +142,7 @@ pub fn decode(format: PayloadFormat, payload: &[u8], origin: Origin<'_>) -> Deco
         PayloadFormat::SenmlJson => decode_text(payload, origin, senml::decode_json),
         PayloadFormat::SenmlCbor => senml::decode_cbor(payload, origin),
         #[cfg(feature = "sparkplug")]
-        PayloadFormat::SparkplugB => sparkplug::Births::default().take(payload, origin),
+        PayloadFormat::SparkplugB => sparkplug::Nodes::default().read(payload, origin),
     }
 }
 

@@ -1,19 +1,27 @@
 //! What nodes and devices have said of themselves: their metrics, and how far a node has counted its messages. In memory, bounded;
-//! policy: a birth beyond the bounds is rejected. A node is born anew with each connection, so that nothing has to outlive a restart.
+//! policy: a birth beyond the bounds is rejected, and its node is not asked for it again. A node is born anew when it connects, and
+//! when it is asked to be: nothing has to outlive a restart.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::topic::Subject;
 use super::value::DataType;
 use crate::domain::sensor::{SensorId, SensorIdError};
 use crate::domain::timestamp::Timestamp;
 
-/// Memory for all of it, in bytes, and about what one metric, device or node takes of it beside its name.
+/// Memory for all nodes, and for one, in bytes.
 const CAPACITY: usize = 32 << 20;
+const SHARE: usize = CAPACITY / 4;
+
+/// About what a metric or a device, and a node, take of it beside their names, in bytes.
 const ENTRY: usize = 160;
+const NODE: usize = 320;
 
 /// A node is asked for its births once in so many milliseconds at the most.
 const PAUSE: u64 = 10_000;
+
+/// What came so many milliseconds before a birth may have been meant as that birth says.
+const HINDSIGHT: i64 = 10 * 60 * 1000;
 
 /// What is known of a metric.
 #[derive(Clone, Debug)]
@@ -29,10 +37,16 @@ pub(super) struct Metrics {
     types: HashMap<SensorId, DataType>,
     aliases: HashMap<u64, Known>,
     size: usize,
+    /// What came before that was meant otherwise.
+    since: Timestamp,
 }
 
+/// There is no room for a birth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
 impl Metrics {
-    pub(super) fn add(&mut self, alias: Option<u64>, metric: Known) {
+    pub(super) fn add(&mut self, alias: Option<u64>, metric: Known) -> Result<(), Full> {
         self.size += ENTRY;
         if let Ok(sensor) = &metric.sensor {
             self.size += sensor.as_str().len();
@@ -41,6 +55,7 @@ impl Metrics {
         if let Some(alias) = alias {
             self.aliases.insert(alias, metric);
         }
+        if SHARE < self.size { Err(Full) } else { Ok(()) }
     }
 
     /// Of a metric that goes by its name.
@@ -51,175 +66,289 @@ impl Metrics {
     pub(super) fn by_alias(&self, alias: u64) -> Option<&Known> {
         self.aliases.get(&alias)
     }
+
+    /// Whether they say what a message meant that came then.
+    pub(super) fn explain(&self, then: Timestamp) -> bool {
+        self.since <= then
+    }
+
+    fn known_since(mut self, since: Timestamp) -> Arc<Self> {
+        self.since = since;
+        Arc::new(self)
+    }
 }
 
-/// What is known of all nodes, each from its first message to its death.
+/// What is known of all nodes.
 #[derive(Debug, Default)]
-pub(in crate::ingest) struct Births {
+pub(super) struct Births {
     nodes: HashMap<Box<str>, Node>,
     /// Of all of them, in bytes.
     size: usize,
+    /// When those that never were born were last given up.
+    swept_at: Timestamp,
 }
 
 #[derive(Debug, Default)]
 struct Node {
-    /// `None`: its birth was not seen.
+    /// `None`: it was not seen.
     birth: Option<Birth>,
-    metrics: Metrics,
-    devices: HashMap<Box<str>, Metrics>,
+    metrics: Option<Arc<Metrics>>,
+    /// Those that are there; `None`: their metrics are not known (any more).
+    devices: HashMap<Box<str>, Option<Arc<Metrics>>>,
+    /// A birth of it found no room.
+    is_refused: bool,
     asked_at: Option<Timestamp>,
+    size: usize,
 }
 
+/// The birth of a node.
 #[derive(Debug)]
-struct Birth {
-    /// The number of its session, modulo 256, if it says so.
-    session: Option<u8>,
+pub(super) struct Birth {
+    /// The number of its session, if it says so. They count to 255.
+    pub(super) session: Option<u8>,
     /// The number of the message that comes next; `None`: they are not counted.
-    next: Option<u8>,
+    pub(super) next: Option<u8>,
+    /// The client id.
+    pub(super) publisher: Arc<str>,
+    pub(super) at: Timestamp,
 }
 
-/// There is no room for a birth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Full;
+/// What is to be known for a message of data.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Messages before it did not come, or the birth did not.
+    pub(super) has_gap: bool,
+    pub(super) metrics: Option<Arc<Metrics>>,
+    pub(super) is_refused: bool,
+}
 
 impl Births {
-    /// The metrics of a node or device; `None`: its birth was not seen.
-    pub(super) fn metrics(&self, subject: &Subject<'_>) -> Option<&Metrics> {
-        let node = self.nodes.get(&*key(subject))?;
-        match subject.device {
-            None => node.birth.as_ref().map(|_| &node.metrics),
-            Some(device) => node.devices.get(device),
-        }
-    }
-
-    /// A node begins anew: what was said of its metrics and those of its devices does not hold any more (section 6.4.19).
+    /// A node begins anew: what was said of its metrics and those of its devices does not hold any more (section 6.4.19). Gives back
+    /// the devices that were of another session.
     pub(super) fn node_is_born(
         &mut self,
-        subject: &Subject<'_>,
-        metrics: Metrics,
-        session: Option<u64>,
-        number: Option<u64>,
-    ) -> Result<(), Full> {
-        if let Some(node) = self.nodes.get_mut(&*key(subject)) {
-            let devices = node.devices.values_mut();
-            for old in devices.chain([&mut node.metrics]) {
-                self.size -= old.size;
-                // That a device is there is known until somebody says that it is not.
-                *old = Metrics::default();
-            }
-            node.birth = None;
+        node: &str,
+        birth: Birth,
+        metrics: Result<Metrics, Full>,
+    ) -> (Vec<Box<str>>, Result<(), Full>) {
+        let now = birth.at;
+        if !self.has_room(node, 0, now) {
+            return (Vec::new(), Err(Full));
         }
-        let room = metrics.size;
-        let node = self.room_for(subject, room)?;
-        node.metrics = metrics;
-        node.birth = Some(Birth {
-            session: session.map(modulo_256),
-            next: number.map(after),
+        let (gone, since) = self.change(node, |node| {
+            let before = node.birth.replace(birth);
+            let session = |birth: &Birth| birth.session;
+            let is_another = match (before.as_ref().and_then(session), node.session()) {
+                (Some(before), Some(session)) => before != session,
+                _ => false,
+            };
+            let gone = if is_another {
+                std::mem::take(&mut node.devices).into_keys().collect()
+            } else {
+                node.devices.values_mut().for_each(|device| *device = None);
+                Vec::new()
+            };
+            node.metrics = None;
+            (gone, hindsight(now, before.map(|before| before.at)))
         });
-        Ok(())
+        let metrics = metrics
+            .ok()
+            .filter(|metrics| self.has_room(node, metrics.size, now));
+        let born = metrics.as_ref().map(|_| ()).ok_or(Full);
+        self.change(node, |node| {
+            node.is_refused = born.is_err();
+            node.metrics = metrics.map(|metrics| metrics.known_since(since));
+        });
+        (gone, born)
     }
 
     /// A device says what it has.
     pub(super) fn device_is_born(
         &mut self,
-        subject: &Subject<'_>,
+        node: &str,
         device: &str,
-        metrics: Metrics,
+        metrics: Result<Metrics, Full>,
+        now: Timestamp,
     ) -> Result<(), Full> {
-        self.device_is_dead(subject, device);
-        let room = ENTRY + device.len() + metrics.size;
-        let node = self.room_for(subject, room)?;
-        node.devices.insert(device.into(), metrics);
-        Ok(())
+        self.device_is_dead(node, device);
+        let room = |metrics: &Metrics| ENTRY + device.len() + metrics.size;
+        let metrics = metrics
+            .ok()
+            .filter(|metrics| self.has_room(node, room(metrics), now));
+        if metrics.is_none() && !self.nodes.contains_key(node) {
+            return Err(Full);
+        }
+        self.change(node, |node| {
+            let Some(metrics) = metrics else {
+                node.is_refused = true;
+                return Err(Full);
+            };
+            let since = node.metrics.as_ref().map(|metrics| metrics.since);
+            let metrics = metrics.known_since(hindsight(now, since));
+            node.devices.insert(device.into(), Some(metrics));
+            Ok(())
+        })
     }
 
     /// A device is gone.
-    pub(super) fn device_is_dead(&mut self, subject: &Subject<'_>, device: &str) {
-        let node = self.nodes.get_mut(&*key(subject));
-        if let Some(gone) = node.and_then(|node| node.devices.remove(device)) {
-            self.size -= ENTRY + device.len() + gone.size;
+    pub(super) fn device_is_dead(&mut self, node: &str, device: &str) {
+        if self.nodes.contains_key(node) {
+            self.change(node, |node| node.devices.remove(device));
         }
     }
 
-    /// A node is gone, and its devices, whose names are given back; `None` if that is said of an older session, and comes late
-    /// (section 6.4.25).
+    /// A node is gone, and its devices, which are given back; `None` if that is said of an older session, and comes late
+    /// (section 6.4.25): only if another client says so, because what one client says comes in its order.
     pub(super) fn node_is_dead(
         &mut self,
-        subject: &Subject<'_>,
-        session: Option<u64>,
+        node: &str,
+        session: Option<u8>,
+        publisher: &str,
     ) -> Option<Vec<Box<str>>> {
-        let key = key(subject);
-        let Some(node) = self.nodes.get(&*key) else {
+        let Some(known) = self.nodes.get(node) else {
             return Some(Vec::new());
         };
-        let known = node.birth.as_ref().and_then(|birth| birth.session);
-        if let (Some(said), Some(known)) = (session.map(modulo_256), known)
-            // Some say the number of their next session when they leave.
-            && (1..128).contains(&known.wrapping_sub(said))
+        if let (Some(said), Some(birth)) = (session, &known.birth)
+            && let Some(session) = birth.session
+            && *birth.publisher != *publisher
+            && (1..128).contains(&session.wrapping_sub(said))
         {
             return None;
         }
-        let node = self.nodes.remove(&*key)?;
-        let devices = node.devices.iter();
-        let devices = devices.map(|(name, metrics)| ENTRY + name.len() + metrics.size);
-        self.size -= ENTRY + key.len() + node.metrics.size + devices.sum::<usize>();
-        Some(node.devices.into_keys().collect())
+        let gone = self.change(node, |node| {
+            let asked_at = node.asked_at;
+            let dead = std::mem::replace(
+                node,
+                Node {
+                    asked_at,
+                    size: node.size,
+                    ..Node::default()
+                },
+            );
+            dead.devices.into_keys().collect()
+        });
+        if let Some(Node {
+            asked_at: None,
+            size,
+            ..
+        }) = self.nodes.get(node)
+        {
+            self.size -= size;
+            self.nodes.remove(node);
+        }
+        Some(gone)
     }
 
-    /// Counts a message of a node. Whether there were others before it that did not come (section 6.4.5).
-    pub(super) fn misses(&mut self, subject: &Subject<'_>, number: Option<u64>) -> bool {
-        let node = self.nodes.get_mut(&*key(subject));
-        let Some(birth) = node.and_then(|node| node.birth.as_mut()) else {
-            return true;
+    /// Counts a message of a node (section 6.4.5), and looks up what its subject has.
+    pub(super) fn see(&mut self, node: &str, device: Option<&str>, number: Option<u64>) -> Seen {
+        let Some(node) = self.nodes.get_mut(node) else {
+            return Seen {
+                has_gap: true,
+                ..Seen::default()
+            };
         };
-        let expected = birth.next;
-        birth.next = number.map(after);
-        match (expected, number.map(modulo_256)) {
-            (Some(expected), Some(number)) => expected != number,
-            _ => false,
+        let has_gap = match &mut node.birth {
+            None => true,
+            Some(birth) => {
+                let expected = std::mem::replace(&mut birth.next, number.map(after));
+                let number = number.map(modulo_256);
+                expected.is_some_and(|expected| number.is_some_and(|number| number != expected))
+            }
+        };
+        Seen {
+            has_gap,
+            metrics: node.metrics_of(device),
+            is_refused: node.is_refused,
         }
     }
 
-    /// Whether a node is to be asked for its births now: not if it was just before.
-    pub(super) fn may_ask(&mut self, subject: &Subject<'_>, now: Timestamp) -> bool {
-        let Ok(node) = self.room_for(subject, 0) else {
+    /// What a node or device has.
+    pub(super) fn metrics(&self, node: &str, device: Option<&str>) -> Option<Arc<Metrics>> {
+        self.nodes.get(node)?.metrics_of(device)
+    }
+
+    /// Whether a node is to be asked for its births now: not if it was just before, and not for what would find no room.
+    pub(super) fn may_ask(&mut self, node: &str, now: Timestamp) -> bool {
+        if !self.has_room(node, 0, now) {
             return false;
-        };
-        let since = |asked_at: Timestamp| now.millis().abs_diff(asked_at.millis());
-        let is_due = node
-            .asked_at
-            .is_none_or(|asked_at| PAUSE <= since(asked_at));
-        if is_due {
-            node.asked_at = Some(now);
         }
-        is_due
+        self.change(node, |node| {
+            let is_due = !node.is_refused && node.asked_at.is_none_or(|at| is_over(PAUSE, at, now));
+            if is_due {
+                node.asked_at = Some(now);
+            }
+            is_due
+        })
     }
 
-    /// A node, which may be new, that takes so much more.
-    fn room_for(&mut self, subject: &Subject<'_>, bytes: usize) -> Result<&mut Node, Full> {
-        let key = key(subject);
-        let own = if self.nodes.contains_key(&*key) {
-            0
-        } else {
-            ENTRY + key.len()
-        };
-        let size = self.size + own + bytes;
-        if CAPACITY < size {
-            return Err(Full);
+    /// Whether a node, which may be new, can take so much more.
+    fn has_room(&mut self, node: &str, more: usize, now: Timestamp) -> bool {
+        let own = self.nodes.get(node).map_or(NODE + node.len(), |_| 0);
+        let of_node = self.nodes.get(node).map_or(0, |node| node.size);
+        if SHARE < of_node + own + more {
+            return false;
         }
-        self.size = size;
-        Ok(self.nodes.entry(key).or_default())
+        if CAPACITY < self.size + own + more && is_over(PAUSE, self.swept_at, now) {
+            self.swept_at = now;
+            let is_of_use = |node: &Node| {
+                let was_asked = node.asked_at.is_some_and(|at| !is_over(PAUSE, at, now));
+                node.birth.is_some() || !node.devices.is_empty() || was_asked
+            };
+            self.nodes.retain(|_, node| is_of_use(node));
+            self.size = self.nodes.values().map(|node| node.size).sum();
+        }
+        self.size + own + more <= CAPACITY
+    }
+
+    /// Changes a node, which may be new.
+    fn change<T>(&mut self, name: &str, change: impl FnOnce(&mut Node) -> T) -> T {
+        let node = self.nodes.entry(name.into()).or_default();
+        let changed = change(node);
+        let size = node.measured() + name.len();
+        let before = std::mem::replace(&mut node.size, size);
+        self.size = self.size + node.size - before;
+        changed
     }
 }
 
-fn key(subject: &Subject<'_>) -> Box<str> {
-    format!("{}/{}", subject.group, subject.node).into()
+impl Node {
+    fn session(&self) -> Option<u8> {
+        self.birth.as_ref()?.session
+    }
+
+    fn metrics_of(&self, device: Option<&str>) -> Option<Arc<Metrics>> {
+        match device {
+            None => self.metrics.clone(),
+            Some(device) => self.devices.get(device)?.clone(),
+        }
+    }
+
+    /// What it takes beside its name, in bytes.
+    fn measured(&self) -> usize {
+        let size =
+            |metrics: &Option<Arc<Metrics>>| metrics.as_ref().map_or(0, |metrics| metrics.size);
+        let devices = self.devices.iter();
+        let devices = devices.map(|(name, metrics)| ENTRY + name.len() + size(metrics));
+        NODE + size(&self.metrics) + devices.sum::<usize>()
+    }
 }
 
-fn modulo_256(number: u64) -> u8 {
+/// From when on messages are explained by a birth of `now`, if one before it was of `before`.
+fn hindsight(now: Timestamp, before: Option<Timestamp>) -> Timestamp {
+    let earliest = Timestamp::from_millis(now.millis().saturating_sub(HINDSIGHT));
+    before.map_or(earliest, |before| before.max(earliest))
+}
+
+/// Whether so many milliseconds have gone by; the clock may have been set.
+fn is_over(pause: u64, since: Timestamp, now: Timestamp) -> bool {
+    pause <= now.millis().abs_diff(since.millis())
+}
+
+pub(super) fn modulo_256(number: u64) -> u8 {
     number.to_le_bytes()[0]
 }
 
-fn after(number: u64) -> u8 {
+/// The number of the message behind one.
+pub(super) fn after(number: u64) -> u8 {
     modulo_256(number).wrapping_add(1)
 }

@@ -11,11 +11,13 @@ mod payload;
 mod topic;
 mod value;
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use prost::Message as _;
 use prost::bytes::Bytes;
 use serde_json::{Map, Value as Json};
 
-use self::births::{Full, Known, Metrics};
+use self::births::{Births, Full, Known, Metrics};
 use self::payload::{Metric, Payload, metric};
 use self::topic::{Kind, Subject};
 use self::value::DataType;
@@ -26,8 +28,6 @@ use crate::domain::sensor::SensorId;
 use crate::domain::status::DeviceStatus;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::topic::TopicName;
-
-pub(in crate::ingest) use self::births::Births;
 
 /// How a node's session is numbered, in its birth and its death.
 const SESSION: &str = "bdSeq";
@@ -46,81 +46,152 @@ pub(in crate::ingest) fn is_for_others(topic: &TopicName) -> bool {
     topic::is_for_others(topic.as_str())
 }
 
-impl Births {
-    /// Reads a message when it comes, each node's in their order.
-    pub(in crate::ingest) fn take(&mut self, payload: &[u8], origin: Origin<'_>) -> Decoded {
-        self.taken(payload, origin).unwrap_or_else(whole)
+/// Nodes: what they say is read with what they said before.
+#[derive(Debug, Default)]
+pub(in crate::ingest) struct Nodes(Mutex<Births>);
+
+impl Nodes {
+    /// Reads a message when it comes, those of one client in their order.
+    pub(in crate::ingest) fn take(&self, message: &Message) -> Decoded {
+        let decoded = self.taken(message).unwrap_or_else(whole);
+        Decoded {
+            // Others may make of it what the gateway cannot.
+            is_for_others: true,
+            ..decoded
+        }
     }
 
     /// Reads a message once more, later: it says nothing new of its node.
     pub(in crate::ingest) fn read(&self, payload: &[u8], origin: Origin<'_>) -> Decoded {
         let read = || {
             let (kind, place) = Place::of(origin)?;
-            let payload = unpack(payload)?;
+            let payload = unpack(kind, payload)?;
             match kind {
-                Kind::Birth => Ok(place.birth(&payload).1),
-                Kind::Data => place.data(&payload, self.metrics(&place.subject)),
+                Kind::Birth => place.birth(&payload).map(|birth| birth.decoded),
+                Kind::Data => {
+                    let metrics = self.births().metrics(&place.node, place.subject.device);
+                    // Another birth may have had other aliases.
+                    let metrics = metrics.filter(|metrics| metrics.explain(origin.now));
+                    place.data(&payload, metrics.as_deref())
+                }
                 Kind::Death => Ok(Decoded::default()),
             }
         };
         read().unwrap_or_else(whole)
     }
 
-    fn taken(&mut self, payload: &[u8], origin: Origin<'_>) -> Result<Decoded, Fault> {
-        let (kind, place) = Place::of(origin)?;
-        let payload = unpack(payload)?;
-        let subject = &place.subject;
-        match (kind, subject.device) {
-            (Kind::Birth, None) => {
-                let (metrics, decoded) = place.birth(&payload);
-                let session = session(&payload);
-                let born = self.node_is_born(subject, metrics, session, payload.seq);
-                born.map_err(|Full| Fault::TooManyMetrics)?;
-                place.with_status(decoded, "online")
-            }
-            (Kind::Birth, Some(device)) => {
-                let misses = self.misses(subject, payload.seq);
-                let (metrics, decoded) = place.birth(&payload);
-                let born = self.device_is_born(subject, device, metrics);
-                born.map_err(|Full| Fault::TooManyMetrics)?;
-                let decoded = place.with_status(decoded, "online")?;
-                Ok(self.asking(&place, decoded, misses))
-            }
-            (Kind::Data, _) => {
-                let misses = self.misses(subject, payload.seq);
-                let data = place.data(&payload, self.metrics(subject));
-                let is_in_the_dark = matches!(data, Err(Fault::NoBirth));
-                let decoded = data.unwrap_or_else(whole);
-                Ok(self.asking(&place, decoded, misses || is_in_the_dark))
-            }
+    fn taken(&self, message: &Message) -> Result<Decoded, Fault> {
+        let (kind, place) = Place::of(Origin::of(message))?;
+        let payload = unpack(kind, message.payload.as_slice())?;
+        match (kind, place.subject.device) {
+            (Kind::Birth, None) => self.node_is_born(&place, &payload, message),
+            (Kind::Birth, Some(device)) => self.device_is_born(&place, device, &payload),
+            (Kind::Data, _) => Ok(self.data(&place, &payload)),
             (Kind::Death, Some(device)) => {
-                let misses = self.misses(subject, payload.seq);
-                self.device_is_dead(subject, device);
-                let decoded = place.with_status(Decoded::default(), "offline")?;
-                Ok(self.asking(&place, decoded, misses))
+                let mut births = self.births();
+                let seen = births.see(&place.node, None, payload.seq);
+                births.device_is_dead(&place.node, device);
+                drop(births);
+                let dead = place.with_status(Decoded::default(), "offline")?;
+                Ok(self.asking(&place, dead, seen.has_gap))
             }
             (Kind::Death, None) => {
-                let Some(devices) = self.node_is_dead(subject, session(&payload)) else {
+                let (session, publisher) = (session(&payload), &message.publisher);
+                let gone = self.births().node_is_dead(&place.node, session, publisher);
+                let Some(devices) = gone else {
                     return Ok(Decoded::default());
                 };
-                let mut decoded = place.with_status(Decoded::default(), "offline")?;
-                for device in devices {
-                    let device = Some(&*device);
-                    let subject = Subject { device, ..*subject };
-                    decoded.statuses.push(place.status(&subject, "offline")?);
-                }
-                Ok(decoded)
+                let dead = place.with_status(Decoded::default(), "offline")?;
+                place.with_offline(dead, &devices)
             }
         }
     }
 
+    fn node_is_born(
+        &self,
+        place: &Place<'_>,
+        payload: &Payload,
+        message: &Message,
+    ) -> Result<Decoded, Fault> {
+        let read = place.birth(payload);
+        let birth = births::Birth {
+            session: read.as_ref().ok().and_then(|birth| birth.session),
+            next: payload.seq.map(births::after),
+            publisher: Arc::clone(&message.publisher),
+            at: place.origin.now,
+        };
+        let (metrics, decoded) = apart(read);
+        let (gone, born) = self.births().node_is_born(&place.node, birth, metrics);
+        let decoded = match born {
+            Ok(()) => decoded,
+            Err(Full) => whole(Fault::TooManyMetrics),
+        };
+        let online = place.with_status(decoded, "online")?;
+        place.with_offline(online, &gone)
+    }
+
+    fn device_is_born(
+        &self,
+        place: &Place<'_>,
+        device: &str,
+        payload: &Payload,
+    ) -> Result<Decoded, Fault> {
+        let (metrics, decoded) = apart(place.birth(payload));
+        let (seen, born) = {
+            let mut births = self.births();
+            let seen = births.see(&place.node, None, payload.seq);
+            let now = place.origin.now;
+            (
+                seen,
+                births.device_is_born(&place.node, device, metrics, now),
+            )
+        };
+        let decoded = match born {
+            Ok(()) => decoded,
+            Err(Full) => whole(Fault::TooManyMetrics),
+        };
+        let online = place.with_status(decoded, "online")?;
+        Ok(self.asking(place, online, seen.has_gap))
+    }
+
+    fn data(&self, place: &Place<'_>, payload: &Payload) -> Decoded {
+        let device = place.subject.device;
+        let seen = self.births().see(&place.node, device, payload.seq);
+        let data = place.data(payload, seen.metrics.as_deref());
+        let is_needed = seen.has_gap || seen.metrics.is_none() || data.is_err();
+        let decoded = data.unwrap_or_else(|fault| match fault {
+            Fault::NoBirth if seen.is_refused => whole(Fault::TooManyMetrics),
+            fault => whole(fault),
+        });
+        self.asking(place, decoded, is_needed)
+    }
+
     /// With the request for its births, if a node has to be asked.
-    fn asking(&mut self, place: &Place<'_>, decoded: Decoded, is_needed: bool) -> Decoded {
-        let may = is_needed && self.may_ask(&place.subject, place.origin.now);
+    fn asking(&self, place: &Place<'_>, decoded: Decoded, is_needed: bool) -> Decoded {
+        let may = is_needed && self.births().may_ask(&place.node, place.origin.now);
         Decoded {
             request: may.then(|| place.request()).flatten(),
             ..decoded
         }
+    }
+
+    fn births(&self) -> MutexGuard<'_, Births> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a birth says.
+struct Birth {
+    metrics: Metrics,
+    /// Of the node, if it says so.
+    session: Option<u8>,
+    decoded: Decoded,
+}
+
+fn apart(birth: Result<Birth, Fault>) -> (Result<Metrics, Full>, Decoded) {
+    match birth {
+        Ok(birth) => (Ok(birth.metrics), birth.decoded),
+        Err(fault) => (Err(Full), whole(fault)),
     }
 }
 
@@ -128,27 +199,44 @@ impl Births {
 struct Place<'o> {
     origin: Origin<'o>,
     subject: Subject<'o>,
+    /// Of the subject, among all nodes.
+    node: String,
 }
 
 impl<'o> Place<'o> {
     fn of(origin: Origin<'o>) -> Result<(Kind, Self), Fault> {
         let topic = origin.topic.map_or("", TopicName::as_str);
         let (kind, subject) = topic::parse(topic).ok_or(Fault::NotSparkplugTopic)?;
-        Ok((kind, Self { origin, subject }))
+        let node = subject.whole_node();
+        let place = Self {
+            origin,
+            subject,
+            node,
+        };
+        Ok((kind, place))
     }
 
-    /// The metrics of a birth, and its readings.
-    fn birth(&self, payload: &Payload) -> (Metrics, Decoded) {
-        let mut metrics = Metrics::default();
+    /// # Errors
+    /// If it has more metrics than can be remembered.
+    fn birth(&self, payload: &Payload) -> Result<Birth, Fault> {
+        let (mut metrics, mut session) = (Metrics::default(), None);
         let decoded = self.readings(payload, |metric| {
-            let name = metric.name.as_deref().ok_or(Fault::NoMetricName)?;
+            let name = name(metric).ok_or(Fault::NoMetricName)?;
+            if name == SESSION {
+                session = number(metric);
+            }
             // Without a type, which it must have, an integer is taken as it stands.
             let said = self.by_name(metric, name, None);
             let known = said.unwrap_or_else(|| self.known(name, DataType::Plain));
-            metrics.add(metric.alias, known.clone());
+            let added = metrics.add(metric.alias, known.clone());
+            added.map_err(|Full| Fault::TooManyMetrics)?;
             Ok(known)
-        });
-        (metrics, decoded.unwrap_or_else(whole))
+        })?;
+        Ok(Birth {
+            metrics,
+            session,
+            decoded,
+        })
     }
 
     /// The readings behind a birth.
@@ -157,12 +245,12 @@ impl<'o> Place<'o> {
     /// If they cannot be told without a birth that was not seen.
     fn data(&self, payload: &Payload, metrics: Option<&Metrics>) -> Result<Decoded, Fault> {
         self.readings(payload, |metric| {
-            let by_alias = metric.alias.and_then(|alias| metrics?.by_alias(alias));
-            match (by_alias, metric.name.as_deref()) {
-                (Some(known), _) => Ok(known.clone()),
-                (None, Some(name)) => self.by_name(metric, name, metrics).ok_or(Fault::NoBirth),
-                (None, None) if metric.alias.is_some() => Err(Fault::NoBirth),
-                (None, None) => Err(Fault::NoMetricName),
+            let by_alias = || metrics?.by_alias(metric.alias?).cloned();
+            let by_name = name(metric).map(|name| self.by_name(metric, name, metrics));
+            match by_name {
+                Some(known) => known.or_else(by_alias).ok_or(Fault::NoBirth),
+                None if metric.alias.is_some() => by_alias().ok_or(Fault::NoBirth),
+                None => Err(Fault::NoMetricName),
             }
         })
     }
@@ -171,14 +259,12 @@ impl<'o> Place<'o> {
     fn by_name(&self, metric: &Metric, name: &str, metrics: Option<&Metrics>) -> Option<Known> {
         let said = metric.datatype.and_then(DataType::of);
         let shown = said.or_else(|| DataType::shown_by(metric.value.as_ref()));
-        match shown {
-            Some(data_type) => Some(self.known(name, data_type)),
-            None => {
-                let mut known = self.known(name, DataType::Other);
-                known.data_type = metrics?.data_type(known.sensor.as_ref().ok()?)?;
-                Some(known)
-            }
+        if let Some(data_type) = shown {
+            return Some(self.known(name, data_type));
         }
+        let known = self.known(name, DataType::Other);
+        let data_type = metrics?.data_type(known.sensor.as_ref().ok()?)?;
+        Some(Known { data_type, ..known })
     }
 
     fn known(&self, name: &str, data_type: DataType) -> Known {
@@ -195,6 +281,9 @@ impl<'o> Place<'o> {
     }
 
     /// The readings of all metrics that have one.
+    ///
+    /// # Errors
+    /// If nothing of it can be told.
     fn readings(
         &self,
         payload: &Payload,
@@ -208,7 +297,7 @@ impl<'o> Place<'o> {
             });
             match reading {
                 Ok(reading) => readings.extend(reading),
-                Err(Fault::NoBirth) => return Err(Fault::NoBirth),
+                Err(fault @ (Fault::NoBirth | Fault::TooManyMetrics)) => return Err(fault),
                 Err(fault) => faults.add(fault, || part(payload, bytes)),
             }
         }
@@ -258,6 +347,18 @@ impl<'o> Place<'o> {
         Ok(decoded)
     }
 
+    /// With the word that devices of the node are gone.
+    fn with_offline(&self, mut decoded: Decoded, devices: &[Box<str>]) -> Result<Decoded, Fault> {
+        for device in devices {
+            let subject = Subject {
+                device: Some(device),
+                ..self.subject
+            };
+            decoded.statuses.push(self.status(&subject, "offline")?);
+        }
+        Ok(decoded)
+    }
+
     fn status(&self, subject: &Subject<'_>, status: &str) -> Result<DeviceStatus, Fault> {
         let status = new_status(&subject.device_id(), status, self.origin.now)?;
         Ok(DeviceStatus {
@@ -294,15 +395,15 @@ impl<'o> Place<'o> {
     }
 }
 
-fn unpack(payload: &[u8]) -> Result<Payload, Fault> {
-    if payload.is_empty() {
+fn unpack(kind: Kind, payload: &[u8]) -> Result<Payload, Fault> {
+    // Some wills are: they have nothing to say but that it is over.
+    if payload.is_empty() && kind != Kind::Death {
         return Err(Fault::Empty);
     }
     let payload = Payload::decode(Bytes::copy_from_slice(payload)).map_err(not_sparkplug)?;
     if payload.uuid.as_deref() == Some(COMPRESSED) {
-        let compressed =
-            "it is compressed, which the specification does not know: switch that off".to_owned();
-        return Err(Fault::NotSparkplug(compressed));
+        let compressed = "it is compressed, which the specification does not know: switch that off";
+        return Err(Fault::NotSparkplug(compressed.to_owned()));
     }
     Ok(payload)
 }
@@ -316,20 +417,25 @@ fn not_sparkplug(error: prost::DecodeError) -> Fault {
     Fault::NotSparkplug(error.to_string())
 }
 
-/// The number of the session that a node's birth or death is of.
-fn session(payload: &Payload) -> Option<u64> {
-    let metrics = payload
-        .metrics
-        .iter()
-        .filter_map(|bytes| decode_metric(bytes).ok());
-    let session = metrics
-        .filter(|metric| metric.name.as_deref() == Some(SESSION))
-        .last()?;
+/// The number of the session that ends with a node's death.
+fn session(death: &Payload) -> Option<u8> {
+    let metrics = death.metrics.iter();
+    let mut metrics = metrics.filter_map(|bytes| decode_metric(bytes).ok());
+    number(&metrics.find(|metric| name(metric) == Some(SESSION))?)
+}
+
+/// The number of a session, modulo 256.
+fn number(session: &Metric) -> Option<u8> {
     match session.value? {
-        metric::Value::IntValue(number) => Some(number.into()),
-        metric::Value::LongValue(number) => Some(number),
+        metric::Value::IntValue(number) => Some(births::modulo_256(number.into())),
+        metric::Value::LongValue(number) => Some(births::modulo_256(number)),
         _ => None,
     }
+}
+
+/// Its name, if it is not empty.
+fn name(metric: &Metric) -> Option<&str> {
+    metric.name.as_deref().filter(|name| !name.is_empty())
 }
 
 /// A payload of one metric.

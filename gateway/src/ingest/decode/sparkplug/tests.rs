@@ -86,33 +86,53 @@ fn told(decoded: &Decoded) -> Vec<String> {
 /// Nodes, seen at a time.
 #[derive(Default)]
 struct Seen {
-    births: Births,
+    nodes: Nodes,
     seconds: i64,
 }
 
+fn message(topic: &str, payload: &[u8], client_id: &str, now: Timestamp) -> Message {
+    Message {
+        topic: TopicName::new(&format!("spBv1.0/{topic}")).unwrap(),
+        payload: payload.to_vec().into(),
+        qos: Qos::AtMostOnce,
+        retain: false,
+        received_at: now,
+        publisher: client_id.into(),
+        properties: None,
+    }
+}
+
 impl Seen {
-    fn at(&self, topic: &TopicName, look: impl FnOnce(Origin<'_>) -> Decoded) -> Vec<String> {
-        let now = Timestamp::from_millis(NOW + self.seconds * 1000);
-        told(&look(Origin {
-            topic: Some(topic),
-            now,
-        }))
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(NOW + self.seconds * 1000)
     }
 
     #[track_caller]
-    fn check(&mut self, topic: &str, payload: &[u8], expected: &[&str]) {
-        let topic = TopicName::new(&format!("spBv1.0/{topic}")).unwrap();
-        let mut births = std::mem::take(&mut self.births);
-        let told = self.at(&topic, |origin| births.take(payload, origin));
-        self.births = births;
-        assert_eq!(told, expected, "{topic}");
+    fn check_of(&self, client_id: &str, topic: &str, payload: &[u8], expected: &[&str]) {
+        let message = message(topic, payload, client_id, self.now());
+        let decoded = self.nodes.take(&message);
+        assert!(decoded.is_for_others);
+        assert_eq!(told(&decoded), expected, "{topic}");
     }
 
+    #[track_caller]
+    fn check(&self, topic: &str, payload: &[u8], expected: &[&str]) {
+        self.check_of("client", topic, payload, expected);
+    }
+
+    /// What came now, read again later.
     #[track_caller]
     fn check_again(&self, topic: &str, payload: &[u8], expected: &[&str]) {
-        let topic = TopicName::new(&format!("spBv1.0/{topic}")).unwrap();
-        let told = self.at(&topic, |origin| self.births.read(payload, origin));
-        assert_eq!(told, expected, "{topic}");
+        let message = message(topic, payload, "client", self.now());
+        let decoded = self.nodes.read(payload, Origin::of(&message));
+        assert_eq!(told(&decoded), expected, "{topic}");
+    }
+
+    /// Nothing is remembered.
+    #[track_caller]
+    fn check_empty(&self) {
+        let told = format!("{:?}", self.nodes);
+        assert!(told.contains("{ nodes: {}, size: 0,"), "{told}");
     }
 }
 
@@ -173,7 +193,7 @@ fn a_number_is_a_reading_by_its_type() {
 
 #[test]
 fn data_stands_on_births() {
-    let mut seen = Seen::default();
+    let seen = Seen::default();
     let birth = [
         with_alias(1, named("temperature", 1, IntValue(20))),
         with_alias(2, named("name", 12, None)),
@@ -190,8 +210,8 @@ fn data_stands_on_births() {
         aliased(1, IntValue(0xfe)),
         aliased(2, IntValue(1)),
         aliased(3, IntValue(1000)),
-        // Some say both, or the name alone, or no type.
-        with_alias(1, named("temperature", 1, IntValue(3))),
+        // Some say both, or the name alone, or no type. Of both the name counts.
+        with_alias(2, named("temperature", 1, IntValue(3))),
         named("temperature", 1, IntValue(4)),
         Metric {
             datatype: None,
@@ -221,7 +241,7 @@ fn data_stands_on_births() {
 
 #[test]
 fn what_cannot_be_told_without_a_birth_is_rejected_whole_and_read_once_it_is_there() {
-    let mut seen = Seen::default();
+    let seen = Seen::default();
     let data = payload(
         5,
         &[named("a", 10, DoubleValue(1.0)), aliased(7, IntValue(0xff))],
@@ -240,7 +260,7 @@ fn what_cannot_be_told_without_a_birth_is_rejected_whole_and_read_once_it_is_the
 
 #[test]
 fn times_and_properties_go_along() {
-    let mut seen = Seen::default();
+    let seen = Seen::default();
     let quality = |value| PropertyValue {
         r#type: Some(3),
         value,
@@ -294,7 +314,7 @@ fn bad_metrics_are_rejected_alone_and_can_be_read_again() {
         aliased(4, DoubleValue(1.0)),
         named("good", 10, DoubleValue(2.0)),
     ];
-    let mut seen = Seen::default();
+    let seen = Seen::default();
     let birth = payload(0, &bad);
     let parts = ["! sensor part", "! value part", "! syntax part"];
     let expected = [
@@ -308,14 +328,11 @@ fn bad_metrics_are_rejected_alone_and_can_be_read_again() {
     // The alias is known, though its name is none: nothing is asked for.
     let data = payload(1, &[aliased(1, DoubleValue(1.0))]);
     seen.check("p/NDATA/n", &data, &["! sensor part"]);
-    let topic = TopicName::new("spBv1.0/p/NBIRTH/n").unwrap();
-    let origin = Origin {
-        topic: Some(&topic),
-        now: Timestamp::from_millis(NOW),
-    };
-    let decoded = seen.births.read(&birth, origin);
+    let birth = message("p/NBIRTH/n", &birth, "client", seen.now());
+    let origin = Origin::of(&birth);
+    let decoded = seen.nodes.read(birth.payload.as_slice(), origin);
     for (fault, part) in decoded.faults {
-        let again = seen.births.read(part.as_deref().unwrap(), origin);
+        let again = seen.nodes.read(part.as_deref().unwrap(), origin);
         // A bare number in a fault is NaN, which equals nothing.
         assert_eq!(again.faults[0].0.label(), fault.label());
         assert_eq!(again.faults[0].1, part);
@@ -347,13 +364,13 @@ fn a_gap_in_the_numbers_asks_for_births_and_not_too_often() {
 
 #[test]
 fn the_request_is_the_command_that_nodes_know() {
-    let topic = TopicName::new("spBv1.0/p/NDATA/n").unwrap();
-    let origin = Origin {
-        topic: Some(&topic),
-        now: Timestamp::from_millis(NOW),
-    };
-    let request = Births::default().take(&payload(1, &[]), origin).request;
-    let request = request.unwrap();
+    let data = message(
+        "p/NDATA/n",
+        &payload(1, &[]),
+        "client",
+        Timestamp::from_millis(NOW),
+    );
+    let request = Nodes::default().take(&data).request.unwrap();
     assert_eq!(request.topic.as_str(), "spBv1.0/p/NCMD/n");
     assert!(request.qos == Qos::AtMostOnce && !request.retain);
     let sent = Payload::decode(request.payload.as_slice()).unwrap();
@@ -373,86 +390,174 @@ fn the_request_is_the_command_that_nodes_know() {
 
 #[test]
 fn deaths_are_statuses_unless_they_come_late() {
-    let mut seen = Seen::default();
+    let seen = Seen::default();
     let birth = |number| payload(0, &[session(number), named("a", 10, None)]);
     let death = |number| payload(None, &[session(number)]);
+    let dead = ["p:n = offline"];
     seen.check("p/NBIRTH/n", &birth(0), &["p:n = online"]);
     seen.check("p/DBIRTH/n/d", &payload(1, &[]), &["p:n:d = online"]);
-    // The will of the session before: 255 counts on to 0.
-    seen.check("p/NDEATH/n", &death(255), &[]);
-    // Born again, it has its device as before; of its metrics nothing is known.
+    // The will of another client, of the session before: 255 counts on to 0.
+    seen.check_of("before", "p/NDEATH/n", &death(255), &[]);
+    // Asked to be born again, it has its device as before; of its metrics nothing is known.
     seen.check("p/NBIRTH/n", &birth(0), &["p:n = online"]);
-    let asks = ["! birth all", "? spBv1.0/p/NCMD/n"];
-    seen.check(
-        "p/DDATA/n/d",
-        &payload(1, &[aliased(1, IntValue(1))]),
-        &asks,
-    );
+    let data = payload(1, &[aliased(1, IntValue(1))]);
+    seen.check("p/DDATA/n/d", &data, &["! birth all", "? spBv1.0/p/NCMD/n"]);
     seen.check("p/DBIRTH/n/d", &payload(2, &[]), &["p:n:d = online"]);
     seen.check("p/DBIRTH/n/e", &payload(3, &[]), &["p:n:e = online"]);
     seen.check("p/DDEATH/n/e", &payload(4, &[]), &["p:n:e = offline"]);
+    // In another session devices are there once they are born.
     seen.check(
-        "p/NDEATH/n",
-        &death(0),
-        &["p:n = offline", "p:n:d = offline"],
+        "p/NBIRTH/n",
+        &birth(1),
+        &["p:n = online", "p:n:d = offline"],
     );
+    seen.check("p/DBIRTH/n/f", &payload(1, &[]), &["p:n:f = online"]);
+    let both = ["p:n = offline", "p:n:f = offline"];
+    seen.check("p/NDEATH/n", &death(1), &both);
     // Unknown, it is dead all the same.
-    seen.check("p/NDEATH/n", &death(7), &["p:n = offline"]);
-    // Some count on before they say good-bye; some do not count.
+    seen.check("p/NDEATH/n", &death(7), &dead);
+    // Of the client that was born nothing comes late; some count on before they say good-bye, some do not count, some say nothing.
+    seen.check("p/NBIRTH/n", &birth(9), &["p:n = online"]);
+    seen.check("p/NDEATH/n", &death(8), &dead);
     seen.check("p/NBIRTH/n", &birth(1), &["p:n = online"]);
-    seen.check("p/NDEATH/n", &death(2), &["p:n = offline"]);
+    seen.check_of("other", "p/NDEATH/n", &death(2), &dead);
     seen.check("p/NBIRTH/n", &birth(3), &["p:n = online"]);
-    seen.check(
+    seen.check_of(
+        "other",
         "p/NDEATH/n",
         &payload(None, &[named("x", 10, None)]),
-        &["p:n = offline"],
+        &dead,
     );
-    assert_eq!(
-        format!("{:?}", seen.births),
-        format!("{:?}", Births::default())
-    );
+    seen.check("p/NBIRTH/n", &birth(3), &["p:n = online"]);
+    seen.check_of("other", "p/NDEATH/n", b"", &dead);
+}
+
+#[test]
+fn a_node_that_dies_is_not_asked_sooner() {
+    let mut seen = Seen::default();
+    let birth = payload(0, &[session(0)]);
+    let gap = payload(5, &[]);
+    let death = payload(None, &[session(0)]);
+    seen.check("p/NBIRTH/n", &birth, &["p:n = online"]);
+    seen.check("p/NDATA/n", &gap, &["? spBv1.0/p/NCMD/n"]);
+    seen.check("p/NDEATH/n", &death, &["p:n = offline"]);
+    seen.check("p/NDATA/n", &gap, &[]);
+    seen.check("p/NBIRTH/n", &birth, &["p:n = online"]);
+    seen.check("p/NDATA/n", &gap, &[]);
+    seen.seconds = 10;
+    seen.check("p/NDATA/n", &payload(7, &[]), &["? spBv1.0/p/NCMD/n"]);
+}
+
+#[test]
+fn a_device_whose_birth_is_missing_is_asked_for() {
+    let seen = Seen::default();
+    seen.check("p/NBIRTH/n", &payload(0, &[]), &["p:n = online"]);
+    let data = payload(1, &[named("speed", 10, DoubleValue(1.5))]);
+    let expected = ["p/n/d/speed 1.5 0 {}", "? spBv1.0/p/NCMD/n"];
+    seen.check("p/DDATA/n/d", &data, &expected);
+}
+
+#[test]
+fn a_birth_explains_what_came_before_it_but_not_what_another_did() {
+    let mut seen = Seen::default();
+    let birth = |name| payload(0, &[with_alias(1, named(name, 10, None))]);
+    let data = payload(1, &[aliased(1, DoubleValue(1.0))]);
+    seen.seconds = 1000;
+    seen.check("p/NBIRTH/n", &birth("a"), &["p:n = online"]);
+    for (seconds, expected) in [(400, "p/n/a 1 0 {}"), (399, "! birth all")] {
+        seen.seconds = seconds;
+        seen.check_again("p/NDATA/n", &data, &[expected]);
+    }
+    seen.seconds = 1010;
+    seen.check("p/NBIRTH/n", &birth("b"), &["p:n = online"]);
+    for (seconds, expected) in [(1000, "p/n/b 1 0 {}"), (999, "! birth all")] {
+        seen.seconds = seconds;
+        seen.check_again("p/NDATA/n", &data, &[expected]);
+    }
+}
+
+/// A birth of so many metrics that three nodes with it are as much as all may have.
+fn large() -> Vec<Metric> {
+    let name = "n".repeat(200);
+    let metric = |number| with_alias(number, named(&format!("{name}{number}"), 10, None));
+    (0..22_000).map(metric).collect()
 }
 
 #[test]
 fn what_is_remembered_is_bounded_and_given_back() {
-    let name = "n".repeat(200);
-    let metrics: Vec<_> = (0..30_000)
-        .map(|number| with_alias(number, named(&format!("{name}{number}"), 10, None)))
-        .collect();
-    let full = payload(0, &metrics);
     let mut seen = Seen::default();
-    for node in ["a", "b"] {
-        seen.check(
-            &format!("p/NBIRTH/{node}"),
-            &full,
-            &[&format!("p:{node} = online")],
-        );
-    }
-    seen.check("p/DBIRTH/b/d", &payload(1, &metrics), &["p:b:d = online"]);
-    seen.check("p/NBIRTH/c", &full, &["! birth all"]);
-    seen.check("p/DBIRTH/a/d", &payload(1, &metrics), &["! birth all"]);
-    // In its own place there is room.
-    seen.check("p/NBIRTH/a", &full, &["p:a = online"]);
-    seen.check("p/DBIRTH/b/d", &payload(2, &metrics), &["p:b:d = online"]);
+    let metrics = large();
+    let full = payload(0, &metrics);
+    let refused = |node: &str| ["! birth all".to_owned(), format!("p:{node} = online")];
     let death = payload(None, &[session(0)]);
-    seen.check("p/NDEATH/b", &death, &["p:b = offline", "p:b:d = offline"]);
-    seen.check("p/NBIRTH/c", &full, &["p:c = online"]);
-    for node in ["a", "c"] {
+    let check = |seen: &Seen, node: &str, expected: &[String]| {
+        let mut expected: Vec<_> = expected.iter().map(String::as_str).collect();
+        // Statuses stand before faults.
+        expected.reverse();
+        seen.check(&format!("p/NBIRTH/{node}"), &full, &expected);
+    };
+    for node in ["a", "b", "c", "d"] {
+        check(&seen, node, &[format!("p:{node} = online")]);
+    }
+    check(&seen, "e", &refused("e"));
+    // It is not asked for what finds no room; in its own place it does.
+    let dark = payload(1, &[aliased(1, DoubleValue(1.0))]);
+    seen.check("p/NDATA/e", &dark, &["! birth all"]);
+    check(&seen, "a", &["p:a = online".to_owned()]);
+    // Nor has a node more than its share.
+    seen.check(
+        "p/DBIRTH/a/x",
+        &payload(1, &metrics),
+        &["p:a:x = online", "! birth all"],
+    );
+    seen.seconds = 100;
+    seen.check("p/NDATA/a", &payload(9, &[]), &[]);
+    for node in ["b", "c", "d"] {
         seen.check(
             &format!("p/NDEATH/{node}"),
             &death,
             &[&format!("p:{node} = offline")],
         );
     }
-    assert_eq!(
-        format!("{:?}", seen.births),
-        format!("{:?}", Births::default())
+    check(&seen, "e", &["p:e = online".to_owned()]);
+    for node in ["a", "e"] {
+        seen.check(
+            &format!("p/NDEATH/{node}"),
+            &death,
+            &[&format!("p:{node} = offline")],
+        );
+    }
+    seen.check_empty();
+    // No birth is built that is larger than a share.
+    let metrics = [metrics.clone(), metrics].concat();
+    let expected = ["p:a = online", "! birth all"];
+    seen.check("p/NBIRTH/a", &payload(0, &metrics), &expected);
+}
+
+#[test]
+fn names_that_somebody_made_up_make_room_again() {
+    let mut seen = Seen::default();
+    let data = payload(1, &[]);
+    let mut asked = 0;
+    for number in 0..100_000 {
+        let name = format!("p/NDATA/{}{number}", "x".repeat(150));
+        let message = message(&name, &data, "client", seen.now());
+        asked += usize::from(seen.nodes.take(&message).request.is_some());
+    }
+    assert!((50_000..80_000).contains(&asked), "{asked}");
+    seen.check(
+        "p/NBIRTH/n",
+        &payload(0, &[]),
+        &["p:n = online", "! birth all"],
     );
+    seen.seconds = 10;
+    seen.check("p/NBIRTH/n", &payload(0, &[]), &["p:n = online"]);
+    assert!(format!("{:?}", seen.nodes).len() < 1000);
 }
 
 #[test]
 fn what_is_no_sparkplug_is_rejected() {
-    let mut seen = Seen::default();
+    let seen = Seen::default();
     seen.check("p/NDATA/n", b"", &["! empty all"]);
     seen.check("p/NDATA/n", br#"{"value":1}"#, &["! syntax all"]);
     let compressed = Payload {
@@ -461,15 +566,23 @@ fn what_is_no_sparkplug_is_rejected() {
     };
     seen.check("p/NDATA/n", &compressed.encode_to_vec(), &["! syntax all"]);
     let good = payload(0, &[named("a", 10, DoubleValue(1.0))]);
-    for topic in [
+    let long = format!("p/NDATA/{}", "n".repeat(255));
+    let topics = [
         "p/NDATA",
         "p/NDATA/n/d",
         "p/DDATA/n",
         "p/DDATA/n/d/e",
         "p/NOTE/n",
-    ] {
+        "/NDATA/n",
+        "p/DDATA/n/",
+        &long,
+    ];
+    for topic in topics {
         seen.check(topic, &good, &["! topic all"]);
     }
+    let fits = format!("p/NBIRTH/{}", "n".repeat(254));
+    let status = format!("p:{} = online", "n".repeat(254));
+    seen.check(&fits, &good, &[&status, "! sensor part"]);
 }
 
 #[test]
@@ -477,12 +590,19 @@ fn any_bytes_are_read_to_their_end() {
     let metrics = [
         with_alias(1, named("a", 1, IntValue(1))),
         named("b", 10, DoubleValue(2.0)),
+        session(1),
     ];
     let good = payload(3, &metrics);
-    let topics = ["NBIRTH/n", "DBIRTH/n/d", "NDATA/n", "DDATA/n/d", "NDEATH/n"];
-    let topics = topics.map(|topic| TopicName::new(&format!("spBv1.0/p/{topic}")).unwrap());
+    let topics = [
+        "p/NBIRTH/n",
+        "p/DBIRTH/n/d",
+        "p/NDATA/n",
+        "p/DDATA/n/d",
+        "p/DDEATH/n/d",
+        "p/NDEATH/n",
+    ];
     let mut draw = fastrand::Rng::with_seed(7);
-    let mut births = Births::default();
+    let nodes = Nodes::default();
     for round in 0..20_000 {
         let mut bytes = good.clone();
         for _ in 0..draw.usize(1..4) {
@@ -490,17 +610,11 @@ fn any_bytes_are_read_to_their_end() {
             bytes[at] = draw.u8(..);
         }
         bytes.truncate(draw.usize(1..=bytes.len()));
-        let origin = Origin {
-            topic: draw.choice(&topics),
-            now: Timestamp::from_millis(NOW + round),
-        };
-        let decoded = births.take(&bytes, origin);
-        assert!(
-            decoded
-                .readings
-                .iter()
-                .all(|reading| reading.value.is_finite())
-        );
-        births.read(&bytes, origin);
+        let topic = draw.choice(&topics).unwrap();
+        let message = message(topic, &bytes, "client", Timestamp::from_millis(NOW + round));
+        let decoded = nodes.take(&message);
+        let mut values = decoded.readings.iter().map(|reading| reading.value);
+        assert!(values.all(f64::is_finite));
+        nodes.read(&bytes, Origin::of(&message));
     }
 }

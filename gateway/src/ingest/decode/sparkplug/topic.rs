@@ -20,6 +20,9 @@ pub(super) struct Subject<'t> {
     pub(super) device: Option<&'t str>,
 }
 
+/// Bytes of group, node and device together, with what stands between them: no longer than a sensor or a device may be called.
+const MAX_BYTES: usize = 256;
+
 /// Takes a topic apart; `None` if nodes and devices say nothing of themselves there.
 pub(super) fn parse(topic: &str) -> Option<(Kind, Subject<'_>)> {
     let mut levels = topic.split('/');
@@ -33,12 +36,15 @@ pub(super) fn parse(topic: &str) -> Option<(Kind, Subject<'_>)> {
         _ => return None,
     };
     let is_whole = namespace == NAMESPACE && levels.next().is_none();
+    let names = [Some(group), Some(node), device].into_iter().flatten();
+    let is_named = names.clone().all(|name| !name.is_empty());
+    let length = names.map(|name| name.len() + 1).sum::<usize>() - 1;
     let subject = Subject {
         group,
         node,
         device,
     };
-    is_whole.then_some((kind, subject))
+    (is_whole && is_named && length <= MAX_BYTES).then_some((kind, subject))
 }
 
 /// Whether what is published there is for others: commands to nodes and devices, and the state of host applications.
@@ -57,6 +63,11 @@ impl Subject<'_> {
             None => format!("{group}:{node}"),
             Some(device) => format!("{group}:{node}:{device}"),
         }
+    }
+
+    /// The name of its node among all.
+    pub(super) fn whole_node(&self) -> String {
+        format!("{}/{}", self.group, self.node)
     }
 
     /// The sensor of one of its metrics.

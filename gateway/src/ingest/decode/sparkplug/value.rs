@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use super::payload::{PropertySet, PropertyValue, metric, property_value};
 
-/// Properties of a metric that are kept, those that are texts with so many bytes each.
+/// Properties of a metric that are looked at; keys and texts have so many bytes at the most.
 const MOST_PROPERTIES: usize = 16;
 const MOST_BYTES: usize = 256;
 
@@ -92,7 +92,8 @@ fn property(value: &PropertyValue) -> Option<Json> {
         Some(DataType::Signed(width)) => Json::from(signed(bits, width)),
         _ => Json::from(bits),
     };
-    match value.value.as_ref()? {
+    let said = value.value.as_ref().filter(|_| value.is_null != Some(true));
+    match said? {
         IntValue(bits) => Some(integer((*bits).into())),
         LongValue(bits) => Some(integer(*bits)),
         FloatValue(float) => serde_json::Number::from_f64((*float).into()).map(Json::Number),
