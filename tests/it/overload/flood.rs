@@ -3,12 +3,13 @@
 use std::thread;
 
 use rusqlite::Connection;
+use serde_json::json;
 
 use crate::support::frames::{PUBACK, Publish, V5, V311, acked, reading};
-use crate::support::http::metric;
+use crate::support::http::{get_json, metric};
 use crate::support::process::peak_mib;
 use crate::support::raw::Raw;
-use crate::support::{Gateway, Site};
+use crate::support::{Gateway, Site, wait_until};
 
 const CLIENTS: usize = 4;
 const MOST_MIB: f64 = 64.0;
@@ -127,5 +128,31 @@ fn messages_of_qos_0_that_found_no_room_are_counted_apart_from_readings() {
     assert_eq!(kept as f64 + dropped, MESSAGES as f64);
     let received = MESSAGES as f64 + 1.0;
     assert_all_accounted_for(&gateway, &site, received);
+    gateway.stop();
+}
+
+#[test]
+fn what_a_device_says_of_itself_waits_for_room_also_at_qos_0() {
+    let site = Site::new().allow(&["commit failed"]);
+    let gateway = site.start();
+    let held = hold_up_commits(&site);
+    let mut client = Raw::connect(&gateway, V5, "client");
+    let lost = || metric(&gateway, "gateway_mqtt_dropped_total{reason=\"overload\"}");
+    // Until there is no room for a large one, and then for a small one.
+    for size in [100 << 10, 1] {
+        let before = lost();
+        while lost() == before {
+            client.publish(Publish::new("a/b", vec![b'x'; size]).retained());
+            client.ping();
+        }
+    }
+    let before = lost();
+    let mut device = Raw::connect(&gateway, V5, "device");
+    device.publish(Publish::new("status/d1", "online"));
+    drop(held);
+    wait_until("it is on disk", || {
+        get_json(&gateway, "/status") == json!({"d1": "online"})
+    });
+    assert_eq!(lost(), before);
     gateway.stop();
 }
