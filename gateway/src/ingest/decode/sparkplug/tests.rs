@@ -1,6 +1,7 @@
 use super::payload::metric::Value::{BooleanValue, DoubleValue, FloatValue, IntValue, LongValue};
 use super::payload::{PropertySet, PropertyValue, property_value};
 use super::*;
+use crate::domain::timestamp::Timestamp;
 
 const NOW: i64 = 1_764_000_000_000;
 
