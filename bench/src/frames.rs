@@ -181,7 +181,7 @@ pub(crate) fn is_over(seq: u64, limit: u64) -> bool {
 /// Spreads the readings over 1,000 sensors and, in each block of 1,000, the values over 0.05, 0.15, … 99.95:
 /// exactly a quarter lies over 75 and half over 50. The steps share no factor with 1,000, so every sensor
 /// meets every value.
-fn sensor_and_hundredths(seq: u64) -> (u64, u64) {
+pub(crate) fn sensor_and_hundredths(seq: u64) -> (u64, u64) {
     let (block, sensor) = (seq / 1_000, seq % 1_000);
     let tenths = (sensor * 617 + block * 389) % 1_000;
     (sensor, tenths * 10 + 5)

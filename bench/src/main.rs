@@ -7,6 +7,7 @@ mod alerts;
 mod cases;
 mod client;
 mod cloud;
+mod compare;
 mod descriptors;
 mod document;
 mod drain;
@@ -56,7 +57,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::options::Options;
+use crate::options::{Command, Options};
 
 fn main() -> ExitCode {
     match run(&Options::parse()) {
@@ -69,6 +70,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    if let Some(Command::Compare(options)) = &options.command {
+        return compare::run(options);
+    }
     if let Some(kind) = options.memory_of {
         println!("{}", evaluations::apart(|| evaluations::memory(kind))?);
         return Ok(());

@@ -2,8 +2,9 @@
 
 use std::{env, path::PathBuf};
 
-use clap::{Parser, ValueEnum, value_parser};
+use clap::{Parser, Subcommand, ValueEnum, value_parser};
 
+use crate::compare;
 use crate::evaluations::Kind;
 use crate::load::Shape;
 
@@ -12,8 +13,10 @@ use crate::load::Shape;
 ///
 /// Settings of the gateway can be tried by its environment variables (EDGE_GATEWAY_…); the report names them.
 #[derive(Debug, Parser)]
-#[command(name = "bench")]
+#[command(name = "bench", args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
     /// Instead of the flood: kill the servers that store in the middle of one, and count acked readings that are gone
     #[arg(long, group = "workload")]
     pub(crate) kill: bool,
@@ -91,6 +94,11 @@ pub(crate) struct Options {
     /// Where the servers' temporary folders are made; choose a real disk [default: the system's place for them]
     #[arg(long, value_name = "FOLDER", default_value_os_t = env::temp_dir(), hide_default_value = true)]
     pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Compare(compare::Options),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

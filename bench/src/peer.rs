@@ -74,6 +74,11 @@ impl Peer {
         }
     }
 
+    /// Whether all that was given to it is written.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.out.is_empty()
+    }
+
     /// Where further bytes go; `flush` writes them.
     pub(crate) fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out

@@ -45,12 +45,23 @@ pub(crate) fn start(
     folder: &Path,
     cloud_url: &str,
 ) -> Result<(Server, SocketAddr)> {
-    let (sender, found) = mpsc::sync_channel(8);
     let mut command = Command::new(program);
     command
         .args(["--listen", "127.0.0.1:0", "--store", STORE, "--cloud"])
-        .arg(cloud_url)
-        .current_dir(folder);
+        .arg(cloud_url);
+    spawn(command, folder)
+}
+
+/// Its broker alone, as it is shipped.
+pub(crate) fn start_bare(program: &Path, folder: &Path) -> Result<(Server, SocketAddr)> {
+    let mut command = Command::new(program);
+    command.args(["bare", "--listen", "127.0.0.1:0"]);
+    spawn(command, folder)
+}
+
+fn spawn(mut command: Command, folder: &Path) -> Result<(Server, SocketAddr)> {
+    command.current_dir(folder);
+    let (sender, found) = mpsc::sync_channel(8);
     let server = Server::spawn(NAME, &mut command, move |line| {
         if let Some(address) = listening_address(line) {
             // The receiver goes once the address is known: later ones are of no use.

@@ -78,7 +78,7 @@ fn follow(mut socket: TcpStream, expected: usize, last_publish: Instant) -> Resu
 }
 
 /// Whether it says that an alert is over: the stock gateway does not.
-fn is_cleared(frame: &[u8]) -> bool {
+pub(crate) fn is_cleared(frame: &[u8]) -> bool {
     const CLEARED: &[u8] = br#""state":"cleared""#;
     frame.windows(CLEARED.len()).any(|part| part == CLEARED)
 }

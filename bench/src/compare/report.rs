@@ -1,0 +1,368 @@
+//! What was measured, as Markdown and as plots.
+
+use anyhow::{Result, ensure};
+use hdrhistogram::Histogram;
+
+use super::plot::{self, Axis, Line};
+use super::round::Round;
+use super::workloads::{Pace, Workload};
+use crate::table::{median, row_of, whole};
+
+const GATEWAY: &str = "gateway";
+
+pub(crate) struct Report {
+    pub(crate) compared: Vec<Compared>,
+}
+
+/// One workload, with the rounds of each peer.
+pub(crate) struct Compared {
+    pub(crate) workload: &'static Workload,
+    pub(crate) series: Vec<(&'static str, Vec<Round>)>,
+}
+
+/// A round in a few words.
+pub(crate) fn shortly(workload: &Workload, round: &Round) -> String {
+    let ack = &round.outcome.ack_ns;
+    let rate = whole(rate(workload, round));
+    format!(
+        "{rate} readings/s, PUBACK p99 {:.2} ms, peak {:.1} MiB",
+        ms(ack, 0.99),
+        mib(round.peak_kib)
+    )
+}
+
+/// Readings a second up to the last acknowledgement.
+fn rate(workload: &Workload, round: &Round) -> f64 {
+    readings(workload) as f64 / round.outcome.took.as_secs_f64()
+}
+
+/// Readings a second up to when all were stored; nothing if they were not, or if there is nothing that stores.
+fn stored_rate(workload: &Workload, round: &Round) -> Option<f64> {
+    let lag = round.kept.as_ref()?.lag?;
+    Some(readings(workload) as f64 / (round.outcome.took + lag).as_secs_f64())
+}
+
+fn readings(workload: &Workload) -> u64 {
+    workload.pace.publishes() * workload.payload.readings()
+}
+
+fn ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+    histogram.value_at_quantile(quantile) as f64 / 1e6
+}
+
+fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+/// Median, and least to most.
+fn spread(values: Vec<f64>, show: impl Fn(f64) -> String) -> String {
+    let ends = values
+        .iter()
+        .copied()
+        .fold(None, |ends: Option<(f64, f64)>, value| {
+            Some(ends.map_or((value, value), |(least, most)| {
+                (least.min(value), most.max(value))
+            }))
+        });
+    match (ends, median(values)) {
+        (Some((least, most)), Some(middle)) if show(least) != show(most) => {
+            format!("{} ({}–{})", show(middle), show(least), show(most))
+        }
+        (_, Some(middle)) => show(middle),
+        _ => "–".to_owned(),
+    }
+}
+
+fn middle(
+    rounds: &[Round],
+    value: impl Fn(&Round) -> Option<f64>,
+    show: impl Fn(f64) -> String,
+) -> String {
+    median(rounds.iter().filter_map(value).collect()).map_or("–".to_owned(), show)
+}
+
+fn two(value: f64) -> String {
+    format!("{value:.2}")
+}
+
+fn one(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+impl Compared {
+    fn render(&self) -> String {
+        let workload = self.workload;
+        let mut text = format!("\n### {}\n\n{}.\n\n", workload.name, workload.what);
+        let titles = [
+            "server",
+            "readings/s",
+            "of the gateway's",
+            "stored/s",
+            "stored at the last ack",
+            "PUBACK p50, ms",
+            "p99",
+            "p99.9",
+            "alert p50, ms",
+            "p99",
+            "p99.9",
+            "idle, MiB",
+            "peak, MiB",
+            "server CPU, s",
+            "generator CPU, s",
+        ];
+        text += &row_of(titles);
+        text += &row_of(
+            titles
+                .iter()
+                .enumerate()
+                .map(|(column, _)| if column == 0 { "---" } else { "---:" }),
+        );
+        let gateway = self.series.iter().find(|(name, _)| *name == GATEWAY);
+        for (name, rounds) in &self.series {
+            let rates: Vec<f64> = rounds.iter().map(|round| rate(workload, round)).collect();
+            let ratios = gateway.map(|(_, ours)| {
+                let pairs = rates.iter().zip(ours);
+                pairs
+                    .map(|(theirs, ours)| theirs / rate(workload, ours))
+                    .collect()
+            });
+            let ack = |quantile| {
+                middle(
+                    rounds,
+                    |round| {
+                        Some(&round.outcome.ack_ns)
+                            .filter(|all| !all.is_empty())
+                            .map(|all| ms(all, quantile))
+                    },
+                    two,
+                )
+            };
+            let alert = |quantile| {
+                middle(
+                    rounds,
+                    |round| {
+                        Some(&round.outcome.alert_ns)
+                            .filter(|all| !all.is_empty())
+                            .map(|all| ms(all, quantile))
+                    },
+                    two,
+                )
+            };
+            let part = |round: &Round| {
+                Some(100.0 * round.kept.as_ref()?.at_last_ack as f64 / readings(workload) as f64)
+            };
+            text += &row_of([
+                (*name).to_owned(),
+                spread(rates.clone(), whole),
+                ratios.map_or("–".to_owned(), |ratios| spread(ratios, two)),
+                middle(rounds, |round| stored_rate(workload, round), whole),
+                middle(rounds, part, |percent| format!("{percent:.1} %")),
+                ack(0.5),
+                ack(0.99),
+                ack(0.999),
+                alert(0.5),
+                alert(0.99),
+                alert(0.999),
+                middle(rounds, |round| Some(mib(round.idle_kib)), one),
+                spread(
+                    rounds.iter().map(|round| mib(round.peak_kib)).collect(),
+                    one,
+                ),
+                middle(rounds, |round| Some(round.server_cpu.as_secs_f64()), two),
+                middle(
+                    rounds,
+                    |round| Some(round.outcome.generator_cpu.as_secs_f64()),
+                    two,
+                ),
+            ]);
+        }
+        text + &self.losses()
+    }
+
+    /// What did not come, where that was so.
+    fn losses(&self) -> String {
+        let mut text = String::new();
+        let all = readings(self.workload);
+        for (name, rounds) in &self.series {
+            let lost = |due: u64, came: &dyn Fn(&Round) -> Option<u64>| {
+                let lost = rounds
+                    .iter()
+                    .filter_map(|round| Some(due.saturating_sub(came(round)?) as f64));
+                median(lost.collect()).filter(|lost| 0.0 < *lost)
+            };
+            let deliveries = self.workload.pace.publishes() * self.workload.dashboards as u64;
+            let due = rounds.first().map_or(0, |round| round.outcome.alerts_due);
+            let losses = [
+                (
+                    "readings were never stored",
+                    lost(all, &|round| Some(round.kept.as_ref()?.at_end)),
+                    all,
+                ),
+                (
+                    "alerts did not come within 5 s of the last acknowledgement",
+                    lost(due, &|round| Some(round.outcome.alerts)),
+                    due,
+                ),
+                (
+                    "deliveries to dashboards did not come",
+                    lost(deliveries, &|round| Some(round.outcome.delivered)),
+                    deliveries,
+                ),
+            ];
+            for (what, lost, of) in losses {
+                if let Some(lost) = lost {
+                    text += &format!(
+                        "\n{name}: {} of {} {what}.\n",
+                        whole(lost),
+                        whole(of as f64)
+                    );
+                }
+            }
+        }
+        text
+    }
+}
+
+impl Report {
+    pub(crate) fn render(&self) -> String {
+        let mut text = "## Side by side\n\nEach server is started afresh for each round, by turns; medians of the rounds, in brackets the least and the \
+            most. The gateway has each reading decoded, ruled, stored with fsync and queued for the cloud before its PUBACK. Mosquitto and rumqttd \
+            (as it is shipped) are bare: they store nothing, and stand for what a broker can do. \"Mosquitto + Python\" (`bench/peers/tutorial.py`) and \
+            \"gateway on rumqttd\" (`bench/stock/`) do the job and acknowledge before it is done. Latency goes from when a publish was due; alerts \
+            from there to a subscriber. All forward to the same cloud. Memory is that of all processes.\n"
+            .to_owned();
+        text += "\n![Readings a second of the flood](pictures/compare-rate.svg)\n\n![How long PUBACKs take at 5,000 readings a second](pictures/compare-latency.svg)\n\n![Memory while the flood runs](pictures/compare-memory.svg)\n";
+        for one in &self.compared {
+            text += &one.render();
+        }
+        text
+    }
+
+    /// Fails unless everything that the gateway acknowledged at QoS 1 and 2 was in its store by then.
+    pub(crate) fn check(&self) -> Result<()> {
+        for Compared { workload, series } in
+            self.compared.iter().filter(|one| one.workload.qos != 0)
+        {
+            let rounds = series
+                .iter()
+                .filter(|(name, _)| *name == GATEWAY)
+                .flat_map(|(_, rounds)| rounds);
+            for kept in rounds.filter_map(|round| round.kept.as_ref()) {
+                let (stored, acked) = (kept.at_last_ack, readings(workload));
+                ensure!(
+                    stored == acked,
+                    "{}: the gateway acknowledged {acked} readings and stored {stored}",
+                    workload.name
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Files by their names.
+    pub(crate) fn plots(&self) -> Vec<(&'static str, String)> {
+        let flood = self
+            .compared
+            .iter()
+            .find(|one| matches!(one.workload.pace, Pace::Flood { .. }));
+        let steady = self
+            .compared
+            .iter()
+            .find(|one| one.workload.name.contains("5,000"));
+        let mut plots = Vec::new();
+        if let Some(one) = flood {
+            plots.push(("compare-rate.svg", rates(one)));
+            plots.push(("compare-memory.svg", memory(one)));
+        }
+        plots.extend(steady.map(|one| ("compare-latency.svg", latencies(one))));
+        plots
+    }
+}
+
+fn rates(one: &Compared) -> String {
+    let bars = one.series.iter().filter_map(|(name, rounds)| {
+        let rate = median(
+            rounds
+                .iter()
+                .map(|round| rate(one.workload, round))
+                .collect(),
+        )?;
+        Some(((*name).to_owned(), rate, whole(rate)))
+    });
+    plot::bars(
+        "Readings a second, 50 clients, QoS 1 (bare brokers store nothing)",
+        &bars.collect::<Vec<_>>(),
+    )
+}
+
+fn latencies(one: &Compared) -> String {
+    const QUANTILES: [(f64, &str); 5] = [
+        (1.0, "0"),
+        (2.0, "50 %"),
+        (10.0, "90 %"),
+        (100.0, "99 %"),
+        (1000.0, "99.9 %"),
+    ];
+    let line = |(name, rounds): &(&str, Vec<Round>)| -> Option<Line> {
+        let all = &rounds.get(rounds.len() / 2)?.outcome.ack_ns;
+        let points = (0..=60).map(|step| {
+            let behind = 10_f64.powf(f64::from(step) / 20.0);
+            (behind, ms(all, 1.0 - 1.0 / behind))
+        });
+        Some(((*name).to_owned(), points.collect()))
+    };
+    let across = Axis {
+        title: "share of PUBACKs that were faster",
+        is_logarithmic: true,
+        marks: &QUANTILES,
+    };
+    let up = Axis {
+        title: "ms",
+        is_logarithmic: true,
+        marks: &[
+            (0.01, "0.01"),
+            (0.1, "0.1"),
+            (1.0, "1"),
+            (10.0, "10"),
+            (100.0, "100"),
+        ],
+    };
+    let lines: Vec<_> = one.series.iter().filter_map(line).collect();
+    plot::lines(
+        "How long PUBACKs take at 5,000 readings a second",
+        across,
+        up,
+        &lines,
+    )
+}
+
+fn memory(one: &Compared) -> String {
+    let line = |(name, rounds): &(&str, Vec<Round>)| -> Option<Line> {
+        let samples = rounds.get(rounds.len() / 2)?.memory.iter();
+        let points = samples.map(|(seconds, kib)| (*seconds, mib(*kib)));
+        Some(((*name).to_owned(), points.collect()))
+    };
+    let across = Axis {
+        title: "seconds since the first publish, until all is stored",
+        is_logarithmic: true,
+        marks: &[
+            (0.01, "0.01"),
+            (0.1, "0.1"),
+            (1.0, "1"),
+            (10.0, "10"),
+            (100.0, "100"),
+        ],
+    };
+    let up = Axis {
+        title: "MiB, resident",
+        is_logarithmic: true,
+        marks: &[(1.0, "1"), (10.0, "10"), (100.0, "100"), (1000.0, "1000")],
+    };
+    let lines: Vec<_> = one.series.iter().filter_map(line).collect();
+    plot::lines(
+        "Memory while 200,000 readings are published, and stored",
+        across,
+        up,
+        &lines,
+    )
+}

@@ -1,0 +1,323 @@
+//! What is asked of every server: who publishes what, how fast, and who listens.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+
+use crate::frames::{push_remaining_length, push_text, sensor_and_hundredths};
+
+const PUBLISH: u8 = 0x30;
+
+/// A load of its own, for each server afresh.
+#[derive(Clone, Debug)]
+pub(crate) struct Workload {
+    /// As `--case` finds it.
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) clients: u64,
+    pub(crate) qos: u8,
+    pub(crate) payload: Payload,
+    pub(crate) pace: Pace,
+    /// Subscribers of everything, at QoS 0.
+    pub(crate) dashboards: usize,
+    /// Clients that are connected and say nothing.
+    pub(crate) idle: u64,
+}
+
+/// What a publish carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Payload {
+    /// A JSON object of some 45 bytes.
+    Reading,
+    /// A bare number.
+    Number,
+    /// An object with an attribute that fills it up to so many bytes.
+    Padded(usize),
+    /// An array of so many objects.
+    Array(u64),
+}
+
+/// How fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// As fast as acknowledgements come: so many on their way for each client, and publishes in all.
+    Flood { in_flight: usize, publishes: u64 },
+    /// So many publishes a second, whatever the server does.
+    Steady { per_second: u64, seconds: u64 },
+}
+
+impl Pace {
+    /// Publishes of all clients together.
+    pub(crate) fn publishes(self) -> u64 {
+        match self {
+            Self::Flood { publishes, .. } => publishes,
+            Self::Steady {
+                per_second,
+                seconds,
+            } => per_second * seconds,
+        }
+    }
+}
+
+const FLOOD: Workload = Workload {
+    name: "a flood",
+    what: "50 clients, QoS 1, 20 in flight",
+    clients: 50,
+    qos: 1,
+    payload: Payload::Reading,
+    pace: Pace::Flood {
+        in_flight: 20,
+        publishes: 200_000,
+    },
+    dashboards: 0,
+    idle: 0,
+};
+
+const fn steady(name: &'static str, what: &'static str, per_second: u64) -> Workload {
+    Workload {
+        name,
+        what,
+        pace: Pace::Steady {
+            per_second,
+            seconds: 10,
+        },
+        ..FLOOD
+    }
+}
+
+const fn flood_of(
+    name: &'static str,
+    what: &'static str,
+    payload: Payload,
+    publishes: u64,
+) -> Workload {
+    Workload {
+        name,
+        what,
+        payload,
+        pace: Pace::Flood {
+            in_flight: 20,
+            publishes,
+        },
+        ..FLOOD
+    }
+}
+
+/// In the order in which they are reported.
+pub(crate) const ALL: &[Workload] = &[
+    FLOOD,
+    steady(
+        "b steady 1,000/s",
+        "50 clients, QoS 1, 1,000 readings a second for 10 s",
+        1_000,
+    ),
+    steady(
+        "b steady 5,000/s",
+        "50 clients, QoS 1, 5,000 readings a second for 10 s",
+        5_000,
+    ),
+    steady(
+        "b steady 20,000/s",
+        "50 clients, QoS 1, 20,000 readings a second for 10 s",
+        20_000,
+    ),
+    Workload {
+        clients: 1_000,
+        ..steady(
+            "c 1,000 clients",
+            "1,000 clients, QoS 1, 10 readings a second each for 10 s",
+            10_000,
+        )
+    },
+    Workload {
+        idle: 9_900,
+        ..steady(
+            "c 10,000 clients",
+            "50 clients, QoS 1, 1,000 readings a second for 10 s, beside 9,900 that say nothing",
+            1_000,
+        )
+    },
+    Workload {
+        qos: 0,
+        ..flood_of(
+            "d QoS 0",
+            "50 clients, QoS 0, as fast as the server reads",
+            Payload::Reading,
+            200_000,
+        )
+    },
+    Workload {
+        qos: 2,
+        ..flood_of(
+            "d QoS 2",
+            "50 clients, QoS 2, 20 in flight",
+            Payload::Reading,
+            100_000,
+        )
+    },
+    flood_of("e 5 bytes", "as a, bare numbers", Payload::Number, 200_000),
+    flood_of(
+        "e 1 KiB",
+        "as a, objects of 1 KiB",
+        Payload::Padded(1 << 10),
+        100_000,
+    ),
+    flood_of(
+        "e 16 KiB",
+        "as a, objects of 16 KiB",
+        Payload::Padded(16 << 10),
+        10_000,
+    ),
+    flood_of(
+        "e arrays of 100",
+        "as a, arrays of 100 objects",
+        Payload::Array(100),
+        5_000,
+    ),
+    Workload {
+        dashboards: 50,
+        ..steady(
+            "h 50 dashboards",
+            "as b at 1,000/s, 50 subscribers of everything",
+            1_000,
+        )
+    },
+];
+
+impl Payload {
+    /// Readings in one publish.
+    pub(crate) fn readings(self) -> u64 {
+        match self {
+            Self::Array(count) => count,
+            _ => 1,
+        }
+    }
+
+    /// Whether each reading tells its number.
+    pub(crate) fn has_seq(self) -> bool {
+        self != Self::Number
+    }
+
+    fn write(self, seq: u64, to: &mut String) -> Result<()> {
+        let (sensor, hundredths) = sensor_and_hundredths(seq);
+        let (whole, part) = (hundredths / 100, hundredths % 100);
+        match self {
+            Self::Number => write!(to, "{whole}.{part:02}")?,
+            Self::Reading => write!(
+                to,
+                r#"{{"sensor_id":"s{sensor}","value":{whole}.{part:02},"seq":{seq}}}"#
+            )?,
+            Self::Padded(bytes) => {
+                Self::Reading.write(seq, to)?;
+                to.pop();
+                to.push_str(r#","note":""#);
+                let filled = bytes.saturating_sub(to.len() + 2);
+                to.extend(std::iter::repeat_n('.', filled));
+                to.push_str(r#""}"#);
+            }
+            Self::Array(count) => {
+                for (number, seq) in (seq * count..(seq + 1) * count).enumerate() {
+                    to.push(if number == 0 { '[' } else { ',' });
+                    Self::Reading.write(seq, to)?;
+                }
+                to.push(']');
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The publishes of one client, made before the clock starts.
+pub(crate) struct Frames {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Frames {
+    /// Every so-many-th publish of all, from that of `client` on.
+    pub(crate) fn of(workload: &Workload, client: u64) -> Result<Self> {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        let (mut topic, mut payload) = (String::new(), String::new());
+        let all = client..workload.pace.publishes();
+        for (index, seq) in all.step_by(workload.clients.try_into()?).enumerate() {
+            topic.clear();
+            payload.clear();
+            write!(topic, "sensors/s{}", sensor_and_hundredths(seq).0)?;
+            workload.payload.write(seq, &mut payload)?;
+            let id_bytes = if workload.qos == 0 { 0 } else { 2 };
+            bytes.push(PUBLISH | workload.qos << 1);
+            push_remaining_length(&mut bytes, 2 + topic.len() + id_bytes + payload.len())?;
+            push_text(&mut bytes, &topic)?;
+            if workload.qos != 0 {
+                bytes.extend(packet_id(index).to_be_bytes());
+            }
+            bytes.extend(payload.as_bytes());
+            ends.push(bytes.len());
+        }
+        Ok(Self { bytes, ends })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The bytes of these publishes.
+    pub(crate) fn between(&self, from: usize, to: usize) -> &[u8] {
+        let end = |count: usize| count.checked_sub(1).map_or(0, |last| self.ends[last]);
+        &self.bytes[end(from)..end(to)]
+    }
+}
+
+/// Never 0, the same again only after all others.
+pub(crate) fn packet_id(index: usize) -> u16 {
+    (index % usize::from(u16::MAX)) as u16 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_are_what_they_are_called() -> Result<()> {
+        let check = |payload: Payload, expected: &str| -> Result<()> {
+            let mut text = String::new();
+            payload.write(1, &mut text)?;
+            assert_eq!(text, expected);
+            Ok(())
+        };
+        check(Payload::Number, "61.75")?;
+        check(
+            Payload::Reading,
+            r#"{"sensor_id":"s1","value":61.75,"seq":1}"#,
+        )?;
+        check(
+            Payload::Array(2),
+            r#"[{"sensor_id":"s2","value":23.45,"seq":2},{"sensor_id":"s3","value":85.15,"seq":3}]"#,
+        )?;
+        let mut text = String::new();
+        Payload::Padded(1024).write(1, &mut text)?;
+        assert_eq!(text.len(), 1024);
+        let value: serde_json::Value = serde_json::from_str(&text)?;
+        assert_eq!(value["seq"], 1);
+        Ok(())
+    }
+
+    #[test]
+    fn each_publish_is_of_one_client() -> Result<()> {
+        let workload = Workload {
+            clients: 3,
+            pace: Pace::Flood {
+                in_flight: 1,
+                publishes: 10,
+            },
+            ..FLOOD
+        };
+        let counts = (0..3).map(|client| Ok(Frames::of(&workload, client)?.count()));
+        assert_eq!(counts.collect::<Result<Vec<_>>>()?, [4, 3, 3]);
+        let frames = Frames::of(&workload, 1)?;
+        let second =
+            b"\x32\x36\x00\x0asensors/s4\x00\x02{\"sensor_id\":\"s4\",\"value\":46.85,\"seq\":4}";
+        assert_eq!(frames.between(1, 2), second);
+        Ok(())
+    }
+}
