@@ -22,7 +22,7 @@ finish() {
     rm -rf "$work"
 }
 trap finish EXIT
-patience=${PATIENCE:-60}
+patience=60
 cp -a "$debian" "$root"
 
 # contain ARGUMENTS…: runs the container. No network but its own loopback, so that the usual ports are free.
@@ -30,8 +30,9 @@ contain() {
     systemd-nspawn --quiet --register=no --keep-unit --private-network --directory="$root" "$@" \
         </dev/null >"$work/console" 2>&1 &
     container=$!
-    eventually leader
+    eventually is_up
 }
-leader() { leader=$(pgrep --parent "$container" | head -1) && [ -n "$leader" ]; }
+# The first process that it has is gone again soon.
+is_up() { leader=$(pgrep --parent "$container" | head -1) && [ -n "$leader" ] && inside true; }
 # inside COMMAND…: in the container, as root.
 inside() { nsenter --target "$leader" --all --wdns=/root env HOME=/root "$@"; }

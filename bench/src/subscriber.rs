@@ -89,6 +89,7 @@ pub(crate) fn seq_in(frame: &[u8]) -> Option<u64> {
     let start = frame.windows(KEY.len()).position(|part| part == KEY)? + KEY.len();
     let digits = frame[start..]
         .iter()
+        .skip_while(|byte| **byte == b' ')
         .take_while(|byte| byte.is_ascii_digit());
     let digits: String = digits.map(|&byte| char::from(byte)).collect();
     digits.parse().ok()
@@ -102,6 +103,7 @@ mod tests {
     fn the_number_is_found_wherever_it_stands() {
         assert_eq!(seq_in(b"\x30\x10\x00\x03a/b{\"seq\":407}"), Some(407));
         assert_eq!(seq_in(b"{\"seq\":8,\"value\":9}"), Some(8));
+        assert_eq!(seq_in(b"{\"value\": 9, \"seq\": 8}"), Some(8));
         assert_eq!(seq_in(b"{\"seq\":null}"), None);
     }
 }

@@ -70,7 +70,7 @@ pub(crate) struct Generator<'w> {
 }
 
 impl<'w> Generator<'w> {
-    /// Makes all frames and connects all, the publishers last.
+    /// Makes all frames and connects all, the publishers first.
     pub(crate) fn prepare(
         address: SocketAddr,
         workload: &'w Workload,
@@ -192,27 +192,31 @@ impl<'w> Generator<'w> {
         Ok(None)
     }
 
-    /// Fills the window of a client.
+    /// Fills the window of a client; of QoS 0 gives it as much as its socket takes.
     fn fill(&mut self, number: usize) -> Result<()> {
         let Pace::Flood { in_flight, .. } = self.workload.pace else {
             return Ok(());
         };
+        let (qos, clients) = (self.workload.qos, self.publishers.len());
         let publisher = &mut self.publishers[number];
-        let unsent = publisher.frames.count() - publisher.sent;
-        let room = match self.workload.qos {
-            0 if publisher.peer.is_flushed() => QOS_0_STRIDE,
-            0 => 0,
-            _ => in_flight - publisher.waiting.len(),
-        };
-        let count = room.min(unsent);
-        let now = Instant::now();
-        for index in publisher.sent..publisher.sent + count {
-            let seq = number + index * self.publishers.len();
-            self.due[seq] = now;
+        loop {
+            let unsent = publisher.frames.count() - publisher.sent;
+            let room = match qos {
+                0 if publisher.peer.is_flushed() => QOS_0_STRIDE,
+                0 => 0,
+                _ => in_flight - publisher.waiting.len(),
+            };
+            let count = room.min(unsent);
+            if count == 0 {
+                return Ok(());
+            }
+            let now = Instant::now();
+            for index in publisher.sent..publisher.sent + count {
+                self.due[number + index * clients] = now;
+            }
+            publisher.publish(count, now, qos);
+            publisher.peer.flush()?;
         }
-        let publisher = &mut self.publishers[number];
-        publisher.publish(count, now, self.workload.qos);
-        publisher.peer.flush()
     }
 
     /// Waits for packets and answers them; gives how many clients this finished.

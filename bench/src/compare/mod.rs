@@ -21,8 +21,8 @@ use crate::flood::by_turns;
 use crate::sink::Sink;
 use crate::{descriptors, document};
 
-/// For the clients of the largest workload, on both sides.
-const OPEN_FILES: u64 = 20_500;
+/// Open files of the generator, and of a server, beside those of the clients.
+const OTHER_FILES: u64 = 300;
 
 /// The gateway beside other systems, under all workloads; takes an hour.
 #[derive(Debug, Args)]
@@ -66,7 +66,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         !workloads.is_empty() && !peers.is_empty(),
         "nothing has such a name"
     );
-    descriptors::allow(OPEN_FILES)?;
+    let clients =
+        |workload: &&Workload| workload.clients + workload.idle + workload.dashboards as u64;
+    descriptors::allow(workloads.iter().map(clients).max().unwrap_or(0) + OTHER_FILES)?;
     let sink = Sink::start()?;
     let mut compared = Vec::new();
     for workload in workloads {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::generator::{Generator, Outcome};
 use super::peers::{Peer, Running};
-use super::workloads::Workload;
+use super::workloads::{Pace, Workload};
 use crate::process;
 use crate::sink::Sink;
 
@@ -63,7 +63,9 @@ fn load(peer: &Peer, workload: &Workload, running: &Running) -> Result<Round> {
     let pids: Vec<u32> = running.servers.iter().map(|server| server.pid()).collect();
     thread::sleep(SETTLE);
     let idle_kib = sum(&pids, process::resident_kib)?;
-    let generator = Generator::prepare(running.address, workload, peer.does_the_job())?;
+    // In a flood the generator has no time to read them.
+    let has_alerts = peer.does_the_job() && matches!(workload.pace, Pace::Steady { .. });
+    let generator = Generator::prepare(running.address, workload, has_alerts)?;
     let file = running
         .stored
         .as_ref()
