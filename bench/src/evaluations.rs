@@ -174,7 +174,8 @@ impl Plant {
     }
 }
 
-fn compile(rules: &[String]) -> Result<RuleSet> {
+/// The rules of these sections; without any those of a new installation.
+pub(crate) fn compile(rules: &[String]) -> Result<RuleSet> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("rules.toml");
     fs::write(&file, rules.concat())?;

@@ -125,16 +125,10 @@ impl Publishes {
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         let (mut topic, mut payload) = (String::new(), String::new());
         for (index, seq) in (client..readings).step_by(clients.try_into()?).enumerate() {
-            let (sensor, hundredths) = sensor_and_hundredths(seq);
             topic.clear();
             payload.clear();
-            write!(topic, "sensors/s{sensor}")?;
-            write!(
-                payload,
-                r#"{{"sensor_id":"s{sensor}","value":{}.{:02},"seq":{seq}}}"#,
-                hundredths / 100,
-                hundredths % 100
-            )?;
+            write!(topic, "sensors/s{}", sensor_and_hundredths(seq).0)?;
+            push_reading(seq, &mut payload)?;
             push_publish(&mut bytes, &topic, Self::packet_id(index), &payload)?;
             ends.push(bytes.len());
         }
@@ -171,6 +165,16 @@ impl Publishes {
         let end = count.checked_sub(1).map_or(0, |last| self.ends[last]);
         &self.bytes[written..end]
     }
+}
+
+/// Reading `seq` as a payload.
+pub(crate) fn push_reading(seq: u64, to: &mut String) -> Result<()> {
+    let (sensor, hundredths) = sensor_and_hundredths(seq);
+    let (whole, part) = (hundredths / 100, hundredths % 100);
+    Ok(write!(
+        to,
+        r#"{{"sensor_id":"s{sensor}","value":{whole}.{part:02},"seq":{seq}}}"#
+    )?)
 }
 
 /// Whether reading `seq` has a value over `limit`.

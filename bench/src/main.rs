@@ -19,6 +19,7 @@ mod forwarding;
 mod frames;
 mod gateway;
 mod history;
+mod hot;
 mod http;
 mod kill;
 mod line;
@@ -70,8 +71,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    if let Some(Command::Compare(options)) = &options.command {
-        return compare::run(options);
+    match &options.command {
+        Some(Command::Compare(options)) => return compare::run(options),
+        Some(Command::Hot(options)) => return hot::run(options),
+        None => {}
     }
     if let Some(kind) = options.memory_of {
         println!("{}", evaluations::apart(|| evaluations::memory(kind))?);

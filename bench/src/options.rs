@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum, value_parser};
 
 use crate::compare;
 use crate::evaluations::Kind;
+use crate::hot;
 use crate::load::Shape;
 
 /// Floods the gateway, the same job on a stock broker and bare Mosquitto with the same readings, in turn and each
@@ -99,6 +100,8 @@ pub(crate) struct Options {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Compare(compare::Options),
+    #[command(hide = true)]
+    Hot(hot::Options),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

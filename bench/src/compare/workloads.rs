@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use crate::frames::{push_remaining_length, push_text, sensor_and_hundredths};
+use crate::frames::{push_reading, push_remaining_length, push_text, sensor_and_hundredths};
 
 const PUBLISH: u8 = 0x30;
 
@@ -199,14 +199,12 @@ impl Payload {
     }
 
     fn write(self, seq: u64, to: &mut String) -> Result<()> {
-        let (sensor, hundredths) = sensor_and_hundredths(seq);
-        let (whole, part) = (hundredths / 100, hundredths % 100);
         match self {
-            Self::Number => write!(to, "{whole}.{part:02}")?,
-            Self::Reading => write!(
-                to,
-                r#"{{"sensor_id":"s{sensor}","value":{whole}.{part:02},"seq":{seq}}}"#
-            )?,
+            Self::Number => {
+                let hundredths = sensor_and_hundredths(seq).1;
+                write!(to, "{}.{:02}", hundredths / 100, hundredths % 100)?;
+            }
+            Self::Reading => push_reading(seq, to)?,
             Self::Padded(bytes) => {
                 Self::Reading.write(seq, to)?;
                 to.pop();
