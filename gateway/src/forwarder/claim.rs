@@ -63,11 +63,15 @@ pub(super) enum Claim {
     Lingers(Instant),
 }
 
-/// What waits in both lanes, oldest first, and what of it would go out next.
+/// What goes out next, and what else waits.
 #[derive(Debug, Default)]
 struct Seen {
-    fresh: (Vec<StoredReading>, Cut),
-    backlog: (Vec<StoredReading>, Cut),
+    /// The lane whose turn it is, with its readings, oldest first.
+    next: Option<(Lane, Vec<StoredReading>, Cut)>,
+    is_fresh_due: bool,
+    is_backlog_there: bool,
+    /// When the fresh readings go out though they fill no batch; `None`: there are none.
+    lingers_until: Option<Instant>,
     boundary: ReadingId,
     newest: ReadingId,
     /// Readings behind these wait for a clock that is trusted.
@@ -108,35 +112,23 @@ impl Claimer {
     ) -> Result<Claim, Trouble> {
         let is_tagged_only = allowance == Allowance::TaggedOnly;
         let seen = self.look(is_tagged_only, max_bytes).await?;
-        let (fresh, backlog) = (seen.fresh, seen.backlog);
         self.boundary = Some(seen.boundary);
-        if fresh.0.is_empty() && backlog.0.is_empty() {
-            self.linger_until = None;
-            if is_tagged_only {
-                self.tagged_upto = seen.newest;
+        // Set once for the first of them: a wall clock that is put back must not make it longer.
+        self.linger_until = seen.lingers_until.or(self.linger_until);
+        let Some((lane, readings, cut)) = seen.next else {
+            if seen.lingers_until.is_none() {
+                self.linger_until = None;
+                if is_tagged_only {
+                    self.tagged_upto = seen.newest;
+                }
             }
-            return Ok(if seen.are_held {
-                Claim::Lingers(Instant::now() + LOOK_AT_CLOCK)
-            } else {
-                Claim::Empty
-            });
-        }
-        let lingers_until = self.linger(&fresh.0);
-        let is_fresh_due = !fresh.0.is_empty()
-            && (fresh.1.is_full || lingers_until.is_none_or(|until| until <= Instant::now()));
-        let is_backlog_there = !backlog.0.is_empty();
-        let Some(lane) = self.turns.next(is_fresh_due, is_backlog_there) else {
-            return Ok(match lingers_until {
+            return Ok(match seen.lingers_until {
                 Some(until) => Claim::Lingers(until),
                 None if seen.are_held => Claim::Lingers(Instant::now() + LOOK_AT_CLOCK),
                 None => Claim::Empty,
             });
         };
-        let (readings, cut) = match lane {
-            Lane::Fresh => fresh,
-            Lane::Backlog => backlog,
-        };
-        if is_fresh_due && is_backlog_there {
+        if seen.is_fresh_due && seen.is_backlog_there {
             self.turns.took(lane, cut.bytes);
         } else {
             self.turns.forget();
@@ -162,23 +154,13 @@ impl Claimer {
         Ok(Claim::Recorded(recorded, lane))
     }
 
-    /// Until when fresh readings wait for more. Set once for the first of them: a wall clock that is put back must not
-    /// make it longer.
-    fn linger(&mut self, fresh: &[StoredReading]) -> Option<Instant> {
-        let oldest = fresh.first()?.received_at;
-        let until = *self.linger_until.get_or_insert_with(|| {
-            let age = clock::now() - oldest;
-            Instant::now() + self.config.batch_linger.saturating_sub(age)
-        });
-        Some(until)
-    }
-
     async fn look(&self, is_tagged_only: bool, max_bytes: usize) -> Result<Seen, Trouble> {
         let (reader, uplink, boundary) = (self.reader.clone(), self.uplink, self.boundary);
         let (config, gateway_id) = (Arc::clone(&self.config), Arc::clone(&self.gateway_id));
         let batch_readings = self.batch_readings;
         let tagged_upto = self.tagged_upto;
         let clock_wait = self.clock_wait;
+        let (turns, lingers_until) = (self.turns.clone(), self.linger_until);
         let look = move || {
             let boundary = match boundary {
                 Some(boundary) => boundary,
@@ -198,17 +180,26 @@ impl Claimer {
                 gateway_id: &gateway_id,
                 store_id: reader.store_id(),
             };
-            let read = |after, upto, tagged_only| {
-                let waiting = reader.waiting(&WaitingQuery {
+            let waiting = |after, upto, tagged_only, limit| {
+                reader.waiting(&WaitingQuery {
                     uplink,
                     after,
                     upto,
                     tagged_only,
-                    limit: config.batch_max_readings,
+                    limit,
                     max_bytes: max_bytes.saturating_mul(ROUGHLY),
-                })?;
+                })
+            };
+            let read = |after, upto, tagged_only| {
+                let waiting = waiting(after, upto, tagged_only, config.batch_max_readings)?;
                 let cut = cut(&waiting, sender, max_bytes, &config);
                 Ok::<_, StoreError>((waiting, cut))
+            };
+            let until = |oldest: &StoredReading| {
+                lingers_until.unwrap_or_else(|| {
+                    let age = clock::now() - oldest.received_at;
+                    Instant::now() + config.batch_linger.saturating_sub(age)
+                })
             };
             let mut seen = Seen {
                 boundary,
@@ -216,22 +207,43 @@ impl Claimer {
                 are_held: held.is_some(),
                 ..Seen::default()
             };
+            let mut fresh = (Vec::new(), Cut::default());
             if is_tagged_only {
                 let mut after = tagged_upto;
-                while seen.fresh.0.is_empty() && after < newest {
+                while fresh.0.is_empty() && after < newest {
                     let upto = reader.waiting_step(uplink, after, LOOKED_THROUGH_AT_ONCE)?;
                     let upto = upto.map_or(newest, |upto| upto.min(newest));
-                    seen.fresh = read(after, upto, true)?;
+                    fresh = read(after, upto, true)?;
                     after = upto;
                 }
-                return Ok(seen);
+            } else {
+                seen.is_backlog_there = oldest <= boundary.min(newest);
+                let has_turn =
+                    !seen.is_backlog_there || turns.next(true, true) == Some(Lane::Fresh);
+                if boundary < newest && has_turn {
+                    fresh = read(boundary, newest, false)?;
+                } else if boundary < newest {
+                    // The backlog goes next. Of the fresh ones it is only to be known whether they are due.
+                    fresh.0 = waiting(boundary, newest, false, 1)?;
+                    let last = reader.waiting_step(uplink, boundary, batch_readings - 1)?;
+                    fresh.1.is_full = last.is_some_and(|last| last <= newest);
+                }
             }
-            if boundary < newest {
-                seen.fresh = read(boundary, newest, false)?;
-            }
-            if oldest <= boundary {
-                seen.backlog = read(ReadingId(0), boundary.min(newest), false)?;
-            }
+            seen.lingers_until = fresh.0.first().map(until);
+            let is_over = seen
+                .lingers_until
+                .is_some_and(|until| until <= Instant::now());
+            seen.is_fresh_due = !fresh.0.is_empty() && (fresh.1.is_full || is_over);
+            seen.next = match turns.next(seen.is_fresh_due, seen.is_backlog_there) {
+                Some(Lane::Fresh) => Some((Lane::Fresh, fresh.0, fresh.1)),
+                Some(Lane::Backlog) => {
+                    let (backlog, cut) = read(ReadingId(0), boundary.min(newest), false)?;
+                    Some((Lane::Backlog, backlog, cut))
+                }
+                None => None,
+            };
+            // The upkeep may have been faster.
+            seen.next = seen.next.filter(|(_, readings, _)| !readings.is_empty());
             Ok(seen)
         };
         let seen = spawn_blocking(look).await?;

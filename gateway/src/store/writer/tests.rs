@@ -192,6 +192,48 @@ fn a_group_that_failed_is_written_once_there_is_room() {
 }
 
 #[test]
+fn readings_come_by_their_ids_however_these_lie() {
+    let place = Place::new();
+    let mut writer = place.open();
+    for sensor in ["a", "b"] {
+        let values: Vec<f64> = (0..500).map(f64::from).collect();
+        let group = group(&mut writer, sensor, &values);
+        writer.commit(&group).unwrap();
+    }
+    let gone = "DELETE FROM reading WHERE id = 700";
+    writer.connection.execute(gone, []).unwrap();
+    let reader = writer.reader();
+    let check = |ids: &[i64]| {
+        let ids: Vec<_> = ids.iter().copied().map(ReadingId).collect();
+        let found = reader.readings_by_id(&ids).unwrap();
+        let one_by_one = ids
+            .iter()
+            .flat_map(|id| reader.readings_by_id(&[*id]).unwrap());
+        let one_by_one: Vec<_> = one_by_one
+            .map(|one| (one.id, one.sensor_id, one.value))
+            .collect();
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|one| (one.id, one.sensor_id, one.value))
+            .collect();
+        assert_eq!(found, one_by_one, "{ids:?}");
+        found.len()
+    };
+    let every = |step| (1..=1000).step_by(step).collect::<Vec<i64>>();
+    assert_eq!(check(&every(1)), 999);
+    assert_eq!(check(&every(2)), 500);
+    assert_eq!(check(&every(3)), 333);
+    assert_eq!(check(&every(50)), 20);
+    assert_eq!(check(&[499, 500, 501, 502]), 4);
+    assert_eq!(check(&[699, 700, 701]), 2);
+    assert_eq!(check(&[999, 1000, 1001]), 2);
+    assert_eq!(check(&[3, 2, 1]), 3);
+    assert_eq!(check(&[2, 2, 3]), 3);
+    assert_eq!(check(&[]), 0);
+    assert_eq!(check(&[1]), 1);
+}
+
+#[test]
 fn nothing_counts_as_committed_before_the_checkpoint_that_follows_a_failure() {
     let place = Place::new();
     let mut writer = place.open();
