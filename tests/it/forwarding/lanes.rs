@@ -65,6 +65,50 @@ async fn with_a_share_of_one_the_backlog_goes_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_both_wait_the_backlog_gets_its_share() {
+    const BATCHES: u64 = 25;
+    let cloud = Cloud::default().start().await.unwrap();
+    let keys = format!("batch_max_readings = {BATCH}\nconcurrency = 1\nbacklog_share = 0.8\n");
+    // What is fresh is due because it fills a batch.
+    let section = cloud_section(&cloud, &keys);
+    let section = section.replace("batch_linger = \"0ms\"", "batch_linger = \"1m\"");
+    let site = Site::with(&section).allow(&["batch not delivered"]);
+    let gateway = site.start();
+    cloud.set_outage(true);
+    post_readings(&gateway, "old", 80.0, 0..60 * BATCH as u64);
+    // Slowly enough to post between.
+    let slow = Step::status(200).delay(Duration::from_millis(20));
+    cloud.script().set_default(slow);
+    cloud.set_outage(false);
+    let accepted = async |count| {
+        let wait = cloud.wait_for(move |stats| count <= stats.accepted_batches, LIMIT);
+        wait.await.unwrap().accepted_batches
+    };
+    let fresh = || {
+        let delivered = cloud.delivered();
+        let fresh = delivered.iter().filter(|one| &*one.sensor_id == "fresh");
+        fresh.count() / BATCH
+    };
+    let begun = accepted(2).await;
+    // Two batches wait at any time, so that one is always due, and no more, so that they stay fresh.
+    let mut posted = 0;
+    let mut seen = begun;
+    while seen < begun + BATCHES {
+        while posted < fresh() + 2 {
+            let first = (posted * BATCH) as u64;
+            post_readings(&gateway, "fresh", 80.0, first..first + BATCH as u64);
+            posted += 1;
+        }
+        seen = accepted(seen + 1).await;
+    }
+    let fresh = fresh();
+    assert!((3..=8).contains(&fresh), "{fresh} of {BATCHES}");
+    cloud.script().clear();
+    assert_all_delivered_once(&site, &cloud).await;
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_error_over_one_batch_does_not_hold_the_others_up() {
     let cloud = Cloud::default().start().await.unwrap();
     let keys = "batch_max_readings = 10\n";
