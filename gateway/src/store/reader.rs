@@ -26,6 +26,9 @@ use crate::domain::{
     timestamp::Timestamp,
 };
 
+const BETWEEN_IDS: &str = "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
+     FROM reading r CROSS JOIN sensor s ON s.key = r.sensor WHERE r.id BETWEEN ?1 AND ?2 ORDER BY r.id";
+
 /// So many rows are walked over for each reading that is wanted, rather than to look it up.
 const WALKED_FOR_EACH: i64 = 4;
 
@@ -153,14 +156,11 @@ impl Reader {
                 return Ok(found);
             }
             let mut found = Vec::with_capacity(ids.len());
-            let mut select = connection.prepare_cached(
-                "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
-                 FROM reading r CROSS JOIN sensor s ON s.key = r.sensor WHERE r.id = ?1",
-            )?;
+            let mut select = connection.prepare_cached(BETWEEN_IDS)?;
             let mut names = Names::new(connection);
             for (number, id) in ids.iter().enumerate() {
                 give_way_at(number);
-                match select.query_row([id.0], read_reading).optional()? {
+                match select.query_row([id.0, id.0], read_reading).optional()? {
                     Some(reading) => found.push(reading),
                     None => {
                         let stored = blocks::find(connection, None, id.0)?;
@@ -331,10 +331,7 @@ fn rows_of_range(
     if !is_growing || WALKED_FOR_EACH * ids.len() as i64 <= last.0 - first.0 {
         return Ok(None);
     }
-    let mut select = connection.prepare_cached(
-        "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, r.attributes \
-         FROM reading r CROSS JOIN sensor s ON s.key = r.sensor WHERE r.id BETWEEN ?1 AND ?2 ORDER BY r.id",
-    )?;
+    let mut select = connection.prepare_cached(BETWEEN_IDS)?;
     let mut rows = select.query([first.0, last.0])?;
     let mut found = Vec::with_capacity(ids.len());
     for number in 0.. {

@@ -90,8 +90,8 @@ pub(super) struct Births {
 
 #[derive(Debug, Default)]
 struct Node {
-    /// `None`: it was not seen.
-    birth: Option<Birth>,
+    /// `None`: its birth was not seen.
+    session: Option<Session>,
     metrics: Option<Arc<Metrics>>,
     /// Those that are there; `None`: their metrics are not known (any more).
     devices: HashMap<Box<str>, Option<Arc<Metrics>>>,
@@ -101,15 +101,16 @@ struct Node {
     size: usize,
 }
 
-/// The birth of a node.
+/// A node since its birth.
 #[derive(Debug)]
-pub(super) struct Birth {
-    /// The number of its session, if it says so. They count to 255.
-    pub(super) session: Option<u8>,
+pub(super) struct Session {
+    /// If it says so; they count to 255.
+    pub(super) number: Option<u8>,
     /// The number of the message that comes next; `None`: they are not counted.
     pub(super) next: Option<u8>,
     /// The client id.
     pub(super) publisher: Arc<str>,
+    /// Of its birth.
     pub(super) at: Timestamp,
 }
 
@@ -128,20 +129,19 @@ impl Births {
     pub(super) fn node_is_born(
         &mut self,
         node: &str,
-        birth: Birth,
+        session: Session,
         metrics: Result<Metrics, Full>,
     ) -> (Vec<Box<str>>, Result<(), Full>) {
-        let now = birth.at;
+        let now = session.at;
         if !self.has_room(node, 0, now) {
             return (Vec::new(), Err(Full));
         }
         let (gone, since) = self.change(node, |node| {
-            let before = node.birth.replace(birth);
-            let session = |birth: &Birth| birth.session;
-            let is_another = match (before.as_ref().and_then(session), node.session()) {
-                (Some(before), Some(session)) => before != session,
-                _ => false,
-            };
+            let number = session.number;
+            let before = node.session.replace(session);
+            let former = before.as_ref().and_then(|before| before.number);
+            let is_another =
+                former.is_some_and(|former| number.is_some_and(|number| number != former));
             let gone = if is_another {
                 std::mem::take(&mut node.devices).into_keys().collect()
             } else {
@@ -208,10 +208,10 @@ impl Births {
         let Some(known) = self.nodes.get(node) else {
             return Some(Vec::new());
         };
-        if let (Some(said), Some(birth)) = (session, &known.birth)
-            && let Some(session) = birth.session
-            && *birth.publisher != *publisher
-            && (1..128).contains(&session.wrapping_sub(said))
+        if let (Some(said), Some(session)) = (session, &known.session)
+            && let Some(number) = session.number
+            && *session.publisher != *publisher
+            && (1..128).contains(&number.wrapping_sub(said))
         {
             return None;
         }
@@ -247,10 +247,10 @@ impl Births {
                 ..Seen::default()
             };
         };
-        let has_gap = match &mut node.birth {
+        let has_gap = match &mut node.session {
             None => true,
-            Some(birth) => {
-                let expected = std::mem::replace(&mut birth.next, number.map(after));
+            Some(session) => {
+                let expected = std::mem::replace(&mut session.next, number.map(after));
                 let number = number.map(modulo_256);
                 expected.is_some_and(|expected| number.is_some_and(|number| number != expected))
             }
@@ -292,7 +292,7 @@ impl Births {
             self.swept_at = now;
             let is_of_use = |node: &Node| {
                 let was_asked = node.asked_at.is_some_and(|at| !is_over(PAUSE, at, now));
-                node.birth.is_some() || !node.devices.is_empty() || was_asked
+                node.session.is_some() || !node.devices.is_empty() || was_asked
             };
             self.nodes.retain(|_, node| is_of_use(node));
             self.size = self.nodes.values().map(|node| node.size).sum();
@@ -312,10 +312,6 @@ impl Births {
 }
 
 impl Node {
-    fn session(&self) -> Option<u8> {
-        self.birth.as_ref()?.session
-    }
-
     fn metrics_of(&self, device: Option<&str>) -> Option<Arc<Metrics>> {
         match device {
             None => self.metrics.clone(),

@@ -109,19 +109,15 @@ impl Nodes {
         message: &Message,
     ) -> Result<Decoded, Fault> {
         let read = place.birth(payload);
-        let birth = births::Birth {
-            session: read.as_ref().ok().and_then(|birth| birth.session),
+        let session = births::Session {
+            number: read.as_ref().ok().and_then(|birth| birth.session),
             next: payload.seq.map(births::after),
             publisher: Arc::clone(&message.publisher),
             at: place.origin.now,
         };
         let (metrics, decoded) = apart(read);
-        let (gone, born) = self.births().node_is_born(&place.node, birth, metrics);
-        let decoded = match born {
-            Ok(()) => decoded,
-            Err(Full) => whole(Fault::TooManyMetrics),
-        };
-        let online = place.with_status(decoded, "online")?;
+        let (gone, born) = self.births().node_is_born(&place.node, session, metrics);
+        let online = place.with_status(kept(born, decoded), "online")?;
         place.with_offline(online, &gone)
     }
 
@@ -141,11 +137,7 @@ impl Nodes {
                 births.device_is_born(&place.node, device, metrics, now),
             )
         };
-        let decoded = match born {
-            Ok(()) => decoded,
-            Err(Full) => whole(Fault::TooManyMetrics),
-        };
-        let online = place.with_status(decoded, "online")?;
+        let online = place.with_status(kept(born, decoded), "online")?;
         Ok(self.asking(place, online, seen.has_gap))
     }
 
@@ -180,6 +172,11 @@ fn apart(birth: Result<Birth, Fault>) -> (Result<Metrics, Full>, Decoded) {
         Ok(birth) => (Ok(birth.metrics), birth.decoded),
         Err(fault) => (Err(Full), whole(fault)),
     }
+}
+
+/// What came out of a birth, unless there was no room for it.
+fn kept(born: Result<(), Full>, decoded: Decoded) -> Decoded {
+    born.map_or_else(|Full| whole(Fault::TooManyMetrics), |()| decoded)
 }
 
 impl Place<'_> {
