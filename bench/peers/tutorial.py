@@ -5,7 +5,9 @@ Usage: tutorial.py BROKER_PORT CLOUD_URL DATABASE
 """
 
 import json
+import os
 import queue
+import signal
 import sqlite3
 import sys
 import threading
@@ -81,6 +83,7 @@ def on_message(_client, _data, message):
     arrived.put(message)
 
 
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="tutorial", clean_session=False)
 client.on_connect = on_connect
 client.on_subscribe = lambda *_: print("listening", file=sys.stderr, flush=True)

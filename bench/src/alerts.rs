@@ -26,7 +26,7 @@ const ROUNDS: u32 = 3;
 const RATES: [u64; 2] = [1_000, 5_000];
 const CLIENTS: u64 = 10;
 const SECONDS: u64 = 10;
-const ALERT_ABOVE: u64 = 75;
+pub(crate) const ALERT_ABOVE: u64 = 75;
 const ACK_LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Report {

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::{
@@ -100,14 +100,19 @@ impl Programs {
 
 /// The interpreter that `.ci/install` gives paho-mqtt.
 fn find_python() -> Result<PathBuf> {
+    let python = cache()?.join("edge-gateway-clients/bin/python");
+    ensure!(
+        python.is_file(),
+        "no Python with paho-mqtt: `.ci/install` makes it"
+    );
+    Ok(python)
+}
+
+/// Where programs keep what they can make again (XDG Base Directory Specification).
+pub(crate) fn cache() -> Result<PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
-    let python = cache
-        .or_else(home)
-        .map(|cache| cache.join("edge-gateway-clients/bin/python"));
-    python
-        .filter(|python| python.is_file())
-        .context("no Python with paho-mqtt: `.ci/install` makes it")
+    cache.or_else(home).context("no HOME")
 }
 
 /// One system with its line and its cloud.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use anyhow::{Result, ensure};
 
 const CONNECT: u8 = 0x10;
-const PUBLISH_QOS_1: u8 = 0x32;
+const PUBLISH: u8 = 0x30;
 const SUBSCRIBE: u8 = 0x82;
 const SUBACK: u8 = 0x90;
 const UNSUBSCRIBE: u8 = 0xA2;
@@ -77,12 +77,21 @@ fn packet(kind: u8, body: &[u8]) -> Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// A publish with QoS 1.
-fn push_publish(frames: &mut Vec<u8>, topic: &str, packet_id: u16, payload: &str) -> Result<()> {
-    frames.push(PUBLISH_QOS_1);
-    push_remaining_length(frames, 2 + topic.len() + 2 + payload.len())?;
+/// A publish; one of QoS 0 has no packet id.
+fn push_publish(
+    frames: &mut Vec<u8>,
+    qos: u8,
+    topic: &str,
+    packet_id: u16,
+    payload: &str,
+) -> Result<()> {
+    let id_bytes = if qos == 0 { 0 } else { 2 };
+    frames.push(PUBLISH | qos << 1);
+    push_remaining_length(frames, 2 + topic.len() + id_bytes + payload.len())?;
     push_text(frames, topic)?;
-    frames.extend(packet_id.to_be_bytes());
+    if qos != 0 {
+        frames.extend(packet_id.to_be_bytes());
+    }
     frames.extend(payload.as_bytes());
     Ok(())
 }
@@ -120,16 +129,27 @@ pub(crate) struct Publishes {
 }
 
 impl Publishes {
-    /// The share of client `client` of `readings` readings spread over `clients` clients.
+    /// The share of client `client` of `readings` readings spread over `clients` clients, with QoS 1.
     pub(crate) fn share(client: u64, clients: u64, readings: u64) -> Result<Self> {
+        Self::share_of(client, clients, readings, 1, push_reading)
+    }
+
+    /// The share of client `client` of `count` publishes, each with what `push_payload` makes of its number.
+    pub(crate) fn share_of(
+        client: u64,
+        clients: u64,
+        count: u64,
+        qos: u8,
+        push_payload: impl Fn(u64, &mut String) -> Result<()>,
+    ) -> Result<Self> {
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         let (mut topic, mut payload) = (String::new(), String::new());
-        for (index, seq) in (client..readings).step_by(clients.try_into()?).enumerate() {
+        for (index, seq) in (client..count).step_by(clients.try_into()?).enumerate() {
             topic.clear();
             payload.clear();
             write!(topic, "sensors/s{}", sensor_and_hundredths(seq).0)?;
-            push_reading(seq, &mut payload)?;
-            push_publish(&mut bytes, &topic, Self::packet_id(index), &payload)?;
+            push_payload(seq, &mut payload)?;
+            push_publish(&mut bytes, qos, &topic, Self::packet_id(index), &payload)?;
             ends.push(bytes.len());
         }
         Ok(Self {
@@ -152,8 +172,17 @@ impl Publishes {
 
     /// The bytes of publish `index` alone.
     pub(crate) fn frame(&self, index: usize) -> &[u8] {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.bytes[start..self.ends[index]]
+        self.frames(index, index + 1)
+    }
+
+    /// The bytes of publishes from one on up to, not including, another.
+    pub(crate) fn frames(&self, from: usize, to: usize) -> &[u8] {
+        &self.bytes[self.end(from)..self.end(to)]
+    }
+
+    /// Where the first `count` publishes end.
+    fn end(&self, count: usize) -> usize {
+        count.checked_sub(1).map_or(0, |last| self.ends[last])
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -162,8 +191,7 @@ impl Publishes {
 
     /// What of the first `count` publishes is not among the first `written` bytes.
     pub(crate) fn unwritten(&self, written: usize, count: usize) -> &[u8] {
-        let end = count.checked_sub(1).map_or(0, |last| self.ends[last]);
-        &self.bytes[written..end]
+        &self.bytes[written..self.end(count)]
     }
 }
 

@@ -48,10 +48,6 @@ impl Server {
         })
     }
 
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
-    }
-
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

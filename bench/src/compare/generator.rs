@@ -10,10 +10,12 @@ use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token};
 
-use super::workloads::{Frames, Pace, Workload, packet_id};
+use super::workloads::{Pace, Workload};
+use crate::alerts::ALERT_ABOVE;
 use crate::client::{handshake, subscribe};
-use crate::frames::is_over;
+use crate::frames::{Publishes, is_over};
 use crate::load::{nanoseconds, new_histogram};
+use crate::numbered::{self, Arrival};
 use crate::peer::{Peer, READ_BYTES};
 use crate::process;
 use crate::split::body;
@@ -24,8 +26,8 @@ const EVENTS: usize = 1024;
 const STALL_LIMIT: Duration = Duration::from_secs(60);
 /// What a subscriber is to get may come so long after the last acknowledgement.
 const LAST_WORD: Duration = Duration::from_secs(5);
-const ALERT_ABOVE: u64 = 75;
 const PINGREQ: [u8; 2] = [0xC0, 0];
+const PINGRESP: [u8; 2] = [0xD0, 0];
 /// QoS 0 is not acknowledged: so many publishes are given to a socket at once.
 const QOS_0_STRIDE: usize = 100;
 
@@ -46,7 +48,7 @@ pub(crate) struct Outcome {
 /// A publisher.
 struct Publisher {
     peer: Peer,
-    frames: Frames,
+    publishes: Publishes,
     sent: usize,
     /// Of those that are not acknowledged, in their order.
     waiting: VecDeque<(u16, Instant)>,
@@ -83,11 +85,10 @@ impl<'w> Generator<'w> {
         let idle = (0..workload.idle).map(|number| handshake(address, &format!("idle-{number}")));
         let idle = idle.collect::<Result<_>>()?;
         for number in 0..workload.clients {
-            let frames = Frames::of(workload, number)?;
             let socket = handshake(address, &format!("bench-{number}"))?;
             publishers.push(Publisher {
                 peer: Peer::new(socket, poll.registry(), token()?)?,
-                frames,
+                publishes: workload.publishes_of(number)?,
                 sent: 0,
                 waiting: VecDeque::new(),
                 has_pinged: false,
@@ -200,7 +201,7 @@ impl<'w> Generator<'w> {
         let (qos, clients) = (self.workload.qos, self.publishers.len());
         let publisher = &mut self.publishers[number];
         loop {
-            let unsent = publisher.frames.count() - publisher.sent;
+            let unsent = publisher.publishes.count() - publisher.sent;
             let room = match qos {
                 0 if publisher.peer.is_flushed() => QOS_0_STRIDE,
                 0 => 0,
@@ -252,26 +253,22 @@ impl<'w> Generator<'w> {
         publisher
             .peer
             .read(&mut self.buffer, |packet, out| {
-                if packet[0] == 0xD0 {
+                if packet == PINGRESP {
                     has_pong = true;
                     *last = Instant::now();
                     return Ok(());
                 }
-                let &[high, low] = body(packet) else {
-                    bail!("the server sent {packet:02x?}, which is no ack");
-                };
-                match packet[0] & 0xF0 {
-                    0x50 => out.extend([0x62, 2, high, low]),
-                    0x40 | 0x70 => {
+                match numbered::answer(packet, out)? {
+                    Arrival::Acked(id) => {
                         let at = Instant::now();
-                        let id = u16::from_be_bytes([high, low]);
                         let found = waiting.iter().position(|(waits, _)| *waits == id);
                         let found = found.and_then(|found| waiting.remove(found));
                         let (_, due) = found.context("an ack of nothing")?;
                         ack_ns.saturating_record(nanoseconds(at - due));
                         *last = at;
                     }
-                    kind => bail!("the server sent packet {kind:#04x}"),
+                    Arrival::Step => {}
+                    Arrival::Publish(_) => bail!("it was sent a publish"),
                 }
                 Ok(())
             })
@@ -281,7 +278,7 @@ impl<'w> Generator<'w> {
             self.fill(number)?;
         }
         let publisher = &mut self.publishers[number];
-        let is_sent = publisher.sent == publisher.frames.count();
+        let is_sent = publisher.sent == publisher.publishes.count();
         if is_sent && self.workload.qos == 0 && !publisher.has_pinged {
             publisher.has_pinged = true;
             publisher.peer.out().extend(PINGREQ);
@@ -322,10 +319,10 @@ impl Publisher {
         let (from, to) = (self.sent, self.sent + count);
         self.peer
             .out()
-            .extend_from_slice(self.frames.between(from, to));
+            .extend_from_slice(self.publishes.frames(from, to));
         if qos != 0 {
             self.waiting
-                .extend((from..to).map(|index| (packet_id(index), due)));
+                .extend((from..to).map(|index| (Publishes::packet_id(index), due)));
         }
         self.sent = to;
     }

@@ -1,14 +1,15 @@
 //! What is compared, each started afresh: brokers that store nothing, and systems that do the gateway's job.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
-use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::forwarding::cache;
 use crate::server::Server;
 use crate::sink::Sink;
 use crate::stored::Stored;
@@ -39,12 +40,8 @@ impl Running {
     /// Ends all of it in order.
     pub(crate) fn stop(self) -> Result<()> {
         // The broker last, so that who stands on it can say good-bye.
-        for mut server in self.servers.into_iter().rev() {
-            if server.name() == "the script" {
-                server.kill()?;
-            } else {
-                server.stop()?;
-            }
+        for server in self.servers.into_iter().rev() {
+            server.stop()?;
         }
         Ok(())
     }
@@ -85,9 +82,7 @@ pub(crate) fn find(stock_named: Option<&Path>) -> Result<Vec<Peer>> {
 
 /// An interpreter with what the tutorial imports, in an environment that is made for it.
 fn python() -> Result<PathBuf> {
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
-    let venv = cache.context("no HOME")?.join("edge-gateway-tutorial");
+    let venv = cache()?.join("edge-gateway-tutorial");
     let python = venv.join("bin/python");
     let has_all = |python: &Path| {
         let check = Command::new(python)

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use super::plot::{self, Axis, Line};
 use super::round::Round;
 use super::workloads::{Pace, Workload};
-use crate::table::{median, row_of, whole};
+use crate::table::{decimals, median, row_of, whole};
 
 const GATEWAY: &str = "gateway";
 
@@ -81,14 +81,6 @@ fn middle(
     median(rounds.iter().filter_map(value).collect()).map_or("–".to_owned(), show)
 }
 
-fn two(value: f64) -> String {
-    format!("{value:.2}")
-}
-
-fn one(value: f64) -> String {
-    format!("{value:.1}")
-}
-
 impl Compared {
     fn render(&self) -> String {
         let workload = self.workload;
@@ -126,35 +118,22 @@ impl Compared {
                     .map(|(theirs, ours)| theirs / rate(workload, ours))
                     .collect()
             });
-            let ack = |quantile| {
-                middle(
-                    rounds,
-                    |round| {
-                        Some(&round.outcome.ack_ns)
-                            .filter(|all| !all.is_empty())
-                            .map(|all| ms(all, quantile))
-                    },
-                    two,
-                )
+            let quantile = |of: fn(&Round) -> &Histogram<u64>, quantile| {
+                let found = |round: &Round| {
+                    let all = of(round);
+                    (!all.is_empty()).then(|| ms(all, quantile))
+                };
+                middle(rounds, found, decimals::<2>)
             };
-            let alert = |quantile| {
-                middle(
-                    rounds,
-                    |round| {
-                        Some(&round.outcome.alert_ns)
-                            .filter(|all| !all.is_empty())
-                            .map(|all| ms(all, quantile))
-                    },
-                    two,
-                )
-            };
+            let ack = |part| quantile(|round| &round.outcome.ack_ns, part);
+            let alert = |part| quantile(|round| &round.outcome.alert_ns, part);
             let part = |round: &Round| {
                 Some(100.0 * round.kept.as_ref()?.at_last_ack as f64 / readings(workload) as f64)
             };
             text += &row_of([
                 (*name).to_owned(),
                 spread(rates.clone(), whole),
-                ratios.map_or("–".to_owned(), |ratios| spread(ratios, two)),
+                ratios.map_or("–".to_owned(), |ratios| spread(ratios, decimals::<2>)),
                 middle(rounds, |round| stored_rate(workload, round), whole),
                 middle(rounds, part, |percent| format!("{percent:.1} %")),
                 ack(0.5),
@@ -163,16 +142,20 @@ impl Compared {
                 alert(0.5),
                 alert(0.99),
                 alert(0.999),
-                middle(rounds, |round| Some(mib(round.idle_kib)), one),
+                middle(rounds, |round| Some(mib(round.idle_kib)), decimals::<1>),
                 spread(
                     rounds.iter().map(|round| mib(round.peak_kib)).collect(),
-                    one,
+                    decimals::<1>,
                 ),
-                middle(rounds, |round| Some(round.server_cpu.as_secs_f64()), two),
+                middle(
+                    rounds,
+                    |round| Some(round.server_cpu.as_secs_f64()),
+                    decimals::<2>,
+                ),
                 middle(
                     rounds,
                     |round| Some(round.outcome.generator_cpu.as_secs_f64()),
-                    two,
+                    decimals::<2>,
                 ),
             ]);
         }
@@ -295,6 +278,14 @@ fn rates(one: &Compared) -> String {
     )
 }
 
+/// A line for each server, of a round in the middle.
+fn lines_of(one: &Compared, points: impl Fn(&Round) -> Vec<(f64, f64)>) -> Vec<Line> {
+    let line = |(name, rounds): &(&str, Vec<Round>)| -> Option<Line> {
+        Some(((*name).to_owned(), points(rounds.get(rounds.len() / 2)?)))
+    };
+    one.series.iter().filter_map(line).collect()
+}
+
 fn latencies(one: &Compared) -> String {
     const QUANTILES: [(f64, &str); 5] = [
         (1.0, "0"),
@@ -303,14 +294,13 @@ fn latencies(one: &Compared) -> String {
         (100.0, "99 %"),
         (1000.0, "99.9 %"),
     ];
-    let line = |(name, rounds): &(&str, Vec<Round>)| -> Option<Line> {
-        let all = &rounds.get(rounds.len() / 2)?.outcome.ack_ns;
+    let lines = lines_of(one, |round| {
         let points = (0..=60).map(|step| {
             let behind = 10_f64.powf(f64::from(step) / 20.0);
-            (behind, ms(all, 1.0 - 1.0 / behind))
+            (behind, ms(&round.outcome.ack_ns, 1.0 - 1.0 / behind))
         });
-        Some(((*name).to_owned(), points.collect()))
-    };
+        points.collect()
+    });
     let across = Axis {
         title: "share of PUBACKs that were faster",
         is_logarithmic: true,
@@ -327,7 +317,6 @@ fn latencies(one: &Compared) -> String {
             (100.0, "100"),
         ],
     };
-    let lines: Vec<_> = one.series.iter().filter_map(line).collect();
     plot::lines(
         "How long PUBACKs take at 5,000 readings a second",
         across,
@@ -337,11 +326,12 @@ fn latencies(one: &Compared) -> String {
 }
 
 fn memory(one: &Compared) -> String {
-    let line = |(name, rounds): &(&str, Vec<Round>)| -> Option<Line> {
-        let samples = rounds.get(rounds.len() / 2)?.memory.iter();
-        let points = samples.map(|(seconds, kib)| (*seconds, mib(*kib)));
-        Some(((*name).to_owned(), points.collect()))
-    };
+    let lines = lines_of(one, |round| {
+        let samples = round.memory.iter();
+        samples
+            .map(|(seconds, kib)| (*seconds, mib(*kib)))
+            .collect()
+    });
     let across = Axis {
         title: "seconds since the first publish, until all is stored",
         is_logarithmic: true,
@@ -358,7 +348,6 @@ fn memory(one: &Compared) -> String {
         is_logarithmic: true,
         marks: &[(1.0, "1"), (10.0, "10"), (100.0, "100"), (1000.0, "1000")],
     };
-    let lines: Vec<_> = one.series.iter().filter_map(line).collect();
     plot::lines(
         "Memory while 200,000 readings are published, and stored",
         across,

@@ -4,9 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use crate::frames::{push_reading, push_remaining_length, push_text, sensor_and_hundredths};
-
-const PUBLISH: u8 = 0x30;
+use crate::frames::{Publishes, push_reading, sensor_and_hundredths};
 
 /// A load of its own, for each server afresh.
 #[derive(Clone, Debug)]
@@ -22,6 +20,16 @@ pub(crate) struct Workload {
     pub(crate) dashboards: usize,
     /// Clients that are connected and say nothing.
     pub(crate) idle: u64,
+}
+
+impl Workload {
+    /// What one of its clients publishes.
+    pub(crate) fn publishes_of(&self, client: u64) -> Result<Publishes> {
+        let (count, payload) = (self.pace.publishes(), self.payload);
+        Publishes::share_of(client, self.clients, count, self.qos, |seq, to| {
+            payload.write(seq, to)
+        })
+    }
 }
 
 /// What a publish carries.
@@ -225,52 +233,6 @@ impl Payload {
     }
 }
 
-/// The publishes of one client, made before the clock starts.
-pub(crate) struct Frames {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-impl Frames {
-    /// Every so-many-th publish of all, from that of `client` on.
-    pub(crate) fn of(workload: &Workload, client: u64) -> Result<Self> {
-        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-        let (mut topic, mut payload) = (String::new(), String::new());
-        let all = client..workload.pace.publishes();
-        for (index, seq) in all.step_by(workload.clients.try_into()?).enumerate() {
-            topic.clear();
-            payload.clear();
-            write!(topic, "sensors/s{}", sensor_and_hundredths(seq).0)?;
-            workload.payload.write(seq, &mut payload)?;
-            let id_bytes = if workload.qos == 0 { 0 } else { 2 };
-            bytes.push(PUBLISH | workload.qos << 1);
-            push_remaining_length(&mut bytes, 2 + topic.len() + id_bytes + payload.len())?;
-            push_text(&mut bytes, &topic)?;
-            if workload.qos != 0 {
-                bytes.extend(packet_id(index).to_be_bytes());
-            }
-            bytes.extend(payload.as_bytes());
-            ends.push(bytes.len());
-        }
-        Ok(Self { bytes, ends })
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// The bytes of these publishes.
-    pub(crate) fn between(&self, from: usize, to: usize) -> &[u8] {
-        let end = |count: usize| count.checked_sub(1).map_or(0, |last| self.ends[last]);
-        &self.bytes[end(from)..end(to)]
-    }
-}
-
-/// Never 0, the same again only after all others.
-pub(crate) fn packet_id(index: usize) -> u16 {
-    (index % usize::from(u16::MAX)) as u16 + 1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,12 +272,12 @@ mod tests {
             },
             ..FLOOD
         };
-        let counts = (0..3).map(|client| Ok(Frames::of(&workload, client)?.count()));
+        let counts = (0..3).map(|client| Ok(workload.publishes_of(client)?.count()));
         assert_eq!(counts.collect::<Result<Vec<_>>>()?, [4, 3, 3]);
-        let frames = Frames::of(&workload, 1)?;
+        let publishes = workload.publishes_of(1)?;
         let second =
             b"\x32\x36\x00\x0asensors/s4\x00\x02{\"sensor_id\":\"s4\",\"value\":46.85,\"seq\":4}";
-        assert_eq!(frames.between(1, 2), second);
+        assert_eq!(publishes.frames(1, 2), second);
         Ok(())
     }
 }
