@@ -48,8 +48,6 @@ heard() {
     wait "$listener" 2>/dev/null || true
     found="$(sed -n 's/^MSG //p' "$work/heard")"
 }
-# Rows of a view, read while the gateway runs.
-sql() { sqlite3 -readonly -cmd '.timeout 5000' "$work/gateway.db" "$1"; }
 
 for version in 311 5; do
     v="mosquitto -V $version:"

@@ -19,6 +19,8 @@ finish() {
 }
 trap finish EXIT
 
+# Rows of a view, read while the gateway runs.
+sql() { sqlite3 -readonly -cmd '.timeout 5000' "$work/gateway.db" "$1"; }
 # address TRANSPORT
 address() { sed -n "s/.*\"transport\":\"$1\",\"address\":\"\([^\"]*\)\".*/\1/p" "$work/log"; }
 is_listening() { [ -n "$(address mqtt)" ] && [ -n "$(address http)" ]; }

@@ -20,8 +20,6 @@ path = "$work/gateway.db"
 TOML
 start
 
-# Rows of a view, read while the gateway runs.
-sql() { sqlite3 -readonly -cmd '.timeout 5000' "$work/gateway.db" "$1"; }
 readings() {
     sql "SELECT group_concat(sensor_id || ' ' || value, '; ')
         FROM (SELECT * FROM readings WHERE sensor_id LIKE '$1/%' ORDER BY id)"
@@ -32,7 +30,7 @@ statuses() {
 }
 becomes() { [ "$($1 "$2")" = "$3" ]; }
 
-# A node that says a metric by its alias without having been born, is born when it is asked to, and leaves.
+# A node that is born, leaves a number out and is asked to be born again, and leaves.
 python_node() {
     timeout 60 "$python" - "$mqtt_port" "$url/status" <<'PYTHON'
 import queue, sys, urllib.request
@@ -88,7 +86,7 @@ check "pysparkplug: its births and deaths are statuses" 'py:node offline; py:nod
 check "pysparkplug: a rule sees them" 'py/node/temperature|80.5' \
     "$(sql "SELECT sensor_id, value FROM alerts WHERE sensor_id LIKE 'py/node/t%'")"
 
-# A node with aliases; is killed at the end, so that its will speaks.
+# A node with aliases that says something before it is born, and is born when it is asked to; is killed at the end, so that its will speaks.
 node_node() {
     timeout 60 node - "$modules" "$mqtt_port" "$url/api/v1/rejects" <<'NODE'
 const [modules, port, rejects] = process.argv.slice(2);
