@@ -9,7 +9,9 @@ cross() {
     # No panic goes through C.
     local -x CFLAGS="${CFLAGS:-} -fno-asynchronous-unwind-tables -fno-unwind-tables"
     if [ -d "$library/$target/lib" ]; then
-        cargo-zigbuild "$command" --locked --target "$target" "$@"
+        # Names as gateway/layout.ld has them; with its library built along, the compiler gives these by itself.
+        RUSTFLAGS="${RUSTFLAGS:-} -C symbol-mangling-version=v0" \
+            cargo-zigbuild "$command" --locked --target "$target" "$@"
     elif [ -d "$library/src/rust/library/std" ]; then
         # The C library and its start files are zig's. No backtraces: they would be numbers, without the names that are stripped.
         RUSTC_BOOTSTRAP=1 RUSTFLAGS="${RUSTFLAGS:-} -C link-self-contained=no" \

@@ -1,5 +1,5 @@
 //! Packs the dashboard's files and the API's description, as they are checked in, into the binary: compressed, with what a client
-//! has to be told of each.
+//! has to be told of each. Tells the linker of static binaries, which are those for boards, how to lay out the code.
 
 use std::env;
 use std::fs::{self, File};
@@ -19,10 +19,18 @@ const SERVED: &[(&str, &str)] = &[
 
 const DESCRIPTION: &str = "openapi.json";
 
+/// Made by `docker/layout.py`.
+const LAYOUT: &str = "layout.ld";
+
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=dashboard");
     println!("cargo::rerun-if-changed={DESCRIPTION}");
+    if env::var_os("CARGO_CFG_TARGET_ENV").is_some_and(|libc| libc == "musl") {
+        println!("cargo::rerun-if-changed={LAYOUT}");
+        let path = Path::new(LAYOUT).canonicalize()?;
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", path.display());
+    }
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     let mut table = File::create(out.join("packed.rs"))?;
     writeln!(table, "&[")?;
