@@ -55,12 +55,21 @@ pub(super) struct Claimer {
 /// What came of it.
 #[derive(Debug)]
 pub(super) enum Claim {
-    /// Each with whether tagged readings are in it.
-    Recorded(Vec<(Batch, bool)>, Lane),
+    Recorded(Vec<Recorded>, Lane),
     /// Nothing waits.
     Empty,
     /// What waits may wait until then for more.
     Lingers(Instant),
+}
+
+/// A batch with what was read for it.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    pub(super) batch: Batch,
+    /// As they are in the store now; `None`: they may have changed since.
+    pub(super) readings: Option<Vec<StoredReading>>,
+    /// Whether tagged readings are in it.
+    pub(super) has_tagged: bool,
 }
 
 /// What goes out next, and what else waits.
@@ -111,6 +120,7 @@ impl Claimer {
         max_bytes: usize,
     ) -> Result<Claim, Trouble> {
         let is_tagged_only = allowance == Allowance::TaggedOnly;
+        let steps = self.reader.steps();
         let seen = self.look(is_tagged_only, max_bytes).await?;
         self.boundary = Some(seen.boundary);
         // Set once for the first of them: a wall clock that is put back must not make it longer.
@@ -144,12 +154,17 @@ impl Claimer {
             let last = readings[..claimed].last();
             self.tagged_upto = last.map_or(self.tagged_upto, |reading| reading.id);
         }
-        let (mut recorded, mut rest) = (Vec::new(), &readings[..]);
-        for batch in self.record(cut.batches).await? {
-            let (of_batch, behind) = rest.split_at(batch.readings.len());
-            let has_tagged = of_batch.iter().any(|reading| reading.tags.get() != "[]");
-            recorded.push((batch, has_tagged));
-            rest = behind;
+        let (mut recorded, mut rest) = (Vec::new(), readings.into_iter());
+        let batches = self.record(cut.batches).await?;
+        // Between the look and the record times may have been put right, and readings gone for want of room.
+        let are_as_read = steps == self.reader.steps();
+        for batch in batches {
+            let readings: Vec<_> = rest.by_ref().take(batch.readings.len()).collect();
+            recorded.push(Recorded {
+                has_tagged: readings.iter().any(|reading| reading.tags.get() != "[]"),
+                batch,
+                readings: are_as_read.then_some(readings),
+            });
         }
         Ok(Claim::Recorded(recorded, lane))
     }

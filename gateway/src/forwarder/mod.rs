@@ -11,6 +11,7 @@ mod cut;
 mod failure;
 mod flights;
 mod https;
+mod kept;
 mod lanes;
 mod limit;
 #[cfg(feature = "mqtt-uplink")]

@@ -21,6 +21,7 @@ use super::backoff::Backoff;
 use super::budget::{self, Allowance};
 use super::claim::{Claim, Claimer};
 use super::flights::{Departure, Flights};
+use super::kept::Kept;
 use super::lanes::Lane;
 use super::limit::BodyLimit;
 use super::mqtt::Keeper;
@@ -63,6 +64,7 @@ pub struct Pump {
     encoders: Arc<Semaphore>,
     progress: Progress,
     flights: Flights,
+    kept: Kept,
     settler: Settler,
     claimer: Option<Claimer>,
     body_limit: BodyLimit,
@@ -120,6 +122,7 @@ impl Pump {
         );
         Self {
             flights: Flights::new(Backoff::new(config.retry_initial, config.retry_max)),
+            kept: Kept::default(),
             settler: Settler::new(key, submissions.clone(), Arc::clone(&metrics)),
             body_limit: BodyLimit::new(config.batch_max_bytes),
             config,
@@ -288,7 +291,8 @@ impl Pump {
         let is_tagged_only = allowance == Allowance::TaggedOnly;
         let at_once = self.config.at_once();
         while let Some(departure) = self.flights.depart(at_once, is_tagged_only, now) {
-            requests.spawn(self.request(departure));
+            let readings = self.kept.take(departure.batch.id);
+            requests.spawn(self.request(departure, readings));
         }
         self.progress.waits_until(self.flights.next_time(now));
         if self.is_all_claimed && self.flights.readings() == 0 {
@@ -322,8 +326,12 @@ impl Pump {
             Claim::Recorded(batches, lane) => {
                 self.is_all_claimed = false;
                 self.progress.has_something_to_do();
-                for (batch, has_tagged) in batches {
-                    self.flights.add(batch, lane, has_tagged, now);
+                for recorded in batches {
+                    if let Some(readings) = recorded.readings {
+                        self.kept.keep(recorded.batch.id, readings);
+                    }
+                    self.flights
+                        .add(recorded.batch, lane, recorded.has_tagged, now);
                 }
                 Some(now)
             }

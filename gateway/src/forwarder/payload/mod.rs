@@ -105,10 +105,27 @@ pub(super) fn envelope_size(sender: Sender<'_>, format: Format) -> usize {
 pub(super) fn size_of(sender: Sender<'_>, format: Format, reading: &StoredReading) -> usize {
     let alone = match format {
         // What they have in common with others stands in the envelope.
-        Format::Batch => serde_json::to_vec(reading),
-        format => plain(sender, 0, format, std::slice::from_ref(reading)),
+        Format::Batch => {
+            let mut counted = Counted(0);
+            serde_json::to_writer(&mut counted, reading).map(|()| counted.0)
+        }
+        format => plain(sender, 0, format, std::slice::from_ref(reading)).map(|body| body.len()),
     };
-    alone.map_or(0, |body| body.len() + 1)
+    alone.map_or(0, |bytes| bytes + 1)
+}
+
+/// Counts what is written.
+struct Counted(usize);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A good part of what higher levels save, at the speed of gzip's lowest.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::{Landing, Made, Pump};
+use crate::domain::reading::StoredReading;
 use crate::forwarder::flights::Departure;
 use crate::forwarder::payload::{self, Body, Sender};
 use crate::forwarder::trouble::Trouble;
@@ -13,9 +14,11 @@ use crate::store::Reader;
 use crate::store::outbox::Batch;
 
 impl Pump {
+    /// Readings that were kept since the claim are not read again.
     pub(super) fn request(
         &self,
         departure: Departure,
+        readings: Option<Vec<StoredReading>>,
     ) -> impl Future<Output = Landing> + Send + 'static {
         let (reader, uplink) = (self.reader.clone(), Arc::clone(&self.uplink));
         let encoders = Arc::clone(&self.encoders);
@@ -27,7 +30,7 @@ impl Pump {
         let made = async move {
             let key = format!("{}:{}:{}", batch.gateway_id, reader.store_id(), batch.id);
             let permit = encoders.acquire().await;
-            let body = encode(reader, batch, compression).await?;
+            let body = encode(reader, batch, readings, compression).await?;
             drop(permit);
             Ok(Made {
                 plain_bytes: body.plain_bytes,
@@ -49,10 +52,14 @@ impl Pump {
 async fn encode(
     reader: Reader,
     batch: Batch,
+    readings: Option<Vec<StoredReading>>,
     compression: Option<&'static str>,
 ) -> Result<Body, Trouble> {
     let encode = move || {
-        let readings = reader.readings_by_id(&batch.readings)?;
+        let readings = match readings {
+            Some(readings) => readings,
+            None => reader.readings_by_id(&batch.readings)?,
+        };
         let sender = Sender {
             gateway_id: &batch.gateway_id,
             store_id: reader.store_id(),
