@@ -65,7 +65,14 @@ actions = ["alert"]`,
     const page = await openPage(t, gateway);
     await reads(page.locator(".alert").first(), "Critical");
     await reads(page.locator(".alert").first(), /burns at/);
-    await page.getByRole("link", { name: "All 10 open alerts" }).click();
+    const all = (number) => page.getByRole("link", { name: `All ${number} open alerts` });
+    await all(10).focus();
+    await gateway.publish("sensors/p0", 20);
+    await all(9).waitFor();
+    await gateway.publish("sensors/p0", 80);
+    await all(10).waitFor();
+    assert.equal(await all(10).evaluate((link) => link === document.activeElement), true, "it keeps the focus");
+    await all(10).click();
     await reads(page.locator("h1"), "Alerts");
     assert.equal(await page.locator(".alert").count(), 10);
     await page.getByLabel("Only of this sensor").fill("p7");

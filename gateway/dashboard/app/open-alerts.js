@@ -11,6 +11,8 @@ import * as words from "./words.js";
 export function openAlerts(gateway, most, tool = null) {
     const list = h("ul", { class: "alerts" });
     const rest = h("p", { class: "hint" });
+    // One and the same while the number changes: a click or the focus would be lost with it.
+    const link = h("a", { href: "#/alerts" });
     const heading = h("h2", { id: "open-alerts" }, "Open alerts");
     const cards = new Map();
 
@@ -30,7 +32,8 @@ export function openAlerts(gateway, most, tool = null) {
             if (list.children[place] !== card.element) list.insertBefore(card.element, list.children[place] ?? null);
         }
         if (all.length > most) {
-            fill(rest, h("a", { href: "#/alerts" }, `All ${words.counted(all.length, "open alert")}`));
+            setText(link, `All ${words.counted(all.length, "open alert")}`);
+            if (link.parentNode !== rest) fill(rest, link);
         } else if (all.length === 0) {
             setText(rest, "No alert is open.");
         } else fill(rest);

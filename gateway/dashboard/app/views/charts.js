@@ -197,8 +197,9 @@ export function showCharts(body, gateway, query) {
         const isEmpty = sensors.length === 0;
         figure.hidden = controls.hidden = tables.element.hidden = isEmpty;
         if (!isEmpty || !gateway.isLoaded || !gateway.info) fill(empty);
-        else if (gateway.sensors.known.size === 0) fill(empty, welcome(gateway.info));
-        else if (empty.querySelectorAll("button").length !== Math.min(24, gateway.sensors.known.size)) fill(empty, offerSensors(gateway, add));
+        else if (gateway.sensors.known.size === 0) {
+            if (!empty.querySelector(".welcome")) fill(empty, welcome(gateway.info));
+        } else if (empty.querySelectorAll("button").length !== Math.min(24, gateway.sensors.known.size)) fill(empty, offerSensors(gateway, add));
     }
 
     repaint();
