@@ -20,7 +20,19 @@ async fn site_on_a_disk() -> Option<(Disk, RunningCloud, Site)> {
         "an HTTP request failed",
         "forwarding pauses",
         "commit failed",
+        "the store cannot be looked after",
     ]);
+    Some((disk, cloud, site))
+}
+
+/// The same with so many thousands of readings, and no gateway that runs.
+async fn filled_site(thousands: usize) -> Option<(Disk, RunningCloud, Site)> {
+    let (disk, cloud, site) = site_on_a_disk().await?;
+    let gateway = site.start();
+    for _ in 0..thousands {
+        fill(&gateway);
+    }
+    gateway.stop();
     Some((disk, cloud, site))
 }
 
@@ -47,13 +59,9 @@ async fn serves_and_is_healed(disk: &Disk, site: &Site, gateway: &Gateway<'_>) -
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_every_start_needs() {
-    let Some((disk, cloud, site)) = site_on_a_disk().await else {
+    let Some((disk, cloud, site)) = filled_site(2).await else {
         return;
     };
-    let gateway = site.start();
-    fill(&gateway);
-    fill(&gateway);
-    gateway.stop();
     let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'sensor'";
     disk.spoil("data", "gateway.db", sector_of(sql(&disk, root)));
     let gateway = site.start();
@@ -111,18 +119,13 @@ async fn a_place_in_the_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_a_reader_needs() {
-    let Some((disk, cloud, site)) = site_on_a_disk().await else {
+    let Some((disk, cloud, site)) = filled_site(6).await else {
         return;
     };
     let gateway = site.start();
-    for _ in 0..6 {
-        fill(&gateway);
-    }
-    gateway.stop();
-    let gateway = site.start();
     let mut device = Raw::connect(&gateway, V5, "device");
     let length = disk.lengths("data")["gateway.db"] as usize;
-    let middle = length / 2 / SECTOR * SECTOR;
+    let middle = (length / 2).next_multiple_of(SECTOR);
     disk.spoil("data", "gateway.db", middle..middle + length / 8);
     send(&gateway, "GET /api/v1/readings?limit=10000", None, "").ok();
     // The same process, at the same address.
@@ -131,6 +134,27 @@ async fn a_place_that_a_reader_needs() {
     assert!(4500 < readings && readings < 6001, "{readings}");
     cloud.set_outage(false);
     assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_says_where_others_are() {
+    for which in ["path = '/'", "path <> '/'"] {
+        let Some((disk, cloud, site)) = filled_site(6).await else {
+            return;
+        };
+        let inner = format!(
+            "SELECT max(pageno) FROM dbstat WHERE name = 'reading' AND pagetype = 'internal' AND {which}"
+        );
+        let sector = sector_of(sql(&disk, &inner));
+        let gateway = site.start();
+        disk.spoil("data", "gateway.db", sector);
+        send(&gateway, "GET /api/v1/readings?limit=10000", None, "").ok();
+        let readings = serves_and_is_healed(&disk, &site, &gateway).await;
+        // The pages beside it may be of readings, of which each has some twenty.
+        assert!(5900 < readings, "{which}: {readings}");
+        cloud.set_outage(false);
+        assert_eq!(gateway.stop().code(), Some(0));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

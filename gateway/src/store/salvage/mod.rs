@@ -8,11 +8,14 @@ mod at_once;
 mod begin;
 mod descent;
 mod ends;
+mod orphans;
 mod other_rows;
+mod pages;
 mod readings;
 mod rows;
 mod source;
 mod thinned;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -220,7 +223,7 @@ impl Salvage {
     pub fn open(path: &Path, progress: Progress) -> Result<Self, StoreError> {
         let folder = source::folder(path, &progress.folder);
         let source = if folder.is_dir() {
-            Source::open(&folder, path)?
+            Source::open_whole(&folder, path)?
         } else {
             None
         };
@@ -255,7 +258,7 @@ impl Salvage {
                 .and_then(|part| self.uplinks.get(part))
             {
                 Some(uplink) => other_rows::outbox(source, &readings, *uplink, high, &mut slice)?,
-                None => (None, 0),
+                None => other_rows::batches(source, &readings, high, &mut slice)?,
             },
             Stage::Letters => other_rows::letters(source, &readings, high, &mut slice)?,
             Stage::Alerts => {
@@ -299,8 +302,9 @@ impl Salvage {
         self.progress.saved += rows as u64;
         match next {
             Some(next) => self.progress.position = next,
+            // After the uplinks come the batches.
             None if self.progress.stage == Stage::Outbox
-                && self.progress.part + 1 < self.uplinks.len() as i64 =>
+                && self.progress.part < self.uplinks.len() as i64 =>
             {
                 let part = self.progress.part + 1;
                 self.progress.enter(Stage::Outbox, part);
@@ -330,7 +334,7 @@ impl Salvage {
         }
         source::close(&folder);
         let text = format!(
-            "{} rows were taken over into the new store, {} could not be read.\n",
+            "{} rows were taken over into the new store, {} could not be read; where pages are gone there may have been more.\n",
             progress.saved, progress.unreadable
         );
         let path = folder.join(aside::SALVAGED);

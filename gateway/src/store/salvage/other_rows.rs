@@ -10,7 +10,7 @@ use super::source::Source;
 use super::{LETTERS, ROWS, Slice, ends};
 use crate::domain::alert::AlertState;
 use crate::domain::sensor::SensorId;
-use crate::store::StoreError;
+use crate::store::{StoreError, outbox};
 
 #[derive(Debug)]
 pub(in crate::store) struct SavedLetter {
@@ -70,8 +70,9 @@ pub(super) fn outbox(
     slice: &mut Slice,
 ) -> Taken {
     let query = ends::outbox_query(source)?;
-    let found = Descent::new(&source.connection, &query, &uplink)
+    let mut found = Descent::new(&source.connection, &query, &uplink)
         .take(high, ROWS, |row| Ok(Some(row.get::<_, i64>(0)?)))?;
+    found.rows.dedup();
     let mut unreadable = found.unreadable;
     for id in found.rows.into_iter().rev() {
         match readings.of_id(id)? {
@@ -84,6 +85,33 @@ pub(super) fn outbox(
         }
     }
     Ok((found.next, unreadable))
+}
+
+/// The readings of a batch to which there was no way at the beginning: without them it was taken apart.
+pub(super) fn batches(
+    source: &Source,
+    readings: &Readings<'_>,
+    high: i64,
+    slice: &mut Slice,
+) -> Taken {
+    let query = format!(
+        "SELECT {} FROM batch WHERE ?1 IS NOT NULL AND id BETWEEN ?2 AND ?3 ORDER BY id DESC LIMIT ?4",
+        outbox::COLUMNS
+    );
+    let found = Descent::new(&source.connection, &query, &0)
+        .take(high, 1, |row| outbox::read(row).map(Some))?;
+    for batch in found.rows {
+        let below = slice.progress.below;
+        let late = batch.readings.iter().map(|id| id.0);
+        for id in late.filter(|id| *id < below && source.is_late(*id)) {
+            if let Some(reading) = readings.of_id(id)? {
+                slice.readings.push(reading);
+                slice.outbox.push((batch.uplink.0, id));
+            }
+        }
+    }
+    // The numbers of batches that are done with are missing as well.
+    Ok((found.next, 0))
 }
 
 pub(super) fn letters(
@@ -105,7 +133,8 @@ pub(super) fn letters(
             tries: row.get::<_, Option<i64>>(6)?.unwrap_or(1),
         }))
     })?;
-    for letter in &found.rows {
+    let below = slice.progress.below;
+    for letter in found.rows.iter().filter(|letter| letter.reading < below) {
         slice.readings.extend(readings.of_id(letter.reading)?);
     }
     slice.letters = found.rows;

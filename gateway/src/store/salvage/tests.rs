@@ -20,18 +20,18 @@ use crate::store::{ClockChange, Group, Limits, NewReject, SeriesQuery, Step, Wri
 const READINGS: i64 = 3000;
 const CLOUD_KEY: UplinkKey = UplinkKey(1);
 
-struct Place {
+pub(super) struct Place {
     folder: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
         }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join("gateway.db")
     }
 
@@ -206,7 +206,7 @@ fn killed(place: &Place) -> String {
 }
 
 /// As a gateway leaves it that is stopped.
-fn stopped(place: &Place) -> String {
+pub(super) fn stopped(place: &Place) -> String {
     let mut writer = Writer::open(&place.path()).unwrap();
     fill(&mut writer);
     let store_id = writer.reader().store_id().to_owned();
@@ -329,6 +329,202 @@ fn a_header_that_is_overwritten_costs_nothing() {
             assert!(folder.join(aside::SALVAGED).exists());
         }
         assert_sound(&mut writer);
+    }
+}
+
+/// Which readings are still to be forwarded, whether they are in a batch or not.
+fn waiting(writer: &Writer) -> BTreeSet<i64> {
+    let entries = numbers(writer, "SELECT reading FROM outbox_entry");
+    let batches = writer.reader().recorded_batches(CLOUD_KEY, 0, 9).unwrap();
+    let of_batches = batches.iter().flat_map(|batch| &batch.readings);
+    entries
+        .into_iter()
+        .chain(of_batches.map(|id| id.0))
+        .collect()
+}
+
+#[test]
+fn without_the_pages_that_lead_to_rows_the_rows_are_found() {
+    for make in [stopped, former] {
+        let origin = Place::new();
+        make(&origin);
+        let writer = Writer::open(&origin.path()).unwrap();
+        let inner = |table: &str| {
+            let select = "SELECT pageno FROM dbstat WHERE pagetype = 'internal'";
+            numbers(
+                &writer,
+                &format!("{select} AND name = '{table}' ORDER BY path"),
+            )
+        };
+        let (inner, of_outbox) = (inner("reading"), inner("outbox_entry"));
+        assert!(!inner.is_empty() && !of_outbox.is_empty());
+        writer.close(0).unwrap();
+        let mut losses: Vec<Vec<i64>> = inner
+            .iter()
+            .chain(&of_outbox)
+            .map(|page| vec![*page])
+            .collect();
+        losses.push([&inner[..], &of_outbox].concat());
+        for lost in losses {
+            let place = Place::new();
+            fs::copy(origin.path(), place.path()).unwrap();
+            lose(&place, &lost);
+            fs::write(beside(&place.path(), "-lock"), "").unwrap();
+            let mut writer = place.heal();
+            assert_eq!(kept(&writer).len(), 3000, "{lost:?} of {inner:?}");
+            let even: BTreeSet<i64> = (2..=1500).map(|half| half * 2).collect();
+            let missing = even.difference(&waiting(&writer)).count();
+            // Their inner pages have entries as well, one for each page below.
+            let most = if lost.iter().any(|page| of_outbox.contains(page)) {
+                30
+            } else {
+                0
+            };
+            assert!(missing <= most, "{missing} of {lost:?}");
+            assert!(waiting(&writer).is_subset(&even), "{lost:?}");
+            assert_eq!(numbers(&writer, "SELECT reading FROM dead_letter"), [2]);
+            let unreadable = "SELECT sum(unreadable) FROM salvage";
+            assert_eq!(number(&writer, unreadable), 0, "{lost:?} of {of_outbox:?}");
+            assert_sound(&mut writer);
+        }
+    }
+}
+
+/// Loses pages, and the header so that it is noticed.
+fn lose(place: &Place, pages: &[i64]) {
+    let mut bytes = fs::read(place.path()).unwrap();
+    let page_size = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+    for page in pages {
+        let at = (*page as usize - 1) * page_size;
+        bytes[at..at + page_size].fill(0);
+    }
+    bytes[..20].fill(b'x');
+    fs::write(place.path(), bytes).unwrap();
+}
+
+const MANY: i64 = 12_000;
+
+/// So many readings that trees are deep, all to be forwarded.
+fn fill_deep(writer: &mut Writer) {
+    for first in (1..=MANY).step_by(1000) {
+        let mut group = Group::default();
+        for number in first..first + 1000 {
+            add(writer, &mut group, number * 2);
+        }
+        writer.commit(&group).unwrap();
+    }
+}
+
+#[test]
+fn an_outbox_without_its_root_loses_what_was_on_it() {
+    let place = Place::new();
+    let mut writer = Writer::open(&place.path()).unwrap();
+    fill_deep(&mut writer);
+    let of_outbox = "FROM dbstat WHERE name = 'outbox_entry' AND pagetype = 'internal'";
+    let inner = number(&writer, &format!("SELECT count(*) {of_outbox}"));
+    let root = number(
+        &writer,
+        &format!("SELECT pageno {of_outbox} AND path = '/'"),
+    );
+    let on_root = number(&writer, &format!("SELECT ncell {of_outbox} AND path = '/'"));
+    assert!(1 < inner && on_root < 10, "{inner} {on_root}");
+    writer.close(0).unwrap();
+    lose(&place, &[root]);
+    let writer = place.heal();
+    assert_eq!(number(&writer, "SELECT count(*) FROM reading"), MANY);
+    let waiting = waiting(&writer);
+    assert_eq!(waiting.len() as i64, MANY - on_root);
+    assert!(waiting.contains(&1));
+}
+
+#[test]
+fn what_is_found_late_waits_for_each_uplink_that_was_to_get_it() {
+    let place = Place::new();
+    let uplinks = ["cloud".into(), "hall".into()];
+    let mut writer = Writer::open_for(&place.path(), &uplinks).unwrap();
+    let keys = writer.reader().uplinks();
+    let mut group = Group::default();
+    for number in 1..=1000 {
+        let reading = Reading {
+            sensor_id: SensorId::new("s1").unwrap(),
+            value: f64::from(number),
+            ts: Timestamp::from_millis(1_764_000_000_000),
+            received_at: Timestamp::from_millis(1_764_000_000_000),
+            attributes: Attributes::default(),
+            topic: None,
+        };
+        let both = UplinkSet::one(0).and(UplinkSet::one(1));
+        writer.add_reading(&mut group, reading, None, both).unwrap();
+    }
+    writer.commit(&group).unwrap();
+    // 10 and 20 are in a batch of each, 30 in one of them.
+    let mut group = Group::default();
+    for (uplink, readings) in [(keys[0], vec![10, 20, 30]), (keys[1], vec![10, 20])] {
+        let batch = Batch {
+            id: writer.next_batch_id(),
+            uplink,
+            gateway_id: "g".into(),
+            format: "batch".into(),
+            compression: "gzip".into(),
+            tries: 0,
+            readings: readings.into_iter().map(ReadingId).collect(),
+        };
+        group.push_outbox(Change::Record(batch));
+    }
+    writer.commit(&group).unwrap();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'reading'";
+    let root = number(&writer, root);
+    writer.close(0).unwrap();
+    lose(&place, &[root]);
+    let mut writer = Writer::open_for(&place.path(), &uplinks).unwrap();
+    take_over(&mut writer, &place.path(), usize::MAX);
+    for uplink in keys {
+        let entries = format!(
+            "SELECT count(*) FROM outbox_entry WHERE uplink = {}",
+            uplink.0
+        );
+        assert_eq!(number(&writer, &entries), 1000);
+        assert_eq!(writer.reader().outbox_pending(Some(uplink)), 1000);
+    }
+}
+
+#[test]
+fn a_page_to_which_two_lead_goes_to_whom_it_belongs() {
+    let place = Place::new();
+    let mut writer = Writer::open(&place.path()).unwrap();
+    fill_deep(&mut writer);
+    let pages = |which: &str| {
+        let select = "SELECT pageno FROM dbstat WHERE name = 'reading' AND pagetype";
+        numbers(&writer, &format!("{select} = {which} ORDER BY path"))
+    };
+    let (leaves, inner) = (pages("'leaf'"), pages("'internal' AND path <> '/'"));
+    assert!(1 < inner.len());
+    writer.close(0).unwrap();
+    let whole = fs::read(place.path()).unwrap();
+    let page_size = usize::from(u16::from_be_bytes([whole[16], whole[17]]));
+    // Each inner page leads to its first leaf twice, and in its turn to one of another.
+    for page in &inner {
+        let at = (*page as usize - 1) * page_size;
+        let cell = |place: usize| {
+            let place = at + 12 + 2 * place;
+            at + usize::from(u16::from_be_bytes([whole[place], whole[place + 1]]))
+        };
+        let first = cell(0)..cell(0) + 4;
+        for other in [
+            &whole[first.clone()],
+            &(leaves[leaves.len() - 1] as u32).to_be_bytes(),
+            &(leaves[0] as u32).to_be_bytes(),
+        ] {
+            let here = Place::new();
+            let mut bytes = whole.clone();
+            bytes[cell(1)..cell(1) + 4].copy_from_slice(other);
+            fs::write(here.path(), bytes).unwrap();
+            fs::write(beside(&here.path(), "-lock"), "").unwrap();
+            lose(&here, &[]);
+            let writer = here.heal();
+            let right = "SELECT count(*) FROM reading WHERE value = 2 * id";
+            assert_eq!(number(&writer, right), MANY, "{page} {other:?}");
+        }
     }
 }
 
