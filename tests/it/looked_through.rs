@@ -143,6 +143,21 @@ fn rows_of_ended_sessions_are_no_fault() {
 }
 
 #[test]
+fn a_wrong_count_of_what_waits_is_no_fault_and_is_told() {
+    let site = with_readings();
+    site.change("DELETE FROM outbox_entry WHERE reading = 1");
+    let said = site.succeed(&["store", "check"]);
+    let told = "no fault: outbox: 39999 readings wait for uplink 1, and 40000 are said to";
+    assert!(said.contains(told), "{said}");
+    site.change("UPDATE counter SET outbox = NULL");
+    assert_eq!(site.succeed(&["store", "check"]), "sound: 40000 readings\n");
+    let gateway = site.start();
+    let outbox = get_json(&gateway, "/api/v1/outbox");
+    assert_eq!(outbox["pending"], 39_999, "{outbox}");
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+#[test]
 fn figures_are_true() {
     let site = with_readings();
     let stats: Value =

@@ -22,6 +22,9 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
     let metrics = &*shared.metrics;
     shared.submissions.observe(&shared.metrics);
     shared.process.observe(metrics);
+    // Of the one place that all ask: as `/api/v1/gateway` shows it.
+    let is_trusted = clock::standing().trust.is_trusted();
+    metrics.clock_trusted.set(is_trusted.into());
     let uplinks = shared.uplink_statuses();
     let keys: Vec<UplinkKey> = uplinks.iter().map(|(key, _)| *key).collect();
     let look = move |reader: &Reader| Found::look(reader, &keys);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row};
 
-use super::{Group, StoreError, blocks};
+use super::{Group, StoreError, blocks, rows};
 use crate::domain::{
     alert::{Alert, AlertState},
     reading::{Attributes, ReadingId},
@@ -21,26 +21,26 @@ pub(super) const EVENTS: &str = "\
 
 /// Writes the alerts of a group.
 pub(super) fn write(connection: &Connection, group: &Group) -> Result<(), StoreError> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO alert (id, episode, rule, state, sensor, value, ts, reading, severity, message, subject_group) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?;
-    for (sensor, alert) in &group.alerts {
-        insert.execute(params![
-            alert.alert_id,
-            alert.episode,
-            alert.rule,
-            alert.state.as_str(),
-            sensor,
-            alert.value,
-            alert.ts.millis(),
-            alert.reading_id.0,
-            alert.severity.map(Severity::as_str),
-            alert.message,
-            alert.group,
-        ])?;
-    }
-    Ok(())
+    let columns =
+        "episode, rule, state, sensor, value, ts, reading, severity, message, subject_group";
+    rows::insert_numbered(
+        connection,
+        ("alert", columns),
+        &group.alerts,
+        |(_, alert)| alert.alert_id,
+        |row, (sensor, alert)| {
+            row.bind(alert.episode)?;
+            row.bind(&alert.rule)?;
+            row.bind(alert.state.as_str())?;
+            row.bind(sensor)?;
+            row.bind(alert.value)?;
+            row.bind(alert.ts.millis())?;
+            row.bind(alert.reading_id.0)?;
+            row.bind(alert.severity.map(Severity::as_str))?;
+            row.bind(&alert.message)?;
+            row.bind(&alert.group)
+        },
+    )
 }
 
 /// Reads alerts by their ids, as this gateway's; one that is not there is left out.

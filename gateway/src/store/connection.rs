@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0011_packed.sql"),
     include_str!("migrations/0012_salvage.sql"),
     include_str!("migrations/0013_clock.sql"),
+    include_str!("migrations/0014_outbox_counts.sql"),
 ];
 
 /// The schema of this version.
@@ -142,6 +143,24 @@ pub(super) fn close_new(connection: Connection) -> Result<(), StoreError> {
 pub(super) fn keep_log(connection: &Connection) -> Result<(), StoreError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(())
+}
+
+/// Opens a connection that copies the log into the database, and does nothing else: no sync either. What commits show is synced in the
+/// log, and who copies syncs the database.
+#[expect(clippy::disallowed_methods, reason = "it writes nothing of its own")]
+pub(super) fn open_copier(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "synchronous", "off")?;
+    keep_log(&connection)?;
+    Ok(connection)
+}
+
+/// Opens a look at the store as it is, which lasts until it is closed.
+pub(super) fn open_pin(path: &Path) -> Result<Connection, StoreError> {
+    let pin = open_reader(path)?;
+    pin.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?;
+    Ok(pin)
 }
 
 /// Opens a connection that cannot write.

@@ -61,8 +61,10 @@ impl Damage {
     /// What of an error is damage, met while the gateway runs. SQLite also calls malformed what the disk does not give: whether it
     /// gives anything is to be asked besides.
     pub fn of(error: &StoreError) -> Option<Self> {
-        let StoreError::Sqlite(error) = error else {
-            return None;
+        let error = match error {
+            StoreError::Sqlite(error) => error,
+            StoreError::Counters => return Some(Self::new(Kind::Nonsense, error.to_string())),
+            _ => return None,
         };
         let kind = match error {
             Error::SqliteFailure(failure, _) => match failure.code {
@@ -84,7 +86,7 @@ impl Damage {
     pub fn at_start(error: &StoreError) -> Option<Self> {
         let detail = || error.to_string();
         match error {
-            StoreError::NoCounters | StoreError::Counters | StoreError::Schema(_) => {
+            StoreError::NoCounters | StoreError::Schema(_) => {
                 Some(Self::new(Kind::Nonsense, detail()))
             }
             StoreError::Newer { found, known } if known + PLAUSIBLE_VERSIONS < *found => {

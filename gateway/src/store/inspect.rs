@@ -25,7 +25,7 @@ pub(super) const VERSIONS_AT: usize = 18;
 pub(super) const PAGES_AT: usize = 28;
 
 /// SQLite leaves out the page with this byte: it is for locks.
-const LOCK_BYTE: u64 = 1 << 30;
+pub(super) const LOCK_BYTE: u64 = 1 << 30;
 
 /// What can be seen without reading the database.
 #[derive(Debug, Default)]

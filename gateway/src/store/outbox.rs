@@ -1,6 +1,7 @@
 //! The outbox: readings that an uplink has not confirmed, and the batches in which they are on their way.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -309,6 +310,41 @@ pub(super) fn count(connection: &Connection, uplink: UplinkKey) -> Result<i64, S
     Ok(count)
 }
 
+/// How many readings each of these has to deliver: as the last commit says, counted where none did.
+pub(super) fn counts(
+    connection: &Connection,
+    uplinks: impl Iterator<Item = UplinkKey>,
+) -> Result<Vec<(UplinkKey, i64)>, StoreError> {
+    let select = "SELECT outbox FROM counter";
+    // What is no text was not written by a commit.
+    let written: Option<String> = connection.query_row(select, [], |row| Ok(row.get(0).ok()))?;
+    let written: BTreeMap<i64, i64> = written
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default();
+    let counted = uplinks.map(|key| {
+        let known = written.get(&key.0).copied();
+        Ok((key, known.map_or_else(|| count(connection, key), Ok)?))
+    });
+    counted.collect()
+}
+
+/// Them with what grew, as they are written; `None` if nothing did.
+pub(super) fn grown(
+    counts: impl Iterator<Item = (UplinkKey, i64)>,
+    growths: &[Growth],
+) -> Option<String> {
+    if growths.iter().all(|(_, by)| *by == 0) {
+        return None;
+    }
+    let mut counts: BTreeMap<i64, i64> = counts.map(|(key, count)| (key.0, count)).collect();
+    for (grown, by) in growths {
+        if let Some(count) = counts.get_mut(&grown.0) {
+            *count += by;
+        }
+    }
+    Some(serde_json::json!(counts).to_string())
+}
+
 /// Growing ids as a JSON array of the differences between neighbours: mostly two bytes a reading, and plain SQL reads it.
 fn encode(ids: &[ReadingId]) -> String {
     let before = std::iter::once(0).chain(ids.iter().map(|id| id.0));
@@ -319,7 +355,7 @@ fn encode(ids: &[ReadingId]) -> String {
 fn decode(text: &str) -> serde_json::Result<Vec<ReadingId>> {
     let differences: Vec<i64> = serde_json::from_str(text)?;
     let sum = |id: &mut i64, difference: i64| {
-        *id += difference;
+        *id = id.saturating_add(difference);
         Some(ReadingId(*id))
     };
     Ok(differences.into_iter().scan(0, sum).collect())

@@ -119,7 +119,7 @@ impl Place {
     }
 
     /// Whether the log can be read from the disk, and some of the database.
-    fn can_be_read(&self) -> bool {
+    pub(super) fn can_be_read(&self) -> bool {
         let answers = {
             let file = &mut self.state().file;
             if file.is_none() {

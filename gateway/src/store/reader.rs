@@ -1,10 +1,9 @@
 //! Looking at the store without writing. Each call is one short read transaction, so that the log can be checkpointed.
 //! Calls block on the disk: async callers go through a blocking thread.
 
-use std::{
-    path::Path,
-    sync::{Arc, OnceLock, atomic::Ordering},
-};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::value::RawValue;
@@ -49,6 +48,7 @@ struct Shared {
     open_alerts: OpenAlerts,
     uplinks: Pending,
     alarm: Arc<Alarm>,
+    steps: Arc<AtomicU64>,
     forsaken: OnceLock<Box<[Forsaken]>>,
     cache: BlockCache,
 }
@@ -68,6 +68,7 @@ impl Reader {
         open_alerts: OpenAlerts,
         uplinks: Pending,
         alarm: Arc<Alarm>,
+        steps: Arc<AtomicU64>,
     ) -> Self {
         let shared = Shared {
             place,
@@ -76,6 +77,7 @@ impl Reader {
             open_alerts,
             uplinks,
             alarm,
+            steps,
             forsaken: OnceLock::new(),
             cache: BlockCache::default(),
         };
@@ -114,6 +116,11 @@ impl Reader {
         let of = of.filter(|(key, _)| uplink.is_none_or(|uplink| uplink == *key));
         let pending: i64 = of.map(|(_, pending)| pending.load(Ordering::Relaxed)).sum();
         u64::try_from(pending).unwrap_or(0)
+    }
+
+    /// How many groups with steps of the upkeep are on disk. As long as it is the same number, readings stay as they are.
+    pub fn steps(&self) -> u64 {
+        self.shared.steps.load(Ordering::Acquire)
     }
 
     /// The newest reading of each sensor. Does not touch the disk.
@@ -276,10 +283,12 @@ impl Reader {
             return found;
         }
         self.shared.place.close_idle();
+        // A disk that gives something only afterwards may have given nothing before.
+        let answers = self.shared.place.can_be_read();
         once().inspect_err(|error| {
             // What lies there instead of the open file says nothing of that.
             let damage = self.shared.place.damage_of(error);
-            if let Some(damage) = damage.filter(|_| self.is_in_place()) {
+            if let Some(damage) = damage.filter(|_| answers && self.is_in_place()) {
                 self.shared.alarm.raise(damage);
             }
         })

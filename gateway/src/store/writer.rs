@@ -15,7 +15,7 @@ mod timing;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicI64, Ordering},
+    atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -76,6 +76,8 @@ impl Counters {
 /// The only write connection.
 #[derive(Debug)]
 pub struct Writer {
+    /// Dropped first: who copies the log ends before the connection.
+    checkpoints: Checkpoints,
     connection: Connection,
     place: Arc<Place>,
     store_id: Arc<str>,
@@ -96,13 +98,14 @@ pub struct Writer {
     uplinks: Pending,
     /// After a failure, until a checkpoint has succeeded.
     is_doubtful: bool,
-    checkpoints: Checkpoints,
     reserve: Reserve,
     /// Of damaged stores beside this one rows are still taken over.
     is_salvaging: bool,
     /// The one before did not close the file.
     is_after_unclean_end: bool,
     alarm: Arc<Alarm>,
+    /// Groups with steps of the upkeep that are on disk.
+    steps: Arc<AtomicU64>,
     _lock: Option<StoreLock>,
 }
 
@@ -119,6 +122,7 @@ impl Writer {
             self.open_alerts.clone(),
             Arc::clone(&self.uplinks),
             Arc::clone(&self.alarm),
+            Arc::clone(&self.steps),
         )
     }
 
@@ -228,6 +232,8 @@ impl Writer {
         self.stay_in_place()
             .inspect_err(|_| self.is_doubtful = true)?;
         self.given.group = number;
+        self.steps
+            .fetch_add(u64::from(!group.upkeep.is_empty()), Ordering::Release);
         self.committed = counters;
         self.sensors.adopt(group);
         self.open_alerts.adopt(group);
@@ -252,6 +258,7 @@ impl Writer {
     }
 
     fn reopen(&mut self) -> Result<i64, StoreError> {
+        self.checkpoints.end_ahead();
         // What is only in the open file would be gone with it.
         self.stay_in_place()?;
         self.connection = connection::open_writer(self.place.path())?;
@@ -261,8 +268,9 @@ impl Writer {
     }
 
     fn recount_outbox(&self) -> Result<(), StoreError> {
-        for (key, pending) in &*self.uplinks {
-            let count = outbox::count(&self.connection, *key)?;
+        let keys = self.uplinks.iter().map(|(key, _)| *key);
+        let counts = outbox::counts(&self.connection, keys)?;
+        for ((_, pending), (_, count)) in self.uplinks.iter().zip(counts) {
             pending.store(count, Ordering::Relaxed);
         }
         Ok(())
@@ -307,10 +315,12 @@ impl Writer {
                 .execute([self.committed.reading, self.committed.alert])?;
         }
         let salvaged = salvage::write(&transaction, &group.salvaged, &mut growths)?;
+        let pending = self.uplinks.iter();
+        let pending = pending.map(|(key, pending)| (*key, pending.load(Ordering::Relaxed)));
         transaction
             .prepare_cached(
                 "UPDATE counter SET commit_group = ?1, reading = ?2, alert = ?3, reject = ?4, batch = ?5, \
-                 rules_clock = coalesce(?6, rules_clock)",
+                 rules_clock = coalesce(?6, rules_clock), outbox = coalesce(?7, outbox)",
             )?
             .execute(params![
                 counters.group,
@@ -319,6 +329,7 @@ impl Writer {
                 counters.reject,
                 counters.batch,
                 group.rules_clock,
+                outbox::grown(pending, &growths),
             ])?;
         transaction.commit()?;
         for (grown, by) in growths {

@@ -122,7 +122,6 @@ impl Committer {
         let standing = self.timing.standing;
         let last = self.writer.last_reading_id();
         pending.write_clock(ClockChange::Start { standing, last });
-        self.show_clock();
         self.timing.plan();
         if !standing.trust.is_trusted() {
             self.timing.doubted = Some((self.writer.next_reading_id(), false));
@@ -135,11 +134,6 @@ impl Committer {
                 .shift_times(&told, standing.offset - left.offset);
             self.timing.doubted_from = standing.offset;
         }
-    }
-
-    fn show_clock(&self) {
-        let is_trusted = self.timing.standing.trust.is_trusted();
-        self.settings.metrics.clock_trusted.set(is_trusted.into());
     }
 
     /// The clock was set, or is trusted now. What came before in this group came before that.
@@ -173,7 +167,6 @@ impl Committer {
             self.timing.doubted = Some((self.writer.next_reading_id(), false));
             tracing::warn!(trust, by_seconds, "the clock is not trusted any more");
         }
-        self.show_clock();
         pending.answer(done, |committed| committed);
     }
 

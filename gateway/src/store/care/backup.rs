@@ -157,12 +157,15 @@ impl<'c> Copy<'c> {
 
     /// Copies in short steps, until little has changed since.
     fn rounds(&mut self, blocks: &mut Blocks, progress: Progress<'_>) -> Result<(), CareError> {
+        let mut before = usize::MAX;
         for round in 0..MAX_ROUNDS {
             let plan = self.look(|copy| blocks.plan(copy.source))?;
-            if 0 < round && plan.changed.len() <= BLOCKS_LEFT {
+            let all = plan.changed.len();
+            // Or they come as fast as they are copied.
+            if 0 < round && (all <= BLOCKS_LEFT || before <= all) {
                 break;
             }
-            let all = plan.changed.len();
+            before = all;
             for (number, block) in plan.changed.into_iter().enumerate() {
                 progress("copying", number as i64, all as i64);
                 self.look(|copy| blocks.copy(copy.source, copy.target, block))?;

@@ -5,7 +5,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::{CareError, Progress, readings};
 use crate::domain::alert::AlertState;
-use crate::store::{StoreError, outbox, sessions};
+use crate::store::outbox::{self, UplinkKey};
+use crate::store::{StoreError, sessions};
 
 /// How much of a store is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(super) enum Depth {
 pub(super) struct Found {
     /// What must not be.
     pub(super) faults: Vec<String>,
-    /// What goes away by itself.
+    /// What goes away by itself, or does no harm.
     pub(super) notes: Vec<String>,
     /// Readings that were looked at.
     pub(super) readings: i64,
@@ -108,6 +109,7 @@ pub(super) fn examine(
     found.part("sensors", connection, sensors)?;
     found.part("outbox", connection, entries)?;
     found.part("batches", connection, batches)?;
+    found.part("outbox", connection, counts)?;
     found.part("dead letters", connection, dead_letters)?;
     found.part("alerts", connection, alerts)?;
     found.part("sessions", connection, owed)?;
@@ -282,6 +284,26 @@ fn batches(connection: &Connection, found: &mut Found) -> Result<(), CareError> 
         faults.push(format!("batches: {orphans} belong to no uplink"));
     }
     found.faults_of(faults);
+    Ok(())
+}
+
+/// As much waits as the last commit says.
+fn counts(connection: &Connection, found: &mut Found) -> Result<(), CareError> {
+    let _look = connection.unchecked_transaction()?;
+    let mut select = connection.prepare_cached(
+        "SELECT CAST(each.key AS INTEGER), each.value \
+         FROM counter, json_each(CASE WHEN json_valid(outbox) THEN outbox END) each",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (key, said): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let waiting = outbox::count(connection, UplinkKey(key))?;
+        if said != waiting {
+            found.notes.push(format!(
+                "outbox: {waiting} readings wait for uplink {key}, and {said} are said to: with counter.outbox NULL a start counts them"
+            ));
+        }
+    }
     Ok(())
 }
 

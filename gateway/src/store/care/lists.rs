@@ -42,7 +42,8 @@ impl List {
         self.table == table && self.uplink == uplink
     }
 
-    /// Copies the next rows; false if there were none. In a transaction of its own, or of the caller.
+    /// Copies the next rows; false if there are no more: under load there are always some soon, which the end brings. In a transaction of
+    /// its own, or of the caller.
     pub(super) fn copy_next(
         &mut self,
         from: &Connection,
@@ -53,13 +54,15 @@ impl List {
         let (column, table, limit) = (self.column, self.table, self.rows_at_once);
         let of_uplink = self.of_uplink();
         let select = format!(
-            "SELECT max({column}) FROM \
+            "SELECT max({column}), count(*) FROM \
              (SELECT {column} FROM {table} WHERE ?1 <= {column} {of_uplink} ORDER BY {column} LIMIT {limit})"
         );
         let start: Vec<i64> = [Some(first), self.uplink].into_iter().flatten().collect();
-        let last: Option<i64> = from
+        let (last, count): (Option<i64>, i64) = from
             .prepare_cached(&select)?
-            .query_row(params_from_iter(&start), |row| row.get(0))?;
+            .query_row(params_from_iter(&start), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
         let Some(last) = last else {
             return Ok(false);
         };
@@ -71,7 +74,7 @@ impl List {
             &self.values([first, last]),
         )?;
         self.copied.push([first, last]);
-        Ok(true)
+        Ok(count == limit)
     }
 
     /// Copies again the ranges in which rows have come or gone.

@@ -102,6 +102,7 @@ impl Writer {
 
     fn locked(self, lock: StoreLock) -> Self {
         Self {
+            steps: Arc::default(),
             _lock: Some(lock),
             ..self
         }
@@ -135,10 +136,10 @@ impl Writer {
         let (index, sensors, unsaved_readings) = sensors::load(&connection)?;
         let filling = Filling::load(&connection, given.reading)?;
         let devices = Devices::load(&connection)?;
-        let mut pending = Vec::new();
-        for key in outbox::keys(&connection, uplinks)? {
-            pending.push((key, outbox::count(&connection, key)?.into()));
-        }
+        let keys = outbox::keys(&connection, uplinks)?;
+        let counts = outbox::counts(&connection, keys.into_iter())?;
+        let pending = counts.into_iter();
+        let pending = pending.map(|(key, count)| (key, count.into())).collect();
         let is_salvaging = salvage::is_running(&connection)?;
         Ok(Self {
             open_alerts: OpenAlerts::load(&connection)?,
@@ -155,13 +156,14 @@ impl Writer {
             filling,
             sensors,
             devices,
-            uplinks: pending.into(),
+            uplinks: pending,
             is_doubtful: false,
             checkpoints,
             reserve: Reserve::of(path),
             is_salvaging,
             is_after_unclean_end,
             alarm: Arc::default(),
+            steps: Arc::default(),
             _lock: None,
         })
     }

@@ -19,7 +19,10 @@ impl Writer {
         if missing.is_empty() {
             return Ok(());
         }
-        if self.place.is_ours("") {
+        self.checkpoints.end_ahead();
+        // What is in doubt is copied out of the log at its path.
+        let is_whole = self.place.is_ours("-wal") || !self.checkpoints.is_doubtful();
+        if self.place.is_ours("") && is_whole {
             self.renew_companions()?;
         } else {
             self.write_back()?;

@@ -135,6 +135,50 @@ fn what_is_committed_is_there_after_a_restart() {
 }
 
 #[test]
+fn how_much_waits_is_written_down_and_counted_only_where_nobody_did() {
+    let place = Place::new();
+    let open = |uplinks: &[&str]| {
+        let uplinks: Vec<Arc<str>> = uplinks.iter().map(|name| (*name).into()).collect();
+        Writer::open_for(&place.folder.path().join("gateway.db"), &uplinks).unwrap()
+    };
+    let mut writer = open(&["cloud", "other"]);
+    let all = group(&mut writer, "a", &[60.0, 70.0, 40.0]);
+    writer.commit(&all).unwrap();
+    let written = |writer: &Writer| -> Option<String> {
+        let select = "SELECT outbox FROM counter";
+        let connection = &writer.connection;
+        connection.query_row(select, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(written(&writer).unwrap(), r#"{"1":2,"2":0}"#);
+    let none = group(&mut writer, "a", &[40.0]);
+    writer.commit(&none).unwrap();
+    for (said, pending) in [
+        (Some(r#"{"1":77,"2":5}"#), [77, 5]),
+        (Some(r#"{"1":77}"#), [77, 0]),
+        (Some("{"), [2, 0]),
+        (Some("\u{0}"), [2, 0]),
+        (None, [2, 0]),
+    ] {
+        let update = "UPDATE counter SET outbox = ?1";
+        writer.connection.execute(update, [said]).unwrap();
+        drop(writer);
+        writer = open(&["cloud", "other"]);
+        let reader = writer.reader();
+        let found = [CLOUD_KEY, UplinkKey(2)].map(|key| reader.outbox_pending(Some(key)));
+        assert_eq!(found, pending, "{said:?}");
+    }
+    // One that is not named any more is counted when it is named again.
+    drop(writer);
+    let mut writer = open(&["other"]);
+    let all = group(&mut writer, "a", &[90.0]);
+    writer.commit(&all).unwrap();
+    assert_eq!(written(&writer).unwrap(), r#"{"2":1}"#);
+    drop(writer);
+    let reader = open(&["cloud", "other"]).reader();
+    assert_eq!(reader.outbox_pending(Some(CLOUD_KEY)), 2);
+}
+
+#[test]
 fn ids_go_on_after_a_restart_also_when_rows_are_gone() {
     let place = Place::new();
     let mut writer = place.open();

@@ -156,7 +156,10 @@ fn what_is_older_than_it_is_kept_goes_but_not_what_waits() {
     let mut house = House::new();
     house.store(120_000, false);
     let limits = limits(Some(30 * DAY), FOR_EVER, WhenFull::Thin);
+    let reader = house.writer.reader();
+    assert_eq!(reader.steps(), 0, "what is only added changes nothing");
     house.keep_up(START + 2 * DAY, &limits);
+    assert!(0 < reader.steps());
     assert_eq!(
         house.ids().len(),
         120_000,
