@@ -163,11 +163,17 @@ impl Client {
     }
 }
 
+/// Opens a connection that waits for nothing before it sends.
+pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let socket = TcpStream::connect_timeout(&address, HANDSHAKE_LIMIT)
+        .with_context(|| format!("cannot connect to {address}"))?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
 /// Connects and returns once the server has accepted.
 pub(crate) fn handshake(address: SocketAddr, client_id: &str) -> Result<TcpStream> {
-    let mut socket = TcpStream::connect_timeout(&address, HANDSHAKE_LIMIT)
-        .with_context(|| format!("{client_id} cannot connect to {address}"))?;
-    socket.set_nodelay(true)?;
+    let mut socket = connect(address).with_context(|| client_id.to_owned())?;
     socket.set_read_timeout(Some(HANDSHAKE_LIMIT))?;
     socket.write_all(&frames::connect(client_id)?)?;
     let mut answer = [0; frames::CONNACK_ACCEPTED.len()];

@@ -20,6 +20,7 @@ use crate::{
     load::{Load, Shape},
     options::{Only, Options},
     process,
+    server::version_of,
     sink::Sink,
     steady::Steady,
     table::{self, decimals, median, whole},
@@ -76,11 +77,21 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         options.wants(Only::Gateway) && options.only.is_none_or(|only| only == Only::Gateway),
         "only the gateway is measured"
     );
+    let is_wanted = |name: &str| options.wants_case(name);
+    run_cases(is_wanted, options.rounds_or(ROUNDS), &options.folder)
+}
+
+/// The cases that are wanted, so often each.
+pub(crate) fn run_cases(
+    is_wanted: impl Fn(&str) -> bool,
+    rounds_of_each: u32,
+    folder: &Path,
+) -> Result<Report> {
     let program = gateway::find()?;
     let mut rounds = Vec::new();
-    for case in CASES.iter().filter(|case| options.wants_case(case.name)) {
-        for round in 1..=options.rounds_or(ROUNDS) {
-            let drained = measure(&program, case, &options.folder)?;
+    for case in CASES.iter().filter(|case| is_wanted(case.name)) {
+        for round in 1..=rounds_of_each {
+            let drained = measure(&program, case, folder)?;
             eprintln!(
                 "round {round}, {}: {:.0} readings/s, live p99 {:.2} ms before, {:.2} ms during, {} lost",
                 case.name,
@@ -92,9 +103,10 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
             rounds.push((case.name, drained));
         }
     }
-    let subjects = crate::subject::find_that_store(options)?;
-    let version = subjects.first().context("no gateway")?.version()?;
-    Ok(Report { version, rounds })
+    Ok(Report {
+        version: version_of(&program)?,
+        rounds,
+    })
 }
 
 fn measure(program: &Path, case: &Case, parent: &Path) -> Result<Drained> {

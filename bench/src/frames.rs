@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use anyhow::{Result, ensure};
 
+use crate::http::push_post;
+
 const CONNECT: u8 = 0x10;
 const PUBLISH: u8 = 0x30;
 const SUBSCRIBE: u8 = 0x82;
@@ -142,14 +144,48 @@ impl Publishes {
         qos: u8,
         push_payload: impl Fn(u64, &mut String) -> Result<()>,
     ) -> Result<Self> {
-        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-        let (mut topic, mut payload) = (String::new(), String::new());
+        let mut topic = String::new();
+        Self::share_by(
+            client,
+            clients,
+            count,
+            push_payload,
+            |index, seq, payload, bytes| {
+                topic.clear();
+                write!(topic, "sensors/s{}", sensor_and_hundredths(seq).0)?;
+                push_publish(bytes, qos, &topic, Self::packet_id(index), payload)
+            },
+        )
+    }
+
+    /// The same as requests of HTTP.
+    pub(crate) fn posts_of(
+        client: u64,
+        clients: u64,
+        count: u64,
+        push_payload: impl Fn(u64, &mut String) -> Result<()>,
+    ) -> Result<Self> {
+        Self::share_by(
+            client,
+            clients,
+            count,
+            push_payload,
+            |_, _, payload, bytes| push_post(bytes, payload),
+        )
+    }
+
+    fn share_by(
+        client: u64,
+        clients: u64,
+        count: u64,
+        push_payload: impl Fn(u64, &mut String) -> Result<()>,
+        mut push_frame: impl FnMut(usize, u64, &str, &mut Vec<u8>) -> Result<()>,
+    ) -> Result<Self> {
+        let (mut bytes, mut ends, mut payload) = (Vec::new(), Vec::new(), String::new());
         for (index, seq) in (client..count).step_by(clients.try_into()?).enumerate() {
-            topic.clear();
             payload.clear();
-            write!(topic, "sensors/s{}", sensor_and_hundredths(seq).0)?;
             push_payload(seq, &mut payload)?;
-            push_publish(&mut bytes, qos, &topic, Self::packet_id(index), &payload)?;
+            push_frame(index, seq, &payload, &mut bytes)?;
             ends.push(bytes.len());
         }
         Ok(Self {
@@ -197,7 +233,12 @@ impl Publishes {
 
 /// Reading `seq` as a payload.
 pub(crate) fn push_reading(seq: u64, to: &mut String) -> Result<()> {
-    let (sensor, hundredths) = sensor_and_hundredths(seq);
+    push_reading_of(sensor_and_hundredths(seq).0, seq, to)
+}
+
+/// The same of another sensor.
+pub(crate) fn push_reading_of(sensor: u64, seq: u64, to: &mut String) -> Result<()> {
+    let hundredths = sensor_and_hundredths(seq).1;
     let (whole, part) = (hundredths / 100, hundredths % 100);
     Ok(write!(
         to,

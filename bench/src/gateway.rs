@@ -98,6 +98,15 @@ pub(crate) fn start_waiting(
     Ok((server, address))
 }
 
+/// The same without a cloud.
+pub(crate) fn start_without_uplink(program: &Path, folder: &Path) -> Result<(Server, SocketAddr)> {
+    let text = configuration(folder, "", Guests::Anybody, ANY_PORT);
+    let (text, _) = text.split_once("[cloud]").context("no cloud")?;
+    let (server, found) = spawn_with(program, folder, text)?;
+    let address = listening::wait_for_mqtt(&server, &found).context(NAME)?;
+    Ok((server, address))
+}
+
 /// The same without any rules.
 pub(crate) fn start_without_rules(
     program: &Path,

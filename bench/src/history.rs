@@ -90,6 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     let stored = Stored {
         file: folder.path().join(gateway::STORE),
         seqs: "",
+        after: 0,
     };
     let file_bytes = stored.file.metadata()?.len();
     let store = stored.open()?.into_connection();

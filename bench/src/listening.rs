@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -10,6 +11,7 @@ use serde_json::Value;
 use crate::server::Server;
 
 const START_LIMIT: Duration = Duration::from_secs(10);
+const START_POLL: Duration = Duration::from_millis(10);
 
 /// Waits until `server` has named its MQTT address.
 pub(crate) fn wait_for_mqtt(
@@ -41,6 +43,25 @@ pub(crate) fn wait_for(
     }
 }
 
+/// Waits until a server that does not say so serves.
+pub(crate) fn wait_until(mut server: Server, serves: impl Fn() -> bool) -> Result<Server> {
+    let deadline = Instant::now() + START_LIMIT;
+    while !serves() {
+        if server.has_ended()? {
+            bail!("it ended by itself; {}", server.last_lines());
+        }
+        if deadline < Instant::now() {
+            bail!(
+                "it does not serve after {START_LIMIT:?}; {}",
+                server.last_lines()
+            );
+        }
+        thread::sleep(START_POLL);
+    }
+    Ok(server)
+}
+
+/// How readings come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
     Mqtt,

@@ -67,7 +67,7 @@ fn file_system<'a>(mounts: &'a str, folder: &Path) -> Option<&'a str> {
         .map(|(_, kind)| kind)
 }
 
-fn today() -> Result<String> {
+pub(crate) fn today() -> Result<String> {
     let output = Command::new("date")
         .args(["-u", "+%Y-%m-%d"])
         .output()

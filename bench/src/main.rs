@@ -22,6 +22,7 @@ mod history;
 mod hot;
 mod http;
 mod kill;
+mod limits;
 mod line;
 mod listening;
 mod load;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<()> {
     match &options.command {
         Some(Command::Compare(options)) => return compare::run(options),
+        Some(Command::Limits(options)) => return limits::run(options),
         Some(Command::Hot(options)) => return hot::run(options),
         None => {}
     }

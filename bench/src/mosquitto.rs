@@ -5,20 +5,17 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::Command,
-    thread,
-    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
+    listening,
     server::Server,
     subject::{Guests, USERS_FILE, User},
 };
 
 const NAME: &str = "mosquitto";
-const START_LIMIT: Duration = Duration::from_secs(10);
-const START_POLL: Duration = Duration::from_millis(10);
 /// Where distributions put it and people's PATH often does not look.
 const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
@@ -104,24 +101,11 @@ pub(crate) fn start_at(
     fs::write(&config, text).context("cannot write mosquitto.conf")?;
     let mut command = Command::new(program);
     command.arg("-c").arg(&config).current_dir(folder);
-    let mut server = Server::spawn(NAME, &mut command, |_| {})?;
-    let deadline = Instant::now() + START_LIMIT;
-    while TcpStream::connect(address).is_err() {
-        if server.has_ended()? {
-            bail!("mosquitto ended by itself; {}", server.last_lines());
-        }
-        if deadline < Instant::now() {
-            bail!(
-                "mosquitto does not listen after {START_LIMIT:?}; {}",
-                server.last_lines()
-            );
-        }
-        thread::sleep(START_POLL);
-    }
-    Ok(server)
+    let server = Server::spawn(NAME, &mut command, |_| {})?;
+    listening::wait_until(server, || TcpStream::connect(address).is_ok())
 }
 
-/// Mosquitto cannot be asked which port it got, so one is chosen that was free a moment ago.
+/// Who cannot be asked which port he got is given one, that was free a moment ago.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(listener.local_addr()?)

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use crate::compare;
 use crate::evaluations::Kind;
 use crate::hot;
+use crate::limits;
 use crate::load::Shape;
 
 /// Floods the gateway, the same job on a stock broker and bare Mosquitto with the same readings, in turn and each
@@ -100,6 +101,7 @@ pub(crate) struct Options {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Compare(compare::Options),
+    Limits(limits::Options),
     #[command(hide = true)]
     Hot(hot::Options),
 }

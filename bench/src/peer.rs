@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use mio::{Interest, Registry, Token};
 
-use crate::split::Splitter;
+use crate::split::{First, Splitter};
 
 /// What one buffer holds that all peers read into.
 pub(crate) const READ_BYTES: usize = 64 << 10;
@@ -26,6 +26,14 @@ impl Peer {
     pub(crate) fn new(socket: TcpStream, registry: &Registry, token: Token) -> Result<Self> {
         socket.set_nonblocking(true)?;
         Self::register(mio::net::TcpStream::from_std(socket), registry, token)
+    }
+
+    /// The same for a connection of another protocol than MQTT.
+    pub(crate) fn split_by(self, first: First) -> Self {
+        Self {
+            splitter: Splitter::by(first),
+            ..self
+        }
     }
 
     /// Begins a connection: what is given to it is written once it stands.

@@ -35,6 +35,22 @@ pub(crate) fn own_thread_cpu_time() -> Result<Duration> {
     Duration::try_from(time).context("the clock is negative")
 }
 
+/// A process and all that it started and they did, as they are now.
+pub(crate) fn with_children(pid: u32) -> Result<Vec<u32>> {
+    let mut all = vec![pid];
+    let mut next = 0;
+    while let Some(pid) = all.get(next) {
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let children = fs::read_to_string(task?.path().join("children"))?;
+            for child in children.split_whitespace() {
+                all.push(child.parse()?);
+            }
+        }
+        next += 1;
+    }
+    Ok(all)
+}
+
 fn keyed_number(path: &str, key: &str) -> Result<u64> {
     parse_keyed_number(&read(path)?, key).with_context(|| format!("no {key} in {path}"))
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::VecDeque,
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, ChildStderr, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
@@ -15,6 +16,18 @@ use anyhow::{Context, Result, bail, ensure};
 const KEPT_LOG_LINES: usize = 20;
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 const STOP_POLL: Duration = Duration::from_millis(10);
+
+/// What a program says to `--version`.
+pub(crate) fn version_of(program: &Path) -> Result<String> {
+    let shown = program.display();
+    let output = Command::new(program)
+        .arg("--version")
+        .output()
+        .with_context(|| format!("cannot run {shown} with --version"))?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    ensure!(!version.is_empty(), "{shown} says nothing to --version");
+    Ok(version)
+}
 
 pub(crate) struct Server {
     name: &'static str,

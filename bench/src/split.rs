@@ -1,14 +1,31 @@
-//! Packets out of a stream of bytes, however the reads cut it. It tells where each ends and not what it says.
+//! Packets, or answers of HTTP, out of a stream of bytes, however the reads cut it. It tells where each ends and not what it says.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+
+/// The first packet and what is behind it; `None` while it is not whole.
+pub(crate) type First = fn(&[u8]) -> Result<Option<(&[u8], &[u8])>>;
 
 /// Keeps the packet that a read has cut until the rest of it comes.
-#[derive(Default)]
 pub(crate) struct Splitter {
+    first: First,
     begun: Vec<u8>,
 }
 
+impl Default for Splitter {
+    fn default() -> Self {
+        Self::by(first_packet)
+    }
+}
+
 impl Splitter {
+    /// One for a protocol whose first packet `first` tells.
+    pub(crate) fn by(first: First) -> Self {
+        Self {
+            first,
+            begun: Vec::new(),
+        }
+    }
+
     /// Calls `on_packet` with each packet that `bytes` completes.
     pub(crate) fn push(
         &mut self,
@@ -16,27 +33,31 @@ impl Splitter {
         mut on_packet: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         if self.begun.is_empty() {
-            let rest = each_packet(bytes, on_packet)?;
+            let rest = self.each_packet(bytes, on_packet)?;
             self.begun.extend_from_slice(rest);
             return Ok(());
         }
         self.begun.extend_from_slice(bytes);
-        let rest = each_packet(&self.begun, &mut on_packet)?.len();
+        let rest = self.each_packet(&self.begun, &mut on_packet)?.len();
         self.begun.drain(..self.begun.len() - rest);
         Ok(())
     }
-}
 
-/// Calls `on_packet` with each whole packet, and gives what is left behind them.
-fn each_packet(mut bytes: &[u8], mut on_packet: impl FnMut(&[u8]) -> Result<()>) -> Result<&[u8]> {
-    while let Some((packet, rest)) = first_packet(bytes)? {
-        on_packet(packet)?;
-        bytes = rest;
+    /// Calls `on_packet` with each whole packet, and gives what is left behind them.
+    fn each_packet<'b>(
+        &self,
+        mut bytes: &'b [u8],
+        mut on_packet: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<&'b [u8]> {
+        while let Some((packet, rest)) = (self.first)(bytes)? {
+            on_packet(packet)?;
+            bytes = rest;
+        }
+        Ok(bytes)
     }
-    Ok(bytes)
 }
 
-/// The first packet and what is behind it; `None` while it is not whole.
+/// The first packet of MQTT, as [`First`].
 pub(crate) fn first_packet(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>> {
     let mut length = 0;
     for (index, &byte) in bytes.iter().skip(1).take(4).enumerate() {
@@ -55,9 +76,35 @@ pub(crate) fn body(packet: &[u8]) -> &[u8] {
     packet.get(2 + length_bytes.count()..).unwrap_or_default()
 }
 
+/// The first answer of HTTP/1.1, as [`First`]: one with a `content-length`, as all have that are compared.
+pub(crate) fn first_answer(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>> {
+    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    let head = str::from_utf8(&bytes[..end]).context("a head that is no text")?;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length")
+            .then_some(value.trim())
+    });
+    let length: usize = length.context("an answer without its length")?.parse()?;
+    Ok(bytes.split_at_checked(end + 4 + length))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers_end_where_their_length_says() -> Result<()> {
+        let first = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}";
+        let both = [&first[..], b"HTTP/1.1 400 Bad Request\r\n"].concat();
+        assert_eq!(first_answer(&both)?, Some(both.split_at(first.len())));
+        assert_eq!(first_answer(&first[..first.len() - 1])?, None);
+        assert_eq!(first_answer(b"HTTP/1.1 201 Created\r\n")?, None);
+        assert!(first_answer(b"HTTP/1.1 201 Created\r\n\r\n").is_err());
+        Ok(())
+    }
 
     #[test]
     fn packets_are_whole_wherever_the_reads_cut_them() -> Result<()> {

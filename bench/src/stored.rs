@@ -11,6 +11,8 @@ pub(crate) struct Stored {
     pub(crate) file: PathBuf,
     /// Selects the `seq` of each reading.
     pub(crate) seqs: &'static str,
+    /// Readings up to this id are not counted.
+    pub(crate) after: i64,
 }
 
 impl Stored {
@@ -25,6 +27,7 @@ impl Stored {
         Ok(Reader {
             connection,
             seqs: self.seqs,
+            after: self.after,
         })
     }
 }
@@ -32,6 +35,7 @@ impl Stored {
 pub(crate) struct Reader {
     connection: Connection,
     seqs: &'static str,
+    after: i64,
 }
 
 impl Reader {
@@ -42,9 +46,17 @@ impl Reader {
 
     /// How many readings were committed when this began.
     pub(crate) fn count(&self) -> Result<u64> {
-        let sql = "SELECT count(*) FROM readings";
-        let count: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
+        let sql = "SELECT count(*) FROM readings WHERE ?1 < id";
+        let count: i64 = self
+            .connection
+            .query_row(sql, [self.after], |row| row.get(0))?;
         Ok(count.try_into()?)
+    }
+
+    /// The newest id.
+    pub(crate) fn newest(&self) -> Result<i64> {
+        let sql = "SELECT coalesce(max(id), 0) FROM readings";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
     pub(crate) fn seqs(&self) -> Result<HashSet<u64>> {

@@ -3,7 +3,6 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,7 +11,7 @@ use tempfile::TempDir;
 use crate::{
     gateway, mosquitto,
     options::{Only, Options},
-    server::Server,
+    server::{Server, version_of},
     sink::Sink,
     stock,
     stored::Stored,
@@ -111,17 +110,7 @@ impl Subject {
             Self::Mosquitto { program } => return mosquitto::version(program),
             Self::Gateway { program, .. } | Self::Stock { program, .. } => program,
         };
-        let output = Command::new(program)
-            .arg("--version")
-            .output()
-            .with_context(|| format!("cannot run the {} with --version", self.name()))?;
-        let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        ensure!(
-            !version.is_empty(),
-            "the {} says nothing to --version",
-            self.name()
-        );
-        Ok(version)
+        version_of(program)
     }
 
     /// Returns once it accepts connections, with its address for MQTT.
@@ -183,6 +172,7 @@ impl Subject {
             Self::Mosquitto { .. } => return None,
         };
         let file = folder.join(file);
-        Some((Stored { file, seqs }, sink))
+        let after = 0;
+        Some((Stored { file, seqs, after }, sink))
     }
 }

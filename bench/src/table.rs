@@ -159,6 +159,20 @@ fn row(
         .collect()
 }
 
+/// A table whose first column is text and whose others are numbers.
+pub(crate) fn without_rounds(
+    first: &str,
+    titles: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let mut text = row_of(std::iter::once(first).chain(titles.iter().copied()));
+    text += &row_of(std::iter::once("---").chain(titles.iter().map(|_| "---:")));
+    for row in rows {
+        text += &row_of(row);
+    }
+    text
+}
+
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

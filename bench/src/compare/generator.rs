@@ -12,13 +12,15 @@ use mio::{Events, Poll, Token};
 
 use super::workloads::{Pace, Workload};
 use crate::alerts::ALERT_ABOVE;
-use crate::client::{handshake, subscribe};
+use crate::client::{connect, handshake, subscribe};
 use crate::frames::{Publishes, is_over};
+use crate::http;
+use crate::listening::Transport;
 use crate::load::{nanoseconds, new_histogram};
 use crate::numbered::{self, Arrival};
 use crate::peer::{Peer, READ_BYTES};
 use crate::process;
-use crate::split::body;
+use crate::split::{body, first_answer};
 use crate::subscriber::{is_cleared, seq_in};
 
 const EVENTS: usize = 1024;
@@ -28,6 +30,8 @@ const STALL_LIMIT: Duration = Duration::from_secs(60);
 const LAST_WORD: Duration = Duration::from_secs(5);
 const PINGREQ: [u8; 2] = [0xC0, 0];
 const PINGRESP: [u8; 2] = [0xD0, 0];
+/// Of the first byte of a publish.
+const RETAIN: u8 = 1;
 /// QoS 0 is not acknowledged: so many publishes are given to a socket at once.
 const QOS_0_STRIDE: usize = 100;
 
@@ -85,9 +89,17 @@ impl<'w> Generator<'w> {
         let idle = (0..workload.idle).map(|number| handshake(address, &format!("idle-{number}")));
         let idle = idle.collect::<Result<_>>()?;
         for number in 0..workload.clients {
-            let socket = handshake(address, &format!("bench-{number}"))?;
+            let peer = match workload.transport {
+                Transport::Mqtt => {
+                    let socket = handshake(address, &format!("bench-{number}"))?;
+                    Peer::new(socket, poll.registry(), token()?)?
+                }
+                Transport::Http => {
+                    Peer::new(connect(address)?, poll.registry(), token()?)?.split_by(first_answer)
+                }
+            };
             publishers.push(Publisher {
-                peer: Peer::new(socket, poll.registry(), token()?)?,
+                peer,
                 publishes: workload.publishes_of(number)?,
                 sent: 0,
                 waiting: VecDeque::new(),
@@ -240,6 +252,7 @@ impl<'w> Generator<'w> {
 
     fn advance(&mut self, number: usize) -> Result<bool> {
         let is_flood = matches!(self.workload.pace, Pace::Flood { .. });
+        let transport = self.workload.transport;
         let publisher = &mut self.publishers[number];
         if publisher.is_finished {
             return Ok(false);
@@ -253,22 +266,30 @@ impl<'w> Generator<'w> {
         publisher
             .peer
             .read(&mut self.buffer, |packet, out| {
-                if packet == PINGRESP {
-                    has_pong = true;
-                    *last = Instant::now();
-                    return Ok(());
-                }
-                match numbered::answer(packet, out)? {
-                    Arrival::Acked(id) => {
-                        let at = Instant::now();
-                        let found = waiting.iter().position(|(waits, _)| *waits == id);
-                        let found = found.and_then(|found| waiting.remove(found));
-                        let (_, due) = found.context("an ack of nothing")?;
-                        ack_ns.saturating_record(nanoseconds(at - due));
-                        *last = at;
+                let acked = match transport {
+                    Transport::Http => {
+                        http::check(packet)?;
+                        // They come in the order of the requests.
+                        waiting.front().map(|(id, _)| *id)
                     }
-                    Arrival::Step => {}
-                    Arrival::Publish(_) => bail!("it was sent a publish"),
+                    Transport::Mqtt if packet == PINGRESP => {
+                        has_pong = true;
+                        *last = Instant::now();
+                        None
+                    }
+                    Transport::Mqtt => match numbered::answer(packet, out)? {
+                        Arrival::Acked(id) => Some(id),
+                        Arrival::Step => None,
+                        Arrival::Publish(_) => bail!("it was sent a publish"),
+                    },
+                };
+                if let Some(id) = acked {
+                    let at = Instant::now();
+                    let found = waiting.iter().position(|(waits, _)| *waits == id);
+                    let found = found.and_then(|found| waiting.remove(found));
+                    let (_, due) = found.context("an ack of nothing")?;
+                    ack_ns.saturating_record(nanoseconds(at - due));
+                    *last = at;
                 }
                 Ok(())
             })
@@ -297,7 +318,9 @@ impl<'w> Generator<'w> {
             let readings = self.workload.payload.readings();
             return alerts.read(&mut self.buffer, |packet, _| {
                 // What says that an alert is over has the number of another reading.
-                if let Some(seq) = seq_in(packet).filter(|_| !is_cleared(packet)) {
+                // Nor is one that was retained before: a store that has grown has those.
+                let is_new = packet[0] & RETAIN == 0 && !is_cleared(packet);
+                if let Some(seq) = seq_in(packet).filter(|_| is_new) {
                     let due = due.get(usize::try_from(seq / readings)?);
                     let due = due.context("an alert of a reading that was not sent")?;
                     outcome.alert_ns.saturating_record(nanoseconds(at - *due));

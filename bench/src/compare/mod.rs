@@ -1,11 +1,13 @@
 //! `bench compare`: the gateway beside what people use today, each fresh, by turns, under the same loads and before the same cloud.
 
+mod environments;
 mod generator;
-mod peers;
+mod growth;
+pub(crate) mod peers;
 mod plot;
 mod report;
-mod round;
-mod workloads;
+pub(crate) mod round;
+pub(crate) mod workloads;
 
 use std::env;
 use std::fs;
@@ -15,27 +17,32 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, value_parser};
 
 use self::peers::Peer;
-use self::report::{Compared, Report};
+use self::report::Compared;
 use self::workloads::Workload;
 use crate::flood::by_turns;
 use crate::sink::Sink;
-use crate::{descriptors, document};
+use crate::{descriptors, document, drain, gateway};
 
 /// Open files of the generator, and of a server, beside those of the clients.
-const OTHER_FILES: u64 = 300;
+pub(crate) const OTHER_FILES: u64 = 300;
+/// As `--case` finds what is no workload of the table.
+const DRAIN: &str = "g drain";
 
-/// The gateway beside other systems, under all workloads; takes an hour.
+/// The gateway beside other systems, under all workloads; takes an hour and a half, and ten gigabytes of disk.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// How often each is measured
     #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Only the workloads that have this in their name; then only printed
+    /// Only the workloads that have this in their name; the tables of the others stay as they are
     #[arg(long, value_name = "TEXT")]
     case: Option<String>,
     /// Only the peers that have this in their name; then only printed
     #[arg(long, value_name = "TEXT")]
     peer: Option<String>,
+    /// Millions of readings in the largest store that has grown; there are some with 10 and with 100
+    #[arg(long, default_value_t = 100, value_parser = value_parser!(u64).range(10..))]
+    millions: u64,
     /// The stock gateway's binary [default: beside this one, else bench/stock/target/release/stock-gateway]
     #[arg(long, value_name = "FILE")]
     stock: Option<PathBuf>,
@@ -53,44 +60,79 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let is_wanted =
         |name: &str, part: &Option<String>| part.as_ref().is_none_or(|part| name.contains(&**part));
-    let workloads: Vec<&Workload> = workloads::ALL
-        .iter()
-        .filter(|workload| is_wanted(workload.name, &options.case))
-        .collect();
+    let wanted = |all: &'static [Workload]| -> Vec<&'static Workload> {
+        all.iter()
+            .filter(|workload| is_wanted(workload.name, &options.case))
+            .collect()
+    };
+    let (workloads, growth) = (wanted(workloads::ALL), wanted(workloads::GROWTH));
     let peers = peers::find(options.stock.as_deref())?;
     let peers: Vec<_> = peers
         .into_iter()
         .filter(|peer| is_wanted(peer.name(), &options.peer))
         .collect();
-    ensure!(
-        !workloads.is_empty() && !peers.is_empty(),
-        "nothing has such a name"
-    );
+    let has_loads = !workloads.is_empty() || !growth.is_empty() || is_wanted(DRAIN, &options.case);
+    ensure!(has_loads && !peers.is_empty(), "nothing has such a name");
     let clients =
         |workload: &&Workload| workload.clients + workload.idle + workload.dashboards as u64;
     descriptors::allow(workloads.iter().map(clients).max().unwrap_or(0) + OTHER_FILES)?;
-    let sink = Sink::start()?;
-    let mut compared = Vec::new();
-    for workload in workloads {
-        compared.push(compare(workload, &peers, &sink, options)?);
-    }
     let versions = peers
         .iter()
         .map(Peer::version)
         .collect::<Result<Vec<_>>>()?;
-    let report = Report { compared };
-    let text = report.render() + &document::origin(&options.folder, &versions)?;
-    print!("{text}");
-    report.check()?;
-    if options.case.is_some() || options.peer.is_some() {
+    let origin = document::origin(&options.folder, &versions)?;
+    let sink = Sink::start()?;
+    for workload in workloads {
+        let compared = compare(workload, &peers, &sink, options)?;
+        keep(&compared, &origin, options)?;
+    }
+    if !growth.is_empty() {
+        let grown = growth::grow(&gateway::find()?, options.millions, &options.folder)?;
+        for workload in growth {
+            let compared = compare(workload, &grown.peers, &sink, options)?;
+            keep(&compared, &origin, options)?;
+        }
+    }
+    if is_wanted(DRAIN, &options.case) {
+        let drained = drain(options)?;
+        if options.peer.is_none() {
+            document::write_section(&options.write, "drain", &drained)?;
+        }
+    }
+    print!("{origin}");
+    Ok(())
+}
+
+/// Prints what was measured, and puts it into the document at once: the whole takes long, and may be broken off.
+fn keep(compared: &Compared, origin: &str, options: &Options) -> Result<()> {
+    let table = compared.render(options.rounds)?;
+    print!("{table}");
+    compared.check()?;
+    if options.peer.is_some() {
         return Ok(());
     }
     fs::create_dir_all(&options.plots)?;
-    for (name, plot) in report.plots() {
+    for (name, plot) in compared.plots() {
         let path = options.plots.join(name);
         fs::write(&path, plot).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    document::write_section(&options.write, "compare", &text)
+    let all = workloads::ALL.iter().chain(workloads::GROWTH);
+    let parts = document::Parts {
+        head: report::HEAD,
+        order: all.map(|workload| workload.name).collect(),
+        origin,
+    };
+    let part = (compared.workload.name, &*table);
+    document::write_part(&options.write, "compare", &parts, part)
+}
+
+/// The gateway alone: nobody else keeps for a cloud that is away what it then delivers once, beside live readings.
+fn drain(options: &Options) -> Result<String> {
+    let report = drain::run_cases(|_| true, options.rounds, &options.folder)?;
+    let text = report.render() + &document::origin(&options.folder, &report.versions())?;
+    print!("{text}");
+    report.check()?;
+    Ok(text)
 }
 
 fn compare(
@@ -99,7 +141,8 @@ fn compare(
     sink: &Sink,
     options: &Options,
 ) -> Result<Compared> {
-    let mut series: Vec<(&Peer, Vec<_>)> = peers.iter().map(|peer| (peer, Vec::new())).collect();
+    let peers = peers.iter().filter(|peer| peer.speaks(workload.transport));
+    let mut series: Vec<(&Peer, Vec<_>)> = peers.map(|peer| (peer, Vec::new())).collect();
     by_turns(&mut series, options.rounds, |number, (peer, rounds)| {
         let round = round::measure(peer, workload, sink, &options.folder)
             .with_context(|| format!("{}, round {number}, {}", workload.name, peer.name()))?;

@@ -8,6 +8,8 @@ const LEFT: f64 = 150.0;
 const RIGHT: f64 = 30.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 60.0;
+/// How wide one is, more or less.
+const LETTER: f64 = 6.5;
 /// Told apart also by who does not see all colours (Okabe and Ito).
 const COLOURS: [&str; 6] = [
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9",
@@ -112,14 +114,13 @@ pub(crate) fn lines(title: &str, across: Axis<'_>, up: Axis<'_>, lines: &[Line])
             escaped(up.title),
         ),
     );
-    let share = (WIDTH - left - RIGHT) / lines.len().max(1) as f64;
+    let mut at = left;
     for (number, (name, points)) in lines.iter().enumerate() {
         let colour = COLOURS[number % COLOURS.len()];
         let points: Vec<_> = points
             .iter()
             .map(|(across, up)| format!("{:.1},{:.1}", x(*across), y(*up)))
             .collect();
-        let at = left + number as f64 * share;
         push(
             &mut svg,
             format_args!(
@@ -132,6 +133,7 @@ pub(crate) fn lines(title: &str, across: Axis<'_>, up: Axis<'_>, lines: &[Line])
                 escaped(name),
             ),
         );
+        at += 30.0 + LETTER * name.chars().count() as f64;
     }
     svg + "</svg>\n"
 }

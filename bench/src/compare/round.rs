@@ -50,7 +50,7 @@ pub(crate) fn measure(
 ) -> Result<Round> {
     let folder =
         TempDir::with_prefix_in("bench-", parent).context("cannot make a temporary folder")?;
-    let running = peer.start(folder.path(), sink)?;
+    let running = peer.start(workload.transport, folder.path(), sink)?;
     let round = load(peer, workload, &running).with_context(|| running.last_lines())?;
     running.stop()?;
     folder
@@ -60,8 +60,11 @@ pub(crate) fn measure(
 }
 
 fn load(peer: &Peer, workload: &Workload, running: &Running) -> Result<Round> {
-    let pids: Vec<u32> = running.servers.iter().map(|server| server.pid()).collect();
     thread::sleep(SETTLE);
+    let mut pids = Vec::new();
+    for server in &running.servers {
+        pids.extend(process::with_children(server.pid())?);
+    }
     let idle_kib = sum(&pids, process::resident_kib)?;
     // In a flood the generator has no time to read them.
     let has_alerts = peer.does_the_job() && matches!(workload.pace, Pace::Steady { .. });

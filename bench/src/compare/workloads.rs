@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use crate::frames::{Publishes, push_reading, sensor_and_hundredths};
+use crate::frames::{Publishes, push_reading, push_reading_of, sensor_and_hundredths};
+use crate::listening::Transport;
 
 /// A load of its own, for each server afresh.
 #[derive(Clone, Debug)]
@@ -12,6 +13,7 @@ pub(crate) struct Workload {
     /// As `--case` finds it.
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
+    pub(crate) transport: Transport,
     pub(crate) clients: u64,
     pub(crate) qos: u8,
     pub(crate) payload: Payload,
@@ -26,9 +28,11 @@ impl Workload {
     /// What one of its clients publishes.
     pub(crate) fn publishes_of(&self, client: u64) -> Result<Publishes> {
         let (count, payload) = (self.pace.publishes(), self.payload);
-        Publishes::share_of(client, self.clients, count, self.qos, |seq, to| {
-            payload.write(seq, to)
-        })
+        let write = |seq, to: &mut String| payload.write(seq, to);
+        match self.transport {
+            Transport::Mqtt => Publishes::share_of(client, self.clients, count, self.qos, write),
+            Transport::Http => Publishes::posts_of(client, self.clients, count, write),
+        }
     }
 }
 
@@ -37,6 +41,8 @@ impl Workload {
 pub(crate) enum Payload {
     /// A JSON object of some 45 bytes.
     Reading,
+    /// The same of so many sensors; all others have 1,000.
+    Of(u64),
     /// A bare number.
     Number,
     /// An object with an attribute that fills it up to so many bytes.
@@ -67,9 +73,10 @@ impl Pace {
     }
 }
 
-const FLOOD: Workload = Workload {
+pub(crate) const FLOOD: Workload = Workload {
     name: "a flood",
     what: "50 clients, QoS 1, 20 in flight",
+    transport: Transport::Mqtt,
     clients: 50,
     qos: 1,
     payload: Payload::Reading,
@@ -106,6 +113,26 @@ const fn flood_of(
         pace: Pace::Flood {
             in_flight: 20,
             publishes,
+        },
+        ..FLOOD
+    }
+}
+
+const fn posts(
+    name: &'static str,
+    what: &'static str,
+    payload: Payload,
+    requests: u64,
+) -> Workload {
+    Workload {
+        name,
+        what,
+        transport: Transport::Http,
+        clients: 64,
+        payload,
+        pace: Pace::Flood {
+            in_flight: 1,
+            publishes: requests,
         },
         ..FLOOD
     }
@@ -182,6 +209,18 @@ pub(crate) const ALL: &[Workload] = &[
         Payload::Array(100),
         5_000,
     ),
+    posts(
+        "f HTTP single",
+        "64 connections that stay open, one `POST /data` in flight each, a reading in each",
+        Payload::Reading,
+        50_000,
+    ),
+    posts(
+        "f HTTP batches",
+        "the same with 100 readings in each",
+        Payload::Array(100),
+        5_000,
+    ),
     Workload {
         dashboards: 50,
         ..steady(
@@ -190,6 +229,28 @@ pub(crate) const ALL: &[Workload] = &[
             1_000,
         )
     },
+];
+
+/// What a store of a million times as many readings is grown by.
+pub(crate) const FILL: Workload = flood_of(
+    "filling",
+    "50 clients, QoS 1, 20 in flight, arrays of 100",
+    Payload::Array(100),
+    10_000,
+);
+
+/// What is asked of a store that has grown.
+pub(crate) const GROWTH: &[Workload] = &[
+    Workload {
+        name: "i growth, flood",
+        what: "as a, with so many readings stored before",
+        ..FLOOD
+    },
+    steady(
+        "i growth, 5,000/s",
+        "as b at 5,000/s, with so many readings stored before",
+        5_000,
+    ),
 ];
 
 impl Payload {
@@ -213,6 +274,7 @@ impl Payload {
                 write!(to, "{}.{:02}", hundredths / 100, hundredths % 100)?;
             }
             Self::Reading => push_reading(seq, to)?,
+            Self::Of(sensors) => push_reading_of(seq % sensors, seq, to)?,
             Self::Padded(bytes) => {
                 Self::Reading.write(seq, to)?;
                 to.pop();
@@ -253,6 +315,10 @@ mod tests {
         check(
             Payload::Array(2),
             r#"[{"sensor_id":"s2","value":23.45,"seq":2},{"sensor_id":"s3","value":85.15,"seq":3}]"#,
+        )?;
+        check(
+            Payload::Of(1),
+            r#"{"sensor_id":"s0","value":61.75,"seq":1}"#,
         )?;
         let mut text = String::new();
         Payload::Padded(1024).write(1, &mut text)?;
