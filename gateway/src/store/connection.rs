@@ -164,12 +164,26 @@ pub(super) fn open_pin(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// Opens a connection that cannot write.
-#[expect(clippy::disallowed_methods, reason = "the one lawful site for reading")]
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open_to_read(path)?;
+    connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
+    Ok(connection)
+}
+
+/// As [`open_reader`], where the schema may be damaged: with what of it makes sense.
+pub(super) fn open_reader_of_damaged(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open_to_read(path)?;
+    // Ahead of the first statement that reads the schema, as that about the cache does.
+    connection.pragma_update(None, "writable_schema", true)?;
+    connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
+    Ok(connection)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one lawful site for reading")]
+fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
     Ok(connection)
 }
 

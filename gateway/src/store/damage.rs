@@ -70,6 +70,8 @@ impl Damage {
             Error::SqliteFailure(failure, _) => match failure.code {
                 ErrorCode::DatabaseCorrupt => Kind::Malformed,
                 ErrorCode::NotADatabase => Kind::NotADatabase,
+                // Also said, before memory is asked for, of a row that is said to have 2 GiB or more.
+                ErrorCode::OutOfMemory if memory_can_be_had() => Kind::Malformed,
                 ErrorCode::SystemIoFailure if is_of_reading(failure.extended_code) => Kind::Unread,
                 _ => return None,
             },
@@ -104,6 +106,11 @@ impl Damage {
             error => Self::of(error),
         }
     }
+}
+
+/// Whether more than SQLite takes at once for anything that is stored: a row has a few megabytes at the most.
+fn memory_can_be_had() -> bool {
+    Vec::<u8>::new().try_reserve_exact(64 << 20).is_ok()
 }
 
 /// In a statement that runs SQLite says malformed for both.
@@ -165,6 +172,7 @@ mod tests {
         };
         check(&failure(11), true, true);
         check(&failure(26), true, true);
+        check(&failure(7), true, true);
         check(&failure(1), true, false);
         check(&failure(rusqlite::ffi::SQLITE_IOERR_READ), true, true);
         check(&failure(rusqlite::ffi::SQLITE_IOERR_CORRUPTFS), true, true);

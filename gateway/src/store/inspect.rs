@@ -10,10 +10,11 @@ use super::damage::{Damage, Kind};
 use super::wal::{Log, number, read_at};
 
 pub(super) const HEADER: usize = 100;
+pub(super) const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// Where the header says what all files of ours say: the place, and what stands there.
 const FIXED: &[(usize, &[u8])] = &[
-    (0, b"SQLite format 3\0"),
+    (0, MAGIC),
     // No bytes at the end of a page are set apart; the fractions of a page are fixed by the format.
     (20, &[0, 64, 32, 32]),
     (44, &[0, 0, 0, 4]),

@@ -378,9 +378,9 @@ impl Gateway<'_> {
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();
         }
-        let log = self.log.lock().unwrap();
-        let unexpected: Vec<&String> = log
-            .iter()
+        let log = self.log();
+        let unexpected: Vec<&str> = log
+            .lines()
             .filter(|line| {
                 line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#)
             })

@@ -13,6 +13,7 @@ mod other_rows;
 mod pages;
 mod readings;
 mod rows;
+mod schema;
 mod source;
 mod thinned;
 mod tree;

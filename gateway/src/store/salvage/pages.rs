@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::source::usual_first_page;
+use super::schema;
 use crate::store::connection::beside;
 use crate::store::inspect::{HEADER, LOCK_BYTE, PAGES_AT, mend_header};
 use crate::store::sectors::Patched;
@@ -40,6 +40,8 @@ pub(super) struct Pages {
     images: BTreeMap<u32, u64>,
     log: Option<Patched<File>>,
     first: Vec<u8>,
+    /// Those of the schema that are to be read in place of what is there.
+    schema: BTreeMap<u32, Vec<u8>>,
     /// The page of the map that was read last.
     map: (u32, Vec<u8>),
 }
@@ -51,7 +53,8 @@ pub(super) enum Owner {
     Unknown,
     /// It is of a tree, below this page.
     Tree(u32),
-    /// A root, a part of a value, or free.
+    Root,
+    /// A part of a value, or free.
     Other,
 }
 
@@ -81,23 +84,26 @@ impl Pages {
             images,
             log: File::open(&old_log).and_then(Patched::of).ok(),
             first: Vec::new(),
+            schema: BTreeMap::new(),
             map: (0, Vec::new()),
         };
-        let mut first = pages.read(1)?;
+        let first = pages.read(1)?;
         let claimed = number(&first, PAGES_AT).min(stored.saturating_add(PLAUSIBLE_PAGES));
         let committed = committed.min(stored.saturating_add(PLAUSIBLE_PAGES));
         pages.last = stored.max(committed).max(claimed).max(1);
-        if !has_schema(&first)
-            && let Some(usual) = usual_first_page(view, size)?
-        {
-            first = usual;
-        }
         pages.first = first;
+        pages.schema = schema::mended(&mut pages, view)?;
+        if let Some(first) = pages.schema.remove(&1) {
+            pages.first = first;
+        }
         Ok(Some(pages))
     }
 
     /// One of them.
     pub(super) fn read(&mut self, page: u32) -> io::Result<Vec<u8>> {
+        if let Some(bytes) = self.schema.get(&page) {
+            return Ok(bytes.clone());
+        }
         let mut bytes = vec![0; self.size];
         match (self.images.get(&page), &mut self.log) {
             _ if page == 1 && !self.first.is_empty() => bytes.copy_from_slice(&self.first),
@@ -110,9 +116,10 @@ impl Pages {
         Ok(bytes)
     }
 
-    fn owner(&mut self, page: u32) -> io::Result<Owner> {
+    /// What the map says of a page.
+    pub(super) fn owner(&mut self, page: u32) -> io::Result<Owner> {
         let mapped = self.size as u32 / MAP_ENTRY;
-        if page <= 2 || number(&self.first, MAPPED_AT) == 0 {
+        if page <= 2 || self.last < page || number(&self.first, MAPPED_AT) == 0 {
             return Ok(Owner::Unknown);
         }
         let map = (page - 2) / (mapped + 1) * (mapped + 1) + 2;
@@ -126,7 +133,8 @@ impl Pages {
         let entry = &self.map.1[((page - map - 1) * MAP_ENTRY) as usize..];
         Ok(match entry[0] {
             5 => Owner::Tree(number(entry, 1)),
-            1..=4 => Owner::Other,
+            1 => Owner::Root,
+            2..=4 => Owner::Other,
             _ => Owner::Unknown,
         })
     }
@@ -159,11 +167,11 @@ impl Pages {
         let mut writer = LogWriter::begin(out, self.size)?;
         let of_log: Vec<u32> = self.images.keys().copied().collect();
         for page in of_log {
-            if page != 1 && !others.contains_key(&page) {
+            if page != 1 && !others.contains_key(&page) && !self.schema.contains_key(&page) {
                 writer.add(page, 0, &self.read(page)?)?;
             }
         }
-        for (page, image) in others {
+        for (page, image) in self.schema.iter().chain(others) {
             writer.add(*page, 0, image)?;
         }
         let last = others.keys().next_back().copied().unwrap_or(0);
@@ -173,11 +181,6 @@ impl Pages {
         writer.add(1, last, &first)?;
         writer.end()
     }
-}
-
-/// Whether the tree of the schema may begin on this first page of a database.
-fn has_schema(page: &[u8]) -> bool {
-    matches!(page[HEADER], 5 | 13) && page[HEADER + 3..HEADER + 5] != [0, 0]
 }
 
 /// The size of its pages: ours, unless the header has another one that can be.

@@ -12,12 +12,12 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use rustix::io::Errno;
 
 use super::orphans::{self, Mended};
-use super::pages::{Pages, first_page_size};
-use crate::store::aside::{self, name_of};
+use super::pages::Pages;
+use crate::store::aside::name_of;
 use crate::store::connection::{self, beside};
 use crate::store::inspect::HEADER;
 use crate::store::sectors::{self, Patched};
-use crate::store::wal::{USUAL_PAGE, read_at};
+use crate::store::wal::USUAL_PAGE;
 use crate::store::{Damage, StoreError};
 
 /// The view's name in the folder.
@@ -138,12 +138,10 @@ impl Source {
 }
 
 fn connect(view: &Path) -> Result<Connection, StoreError> {
-    let connection = connection::open_reader(view)?;
+    let connection = connection::open_reader_of_damaged(view)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
-    // Of a schema that is damaged what makes sense of it.
-    connection.pragma_update(None, "writable_schema", true)?;
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
 }
@@ -202,22 +200,6 @@ fn link(moved: &Path, view: &Path) -> io::Result<()> {
         }
         _ => fs::hard_link(moved, view),
     }
-}
-
-/// The first page of a store that was just made: until it is written anew as a whole, a store has its schema where it had it then.
-pub(super) fn usual_first_page(view: &Path, page_size: usize) -> io::Result<Option<Vec<u8>>> {
-    let new = aside::new_file(view);
-    let made = connection::open_writer(&new).and_then(connection::close_new);
-    let mut page = vec![0; page_size];
-    let read = made.map_err(io::Error::other).and_then(|()| {
-        let mut file = File::open(&new)?;
-        let has_size = first_page_size(&mut file)? == page_size;
-        read_at(&mut file, 0, &mut page)?;
-        Ok(has_size.then_some(page))
-    });
-    // Nothing is left of it.
-    aside::new_file(view);
-    read
 }
 
 /// Where the moved store lies.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
+use std::iter;
 
 use super::*;
 use crate::clock::{self, Standing, Trust};
@@ -390,16 +391,80 @@ fn without_the_pages_that_lead_to_rows_the_rows_are_found() {
     }
 }
 
+fn page_size(database: &[u8]) -> usize {
+    usize::from(u16::from_be_bytes([database[16], database[17]]))
+}
+
 /// Loses pages, and the header so that it is noticed.
 fn lose(place: &Place, pages: &[i64]) {
     let mut bytes = fs::read(place.path()).unwrap();
-    let page_size = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+    let page_size = page_size(&bytes);
     for page in pages {
         let at = (*page as usize - 1) * page_size;
         bytes[at..at + page_size].fill(0);
     }
     bytes[..20].fill(b'x');
     fs::write(place.path(), bytes).unwrap();
+}
+
+#[test]
+fn rows_that_are_said_to_have_gigabytes_cost_no_more_than_their_pages() {
+    let origin = Place::new();
+    stopped(&origin);
+    let bytes = fs::read(origin.path()).unwrap();
+    let page_size = page_size(&bytes);
+    let (mut least, mut sum) = (3000, 0);
+    // All small tables and the schema, and some of the readings.
+    for end in (2 * page_size..=bytes.len()).step_by(page_size).take(50) {
+        let mut damaged = bytes.clone();
+        // Where the first rows of the page are. SQLite says of their sizes that it is out of memory.
+        damaged[end - 64..end].fill(0xdf);
+        damaged[..20].fill(b'x');
+        let place = Place::new();
+        fs::write(place.path(), damaged).unwrap();
+        fs::write(beside(&place.path(), "-lock"), "").unwrap();
+        let mut writer = place.heal();
+        let there = kept(&writer).len();
+        assert_sound(&mut writer);
+        (least, sum) = (least.min(there), sum + 3000 - there);
+    }
+    // Each is lost with one page at the most.
+    assert!(2900 < least && sum <= 3000, "{least} {sum}");
+}
+
+#[test]
+fn a_place_in_the_schema_costs_nothing() {
+    let origin = Place::new();
+    stopped(&origin);
+    let writer = Writer::open(&origin.path()).unwrap();
+    let schema = "SELECT pageno FROM dbstat WHERE name = 'sqlite_schema'";
+    let schema = numbers(&writer, schema);
+    writer.close(0).unwrap();
+    assert!(5 < schema.len());
+    let bytes = fs::read(origin.path()).unwrap();
+    let page_size = page_size(&bytes);
+    for page in schema {
+        let begin = (page as usize - 1) * page_size;
+        let places = (begin..begin + page_size).step_by(page_size / 4);
+        for range in places
+            .map(|at| at..at + 16)
+            .chain(iter::once(begin..begin + page_size))
+        {
+            let place = Place::new();
+            let mut damaged = bytes.clone();
+            damaged[range.clone()]
+                .iter_mut()
+                .for_each(|byte| *byte ^= 0x55);
+            damaged[..20].fill(b'x');
+            fs::write(place.path(), damaged).unwrap();
+            fs::write(beside(&place.path(), "-lock"), "").unwrap();
+            let mut writer = place.heal();
+            println!("{page}: {:?}", range.start - begin..range.end - begin);
+            assert_eq!(kept(&writer).len(), 3000, "{page}: {range:?}");
+            assert_all_there(&writer);
+            assert_sound(&mut writer);
+        }
+    }
 }
 
 const MANY: i64 = 12_000;
