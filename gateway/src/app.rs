@@ -323,8 +323,13 @@ impl Running {
             damage = alarm.raised() => Some(Failure::Damaged(damage)),
             ended = self.tasks.join_next() => Some(failure_of(ended)),
         };
+        let (released, grace) = (self.reader.released(), self.grace);
         let drained = self.drain().await;
         if let Some(damage) = alarm.damage() {
+            // Who reads the files where they are moved to would share with whoever has them open what SQLite knows of them.
+            if timeout(grace, released).await.is_err() {
+                tracing::warn!("the damaged store is still being read while it is moved aside");
+            }
             return Err(Failure::Damaged(damage.clone()));
         }
         match failure {

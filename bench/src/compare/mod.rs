@@ -17,7 +17,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, value_parser};
 
 use self::peers::Peer;
-use self::report::Compared;
+use self::report::{Compared, Series};
 use self::workloads::Workload;
 use crate::flood::by_turns;
 use crate::sink::Sink;
@@ -142,24 +142,28 @@ fn compare(
     options: &Options,
 ) -> Result<Compared> {
     let peers = peers.iter().filter(|peer| peer.speaks(workload.transport));
-    let mut series: Vec<(&Peer, Vec<_>)> = peers.map(|peer| (peer, Vec::new())).collect();
-    by_turns(&mut series, options.rounds, |number, (peer, rounds)| {
-        let round = round::measure(peer, workload, sink, &options.folder)
-            .with_context(|| format!("{}, round {number}, {}", workload.name, peer.name()))?;
-        eprintln!(
-            "{}, round {number}: {} {}",
-            workload.name,
-            peer.name(),
-            report::shortly(workload, &round)
-        );
-        rounds.push(round);
+    let mut series: Vec<(&Peer, Series)> =
+        peers.map(|peer| (peer, Series::new(peer.name()))).collect();
+    by_turns(&mut series, options.rounds, |number, (peer, series)| {
+        if series.has_given_up() {
+            return Ok(());
+        }
+        let what = format!("{}, round {number}: {}", workload.name, peer.name());
+        match round::measure(peer, workload, sink, &options.folder) {
+            Ok(round) => {
+                eprintln!("{what} {}", report::shortly(workload, &round));
+                series.add(round);
+            }
+            Err(error) if peer.is_ours() => return Err(error.context(what)),
+            Err(error) => {
+                eprintln!("{what}: {error:#}");
+                series.give_up(number, &error);
+            }
+        }
         Ok(())
     })?;
     Ok(Compared {
         workload,
-        series: series
-            .into_iter()
-            .map(|(peer, rounds)| (peer.name(), rounds))
-            .collect(),
+        series: series.into_iter().map(|(_, series)| series).collect(),
     })
 }

@@ -203,6 +203,10 @@ impl Peer {
         }
     }
 
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self, Self::Gateway { .. } | Self::Grown { .. })
+    }
+
     /// Whether it takes readings that way.
     pub(crate) fn speaks(&self, transport: Transport) -> bool {
         let by_http = matches!(

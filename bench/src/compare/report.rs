@@ -24,7 +24,39 @@ pub(crate) const HEAD: &str = "## Side by side\n\nEach server is started afresh 
 /// One workload, with the rounds of each peer.
 pub(crate) struct Compared {
     pub(crate) workload: &'static Workload,
-    pub(crate) series: Vec<(&'static str, Vec<Round>)>,
+    pub(crate) series: Vec<Series>,
+}
+
+/// What was measured of one server.
+pub(crate) struct Series {
+    name: &'static str,
+    rounds: Vec<Round>,
+    /// Why there are no rounds.
+    trouble: Option<String>,
+}
+
+impl Series {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            rounds: Vec::new(),
+            trouble: None,
+        }
+    }
+
+    pub(crate) fn add(&mut self, round: Round) {
+        self.rounds.push(round);
+    }
+
+    /// One that fails once has no figures: those of other rounds would say that it does what it does not.
+    pub(crate) fn give_up(&mut self, number: u32, error: &anyhow::Error) {
+        self.rounds.clear();
+        self.trouble = Some(format!("failed in round {number}: {error}"));
+    }
+
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.trouble.is_some()
+    }
 }
 
 /// A round in a few words.
@@ -113,11 +145,11 @@ impl Compared {
             "server CPU, s",
             "generator CPU, s",
         ];
-        let gateway = self.series.iter().find(|(name, _)| *name == GATEWAY);
-        let rows = self.series.iter().map(|(name, rounds)| {
+        let gateway = self.series.iter().find(|series| series.name == GATEWAY);
+        let rows = self.series.iter().map(|Series { name, rounds, .. }| {
             let rates: Vec<f64> = rounds.iter().map(|round| rate(workload, round)).collect();
-            let ratios = gateway.map(|(_, ours)| {
-                let pairs = rates.iter().zip(ours);
+            let ratios = gateway.map(|ours| {
+                let pairs = rates.iter().zip(&ours.rounds);
                 pairs
                     .map(|(theirs, ours)| theirs / rate(workload, ours))
                     .collect()
@@ -171,7 +203,16 @@ impl Compared {
     fn losses(&self) -> String {
         let mut text = String::new();
         let all = readings(self.workload);
-        for (name, rounds) in &self.series {
+        for Series {
+            name,
+            rounds,
+            trouble,
+        } in &self.series
+        {
+            if let Some(trouble) = trouble {
+                text += &format!("\n{name} {trouble}.\n");
+                continue;
+            }
             let lost = |due: u64, came: &dyn Fn(&Round) -> Option<u64>| {
                 let lost = rounds
                     .iter()
@@ -212,8 +253,8 @@ impl Compared {
 
     /// Fails unless everything that the gateway acknowledged at QoS 1 and 2 was in its store by then.
     pub(crate) fn check(&self) -> Result<()> {
-        let rounds = self.series.iter().filter(|(name, _)| *name == GATEWAY);
-        let rounds = rounds.flat_map(|(_, rounds)| rounds);
+        let gateway = self.series.iter().filter(|series| series.name == GATEWAY);
+        let rounds = gateway.flat_map(|series| &series.rounds);
         for kept in rounds.filter_map(|round| round.kept.as_ref()) {
             let (stored, acked) = (kept.at_last_ack, readings(self.workload));
             ensure!(
@@ -239,7 +280,7 @@ impl Compared {
 }
 
 fn rates(one: &Compared) -> String {
-    let bars = one.series.iter().filter_map(|(name, rounds)| {
+    let bars = one.series.iter().filter_map(|Series { name, rounds, .. }| {
         let rate = median(
             rounds
                 .iter()
@@ -256,7 +297,7 @@ fn rates(one: &Compared) -> String {
 
 /// A line for each server, of a round in the middle.
 fn lines_of(one: &Compared, points: impl Fn(&Round) -> Vec<(f64, f64)>) -> Vec<Line> {
-    let line = |(name, rounds): &(&str, Vec<Round>)| -> Option<Line> {
+    let line = |Series { name, rounds, .. }: &Series| -> Option<Line> {
         Some(((*name).to_owned(), points(rounds.get(rounds.len() / 2)?)))
     };
     one.series.iter().filter_map(line).collect()

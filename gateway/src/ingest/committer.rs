@@ -17,7 +17,7 @@ mod timing;
 
 use std::{
     collections::HashSet,
-    fmt,
+    fmt, mem,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -140,9 +140,7 @@ impl Committer {
         let _rests = self.settings.pulse.rest_at_the_end();
         let kept = self.writer.rule_memory();
         let kept = kept.and_then(|memory| Ok((memory, self.writer.clock_left()?)));
-        let (memory, left) = kept.inspect_err(|error| {
-            self.writer.note(error);
-        })?;
+        let (memory, left) = kept?;
         self.rules_clock = RulesClock::starting_at(memory.clock);
         let mut pending = Pending::default();
         self.restore_rules(memory, &mut pending);
@@ -285,7 +283,7 @@ impl Committer {
 
     /// Commits, however often it takes; `None` if it was given up.
     fn commit(&mut self, pending: &mut Pending) -> Option<Committed> {
-        let mut has_failed = false;
+        let (mut has_failed, mut is_suspected) = (false, false);
         let mut pause = RETRY_PAUSE;
         loop {
             let started = Instant::now();
@@ -311,8 +309,16 @@ impl Committer {
             };
             self.settings.metrics.commit_failures.inc();
             let told = self.writer.explain(&error);
-            if self.writer.note(&error) {
+            // A disk that gave nothing for a moment shows the same as damage, which is believed when it shows again.
+            let damage = if has_failed {
+                self.writer.damage_at_second_try(&error)
+            } else {
+                self.writer.damage_of(&error)
+            };
+            let was_suspected = mem::replace(&mut is_suspected, damage.is_some());
+            if let Some(damage) = damage.filter(|_| was_suspected) {
                 // Nothing of it is acknowledged; a new store begins.
+                self.writer.raise(damage);
                 self.settings.health.set(Some(told));
                 return None;
             }
@@ -321,6 +327,9 @@ impl Committer {
                 has_failed = true;
             }
             self.settings.health.set(Some(told));
+            if is_suspected {
+                continue;
+            }
             if self.settings.give_up.is_cancelled() {
                 tracing::error!("the last commit was given up; none of it was acknowledged");
                 return None;
@@ -353,7 +362,7 @@ impl Committer {
             self.settings.outlet.publish(message, routed);
         }
         if !pending.arrivals.is_empty() {
-            let arrivals = std::mem::take(&mut pending.arrivals);
+            let arrivals = mem::take(&mut pending.arrivals);
             self.settings.traces.arrived(arrivals, wall_clock::now());
         }
         for submission in &mut pending.submissions {

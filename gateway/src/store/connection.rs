@@ -112,6 +112,8 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Dropped, it leaves the log: a sync of the database may have failed to make safe what is in it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // Only a new file takes these. Space can be given back bit by bit.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
@@ -136,13 +138,13 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 /// Closes a database that nobody else has open, with all of it in its one file and synced.
 pub(super) fn close_new(connection: Connection) -> Result<(), StoreError> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-    connection.close().map_err(|(_, error)| error.into())
+    close_without_log(connection)
 }
 
-/// Has the log stay when the connection is closed.
-pub(super) fn keep_log(connection: &Connection) -> Result<(), StoreError> {
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    Ok(())
+/// Closes a writer, and takes the log away unless somebody reads.
+pub(super) fn close_without_log(connection: Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    connection.close().map_err(|(_, error)| error.into())
 }
 
 /// Opens a connection that copies the log into the database, and does nothing else: no sync either. What commits show is synced in the
@@ -152,7 +154,7 @@ pub(super) fn open_copier(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "synchronous", "off")?;
-    keep_log(&connection)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(connection)
 }
 

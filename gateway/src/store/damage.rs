@@ -1,8 +1,8 @@
 //! What counts as damage of the file. Damage is healed by a new store; everything else (a newer schema, no permission, another
 //! gateway, no room) is for somebody to mend, and leaves the file where it is.
 
-use std::fmt;
 use std::sync::OnceLock;
+use std::{fmt, hint};
 
 use rusqlite::{Error, ErrorCode};
 use tokio::sync::Notify;
@@ -68,9 +68,10 @@ impl Damage {
         };
         let kind = match error {
             Error::SqliteFailure(failure, _) => match failure.code {
-                ErrorCode::DatabaseCorrupt => Kind::Malformed,
+                // No value that is stored comes near what is too big.
+                ErrorCode::DatabaseCorrupt | ErrorCode::TooBig => Kind::Malformed,
                 ErrorCode::NotADatabase => Kind::NotADatabase,
-                // Also said, before memory is asked for, of a row that is said to have 2 GiB or more.
+                // Also said, before memory is asked for, of an entry of an index that is said to have 2 GiB or more.
                 ErrorCode::OutOfMemory if memory_can_be_had() => Kind::Malformed,
                 ErrorCode::SystemIoFailure if is_of_reading(failure.extended_code) => Kind::Unread,
                 _ => return None,
@@ -110,7 +111,11 @@ impl Damage {
 
 /// Whether more than SQLite takes at once for anything that is stored: a row has a few megabytes at the most.
 fn memory_can_be_had() -> bool {
-    Vec::<u8>::new().try_reserve_exact(64 << 20).is_ok()
+    let mut bytes = Vec::<u8>::new();
+    let is_had = bytes.try_reserve_exact(64 << 20).is_ok();
+    // Or a compiler that sees no use of it may do without.
+    hint::black_box(&bytes);
+    is_had
 }
 
 /// In a statement that runs SQLite says malformed for both.
@@ -173,6 +178,7 @@ mod tests {
         check(&failure(11), true, true);
         check(&failure(26), true, true);
         check(&failure(7), true, true);
+        check(&failure(18), true, true);
         check(&failure(1), true, false);
         check(&failure(rusqlite::ffi::SQLITE_IOERR_READ), true, true);
         check(&failure(rusqlite::ffi::SQLITE_IOERR_CORRUPTFS), true, true);

@@ -27,9 +27,10 @@ const BY_NUMBER: [(&str, &str); 8] = [
 /// A walk through the store.
 #[derive(Debug)]
 pub struct Examination {
+    /// Dropped ahead of the place.
+    connection: Option<Connection>,
     place: Arc<Place>,
     alarm: Arc<Alarm>,
-    connection: Option<Connection>,
     table: usize,
     /// The last row that was read: its number, or uplink and reading.
     after: (i64, i64),
@@ -40,9 +41,9 @@ impl Reader {
     /// A walk through all of it.
     pub fn examination(&self) -> Examination {
         Examination {
+            connection: None,
             place: Arc::clone(self.place()),
             alarm: Arc::clone(self.alarm()),
-            connection: None,
             table: 0,
             after: (i64::MIN, i64::MIN),
             rows: 0,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
+use tokio::sync::watch;
 
 use super::connection::{self, beside};
 use super::{Damage, StoreError, sectors};
@@ -26,6 +27,8 @@ type Identity = Option<(u64, u64)>;
 pub(super) struct Place {
     path: PathBuf,
     state: Mutex<State>,
+    /// Goes behind all that is open.
+    held: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +54,7 @@ impl Place {
         let place = Self {
             path: path.to_owned(),
             state: Mutex::default(),
+            held: watch::Sender::default(),
         };
         place.settle();
         place
@@ -58,6 +62,12 @@ impl Place {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Waits until nobody has it any more, and nothing of it is open.
+    pub(super) fn released(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut held = self.held.subscribe();
+        async move { while held.changed().await.is_ok() {} }
     }
 
     /// Takes the files that are at the path now for those that are open, and closes what is open of others.

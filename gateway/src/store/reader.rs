@@ -261,6 +261,11 @@ impl Reader {
         self.shared.place.missing().is_empty()
     }
 
+    /// Waits until this reader is gone, with its clones, its store's writer and all that they have open.
+    pub fn released(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.shared.place.released()
+    }
+
     /// Where whoever meets damage says so.
     pub fn alarm(&self) -> &Arc<Alarm> {
         &self.shared.alarm

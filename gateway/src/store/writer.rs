@@ -159,12 +159,8 @@ impl Writer {
 
     /// The alert with this id, as this gateway's, if it is on disk.
     pub fn alert(&self, id: i64, gateway_id: &Arc<str>) -> Result<Option<Alert>, StoreError> {
-        let found = alerts::read(&self.connection, &[id], gateway_id);
-        Ok(found
-            .inspect_err(|error| {
-                self.note(error);
-            })?
-            .pop())
+        let mut found = self.looked_at(|connection| alerts::read(connection, &[id], gateway_id))?;
+        Ok(found.pop())
     }
 
     /// The attributes of a reading that is in the group or on disk; none if it is neither.
@@ -172,15 +168,13 @@ impl Writer {
         let of_group = group.readings.iter().rev().find(|new| new.id == id);
         match of_group {
             Some(new) => Ok(new.reading.attributes.clone()),
-            None => rows::attributes_of(&self.connection, id).inspect_err(|error| {
-                self.note(error);
-            }),
+            None => self.looked_at(|connection| rows::attributes_of(connection, id)),
         }
     }
 
     /// What the rules remember.
     pub fn rule_memory(&self) -> Result<RuleMemory, StoreError> {
-        rules::load(&self.connection)
+        self.looked_at(rules::load)
     }
 
     /// Whether what rules remember that follows from alerts is to be written with this group.
@@ -204,7 +198,8 @@ impl Writer {
     pub fn commit(&mut self, group: &Group) -> Result<Committed, StoreError> {
         if group.is_empty() && !self.is_doubtful && self.unsaved_readings < SAVE_SENSORS_EVERY {
             // All before it is on disk.
-            self.stay_in_place()?;
+            self.stay_in_place()
+                .inspect_err(|_| self.is_doubtful = true)?;
             return Ok(Committed(()));
         }
         self.commit_with(group, self.given)
@@ -248,13 +243,9 @@ impl Writer {
         let mut last = Group::default();
         last.set_rules_clock(rules_clock);
         self.commit(&last)?;
-        let copied = self.checkpoints.copy_if_free(&self.connection, "TRUNCATE");
-        if self.checkpoints.is_doubtful() {
-            // Or SQLite would take the log away.
-            connection::keep_log(&self.connection)?;
-        }
-        copied?;
-        self.connection.close().map_err(|(_, error)| error.into())
+        self.checkpoints
+            .copy_if_free(&self.connection, "TRUNCATE")?;
+        connection::close_without_log(self.connection)
     }
 
     fn reopen(&mut self) -> Result<i64, StoreError> {

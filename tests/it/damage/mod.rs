@@ -16,7 +16,8 @@ use crate::support::http::{get_json, post, send, try_post};
 use crate::support::{Gateway, Site, cloud_section, eventually};
 
 /// What the log says of it.
-const TOLD: [&str; 3] = [
+const TOLD: [&str; 4] = [
+    "commit failed",
     "the store is damaged",
     "is taken over as far as it can be read",
     "batch not delivered",

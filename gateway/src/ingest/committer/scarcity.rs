@@ -4,6 +4,7 @@
 //! groups of their own, with a commit each; all else is held, in its order. When the reserve can be made again, the group
 //! that waits is tried again, with all the room that there is beside it.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use tokio::time;
@@ -55,15 +56,27 @@ impl Committer {
 
     /// Whether it was written.
     fn write_ahead(&mut self, ahead: &mut Pending) -> bool {
-        match self.writer.commit_ahead(&ahead.group) {
-            Ok(committed) => {
-                self.finish(std::mem::take(ahead), committed);
-                true
-            }
-            Err(error) => {
-                self.settings.metrics.commit_failures.inc();
-                tracing::debug!(%error, "nor is there room for what gives room back");
-                false
+        let mut is_suspected = false;
+        loop {
+            let error = match self.writer.commit_ahead(&ahead.group) {
+                Ok(committed) => {
+                    self.finish(mem::take(ahead), committed);
+                    return true;
+                }
+                Err(error) => error,
+            };
+            self.settings.metrics.commit_failures.inc();
+            tracing::debug!(%error, "nor is there room for what gives room back");
+            // As any other commit: the file was opened anew, and damage is believed when it shows again.
+            let damage = self.writer.damage_at_second_try(&error);
+            let was_suspected = mem::replace(&mut is_suspected, damage.is_some());
+            match damage {
+                None => return false,
+                Some(_) if !was_suspected => {}
+                Some(damage) => {
+                    self.writer.raise(damage);
+                    return false;
+                }
             }
         }
     }
@@ -121,8 +134,8 @@ impl Pending {
         }
         Self {
             group,
-            answers: std::mem::take(&mut self.answers),
-            wakes_uplinks: std::mem::take(&mut self.wakes_uplinks),
+            answers: mem::take(&mut self.answers),
+            wakes_uplinks: mem::take(&mut self.wakes_uplinks),
             ..Self::default()
         }
     }

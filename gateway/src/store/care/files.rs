@@ -10,7 +10,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::CareError;
-use crate::store::{StoreError, connection};
+use crate::store::{Damage, StoreError, connection};
 
 /// What lies beside a database and belongs to it.
 pub(super) const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
@@ -58,15 +58,11 @@ pub(super) fn open_to_read(path: &Path) -> Result<(Connection, i64), CareError> 
         {
             Err(not_a_store("it is no SQLite database".to_owned()))
         }
-        Err(StoreError::Sqlite(error))
-            if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) =>
-        {
-            Err(CareError::Damaged {
-                path: shown.clone(),
-                count: 1,
-                first: error.to_string(),
-            })
-        }
+        Err(error) if Damage::of(&error).is_some() => Err(CareError::Damaged {
+            path: shown.clone(),
+            count: 1,
+            first: error.to_string(),
+        }),
         Err(other) => Err(other.into()),
     }
 }

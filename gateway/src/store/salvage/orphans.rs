@@ -91,7 +91,7 @@ fn find_below(mut roots: Vec<(String, u32)>, pages: &mut Pages) -> io::Result<Me
     }
     let Walk { reached, pages, .. } = walk;
     pages.each(|page, bytes, owner| {
-        if reached.has(page) || free.has(page) || matches!(owner, Owner::Root | Owner::Other) {
+        if reached.has(page) || free.has(page) || owner == Owner::Other {
             return;
         }
         let may_be_below = |gap: &&mut Gap| match owner {

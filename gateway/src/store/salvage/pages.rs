@@ -53,8 +53,7 @@ pub(super) enum Owner {
     Unknown,
     /// It is of a tree, below this page.
     Tree(u32),
-    Root,
-    /// A part of a value, or free.
+    /// A root, a part of a value, or free.
     Other,
 }
 
@@ -91,11 +90,8 @@ impl Pages {
         let claimed = number(&first, PAGES_AT).min(stored.saturating_add(PLAUSIBLE_PAGES));
         let committed = committed.min(stored.saturating_add(PLAUSIBLE_PAGES));
         pages.last = stored.max(committed).max(claimed).max(1);
-        pages.first = first;
         pages.schema = schema::mended(&mut pages, view)?;
-        if let Some(first) = pages.schema.remove(&1) {
-            pages.first = first;
-        }
+        pages.first = pages.schema.remove(&1).unwrap_or(first);
         Ok(Some(pages))
     }
 
@@ -116,10 +112,9 @@ impl Pages {
         Ok(bytes)
     }
 
-    /// What the map says of a page.
-    pub(super) fn owner(&mut self, page: u32) -> io::Result<Owner> {
+    fn owner(&mut self, page: u32) -> io::Result<Owner> {
         let mapped = self.size as u32 / MAP_ENTRY;
-        if page <= 2 || self.last < page || number(&self.first, MAPPED_AT) == 0 {
+        if page <= 2 || number(&self.first, MAPPED_AT) == 0 {
             return Ok(Owner::Unknown);
         }
         let map = (page - 2) / (mapped + 1) * (mapped + 1) + 2;
@@ -133,8 +128,7 @@ impl Pages {
         let entry = &self.map.1[((page - map - 1) * MAP_ENTRY) as usize..];
         Ok(match entry[0] {
             5 => Owner::Tree(number(entry, 1)),
-            1 => Owner::Root,
-            2..=4 => Owner::Other,
+            1..=4 => Owner::Other,
             _ => Owner::Unknown,
         })
     }
@@ -174,8 +168,11 @@ impl Pages {
         for (page, image) in self.schema.iter().chain(others) {
             writer.add(*page, 0, image)?;
         }
-        let last = others.keys().next_back().copied().unwrap_or(0);
-        let last = self.last.max(last);
+        let ends = [&self.schema, others].map(|pages| pages.keys().next_back());
+        let last = ends
+            .into_iter()
+            .flatten()
+            .fold(self.last, |last, end| last.max(*end));
         let mut first = self.first.clone();
         mend_header(&mut first, last);
         writer.add(1, last, &first)?;

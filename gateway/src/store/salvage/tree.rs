@@ -200,26 +200,6 @@ impl Table {
         Some((first?, last))
     }
 
-    /// The whole numbers of a column on one of its leaves; `None`: it is none.
-    pub(super) fn wholes(&self, page: &[u8], column: usize) -> Option<Vec<i64>> {
-        self.keys(page)?;
-        let mut wholes = Vec::new();
-        for cell in cells(page, LEAF[self.kind as usize], LEAF_HEADER)? {
-            let (_, length) = varint(cell)?;
-            let (_, of_key) = varint(&cell[length..])?;
-            let record = &cell[length + of_key..];
-            let (header, mut at) = varint(record)?;
-            let mut value = usize::try_from(header).ok()?;
-            for _ in 0..column {
-                let (kind, length) = varint(record.get(at..)?)?;
-                at += length;
-                value = value.checked_add(length_of(kind)?)?;
-            }
-            wholes.push(whole(varint(record.get(at..)?)?.0, record.get(value..)?)?);
-        }
-        Some(wholes)
-    }
-
     /// Whether a record may be a row of it. `None`: it is cut off.
     fn has(&self, record: &[u8]) -> Option<bool> {
         let (length, mut at) = varint(record)?;
@@ -276,32 +256,6 @@ fn cells(page: &[u8], kind: u8, header: usize) -> Option<impl Iterator<Item = &[
     Some(places.step_by(2).map(move |at| &page[two(at)..]))
 }
 
-/// The bytes of a value of this kind (SQLite's file format, 2.1).
-fn length_of(kind: i64) -> Option<usize> {
-    Some(match kind {
-        0 | 8 | 9 => 0,
-        1..=4 => kind as usize,
-        5 => 6,
-        6 | 7 => 8,
-        12.. => usize::try_from((kind - 12) / 2).ok()?,
-        _ => return None,
-    })
-}
-
-/// The whole number of this kind that stands at the beginning of `bytes`.
-fn whole(kind: i64, bytes: &[u8]) -> Option<i64> {
-    let length = match kind {
-        1..=6 => length_of(kind)?,
-        8 | 9 => return Some(kind - 8),
-        _ => return None,
-    };
-    let bytes = bytes.get(..length)?;
-    let sign = bytes[0].cast_signed() >> 7;
-    let mut eight = [sign.cast_unsigned(); 8];
-    eight[8 - length..].copy_from_slice(bytes);
-    Some(i64::from_be_bytes(eight))
-}
-
 /// The two whole numbers of a record.
 fn pair(record: &[u8]) -> Option<Key> {
     let [3, kinds @ ..] = record.get(..3)? else {
@@ -310,8 +264,22 @@ fn pair(record: &[u8]) -> Option<Key> {
     let mut at = 3;
     let mut pair = [0; 2];
     for (kind, number) in kinds.iter().zip(&mut pair) {
-        *number = whole(i64::from(*kind), record.get(at..)?)?;
-        at += length_of(i64::from(*kind))?;
+        let length = match kind {
+            length @ 1..=4 => usize::from(*length),
+            5 => 6,
+            6 => 8,
+            8 | 9 => {
+                *number = i64::from(kind - 8);
+                continue;
+            }
+            _ => return None,
+        };
+        let bytes = record.get(at..at + length)?;
+        let sign = bytes[0].cast_signed() >> 7;
+        let mut eight = [sign.cast_unsigned(); 8];
+        eight[8 - length..].copy_from_slice(bytes);
+        *number = i64::from_be_bytes(eight);
+        at += length;
     }
     Some(pair)
 }

@@ -63,6 +63,12 @@ impl Writer {
         {
             opened = Self::open_sound(path, uplinks, seen.lost_numbers);
         }
+        if let Err(error) = &opened
+            && damage_at(path, error).is_some()
+        {
+            // A disk that gave nothing for a moment shows the same.
+            opened = Self::open_sound(path, uplinks, seen.lost_numbers);
+        }
         let opened = match opened {
             Err(error) => {
                 let Some(damage) = damage_at(path, &error) else {
@@ -97,7 +103,7 @@ impl Writer {
         writer
             .checkpoints
             .copy_if_free(&writer.connection, "TRUNCATE")?;
-        writer.connection.close().map_err(|(_, error)| error.into())
+        connection::close_without_log(writer.connection)
     }
 
     fn locked(self, lock: StoreLock) -> Self {

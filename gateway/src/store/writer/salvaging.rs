@@ -1,5 +1,7 @@
 //! Taking over what was read of damaged stores.
 
+use rusqlite::Connection;
+
 use super::Writer;
 use crate::domain::sensor::SensorId;
 use crate::store::{Damage, Group, Progress, Slice, StoreError, salvage};
@@ -20,14 +22,25 @@ impl Writer {
         self.place.damage_of(error)
     }
 
-    /// Tells of an error if it is damage, and whether it is.
-    pub fn note(&self, error: &StoreError) -> bool {
-        let damage = self.damage_of(error);
-        let is_damage = damage.is_some();
-        damage
-            .into_iter()
-            .for_each(|damage| self.alarm.raise(damage));
-        is_damage
+    /// Looks at what is on disk. What looks like damage is for the readers to look at again, and to tell.
+    pub(super) fn looked_at<T>(
+        &self,
+        look: impl Fn(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        look(&self.connection).or_else(|error| match Damage::of(&error) {
+            Some(_) => self.reader().with_connection(look),
+            None => Err(error),
+        })
+    }
+
+    /// The damage that the error of a commit shows that was tried again, with the file opened anew.
+    pub fn damage_at_second_try(&self, error: &StoreError) -> Option<Damage> {
+        Damage::at_start(error).filter(|_| self.place.can_be_read())
+    }
+
+    /// Says that there is damage.
+    pub fn raise(&self, damage: Damage) {
+        self.alarm.raise(damage);
     }
 
     /// Puts what was read of a damaged store into the group.

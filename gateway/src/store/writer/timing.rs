@@ -15,7 +15,7 @@ impl Writer {
 
     /// How the clock stood when it was last looked at.
     pub fn clock_left(&self) -> Result<Option<Left>, StoreError> {
-        clock_spans::left(&self.connection)
+        self.looked_at(clock_spans::left)
     }
 
     /// How many readings keep their times because the machine was started anew before its clock was trusted; said once.
