@@ -371,13 +371,11 @@ impl Running {
                 .await
                 .ok();
         }
-        match failure {
-            Some(failure) => Err(failure),
-            None => {
-                tracing::info!("stopped");
-                Ok(())
-            }
+        if let Some(failure) = failure {
+            return Err(failure);
         }
+        tracing::info!("stopped");
+        Ok(())
     }
 }
 

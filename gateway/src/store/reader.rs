@@ -31,9 +31,6 @@ const BETWEEN_IDS: &str = "SELECT r.id, s.name, r.value, r.ts, r.delay, r.tags, 
 /// So many rows are walked over for each reading that is wanted, rather than to look it up.
 const WALKED_FOR_EACH: i64 = 4;
 
-/// About what a reading takes beside tags and attributes.
-pub(super) const BYTES_BESIDE_TEXTS: usize = 200;
-
 /// A shared way to look at the store.
 #[derive(Clone, Debug)]
 pub struct Reader {
@@ -297,38 +294,6 @@ impl Reader {
                 self.shared.alarm.raise(damage);
             }
         })
-    }
-}
-
-/// Bytes that readings may still take.
-pub(super) struct Room(pub(super) usize);
-
-impl Room {
-    pub(super) fn is_left(&self) -> bool {
-        0 < self.0
-    }
-
-    /// Takes rows until one is larger than what is left: that one is the last.
-    pub(super) fn fill(
-        &mut self,
-        rows: impl Iterator<Item = rusqlite::Result<StoredReading>>,
-        readings: &mut Vec<StoredReading>,
-    ) -> rusqlite::Result<()> {
-        for (number, reading) in rows.enumerate() {
-            give_way_at(number);
-            let reading = reading?;
-            self.take(&reading);
-            readings.push(reading);
-            if !self.is_left() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn take(&mut self, reading: &StoredReading) {
-        let texts = reading.tags.get().len() + reading.attributes.get().len();
-        self.0 = self.0.saturating_sub(texts + BYTES_BESIDE_TEXTS);
     }
 }
 

@@ -6,11 +6,15 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::StoreError;
 use super::blocks::{self, Block, BlockCache, Stored, Stretch, Walk, in_steps};
 use super::bounds::{self, Bounds};
-use super::reader::{Reader, Room, read_reading};
+use super::reader::{Reader, read_reading};
 use super::unpacked::Names;
+use crate::background::give_way_at;
 use crate::domain::reading::{ReadingId, StoredReading};
 use crate::domain::sensor::SensorId;
 use crate::domain::timestamp::Timestamp;
+
+/// About what a reading takes beside tags and attributes.
+pub(super) const BYTES_BESIDE_TEXTS: usize = 200;
 
 /// Which readings a page of them shows, newest first.
 #[derive(Clone, Debug)]
@@ -253,4 +257,36 @@ pub(super) fn page_between(
     };
     let mut walk = Walk::new(connection, &bounds, (first.0, last.0));
     PageInHand::new(query, cache).fill(&mut walk, &bounds)
+}
+
+/// Bytes that readings may still take.
+pub(super) struct Room(pub(super) usize);
+
+impl Room {
+    pub(super) fn is_left(&self) -> bool {
+        0 < self.0
+    }
+
+    /// Takes rows until one is larger than what is left: that one is the last.
+    pub(super) fn fill(
+        &mut self,
+        rows: impl Iterator<Item = rusqlite::Result<StoredReading>>,
+        readings: &mut Vec<StoredReading>,
+    ) -> rusqlite::Result<()> {
+        for (number, reading) in rows.enumerate() {
+            give_way_at(number);
+            let reading = reading?;
+            self.take(&reading);
+            readings.push(reading);
+            if !self.is_left() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn take(&mut self, reading: &StoredReading) {
+        let texts = reading.tags.get().len() + reading.attributes.get().len();
+        self.0 = self.0.saturating_sub(texts + BYTES_BESIDE_TEXTS);
+    }
 }

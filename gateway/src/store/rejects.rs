@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::reader::{BYTES_BESIDE_TEXTS, Reader};
+use super::reader::Reader;
+use super::reading_pages::BYTES_BESIDE_TEXTS;
 use super::{Group, StoreError};
 use crate::domain::timestamp::Timestamp;
 

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::StoreError;
 use super::outbox::{self, Account, Batch, UplinkKey};
-use super::reader::{Reader, Room, read_reading};
+use super::reader::{Reader, read_reading};
+use super::reading_pages::Room;
 use crate::domain::reading::{ReadingId, StoredReading};
 use crate::domain::timestamp::Timestamp;
 
