@@ -328,7 +328,8 @@ impl Running {
         if let Some(damage) = alarm.damage() {
             // Who reads the files where they are moved to would share with whoever has them open what SQLite knows of them.
             if timeout(grace, released).await.is_err() {
-                tracing::warn!("the damaged store is still being read while it is moved aside");
+                let reason = "it is damaged, and still being read".to_owned();
+                return Err(Failure::Failed("store", reason));
             }
             return Err(Failure::Damaged(damage.clone()));
         }

@@ -51,7 +51,9 @@ impl Series {
     /// One that fails once has no figures: those of other rounds would say that it does what it does not.
     pub(crate) fn give_up(&mut self, number: u32, error: &anyhow::Error) {
         self.rounds.clear();
-        self.trouble = Some(format!("failed in round {number}: {error}"));
+        let cause = error.root_cause().to_string();
+        let what = cause.lines().next().unwrap_or_default();
+        self.trouble = Some(format!("failed in round {number}: {what}"));
     }
 
     pub(crate) fn has_given_up(&self) -> bool {

@@ -44,15 +44,22 @@ fn read(config: &Config) -> Result<(Writer, BrokerState), StoreError> {
         names.push(CLOUD.into());
     }
     let path = &config.store.path;
-    let mut writer = Writer::open_for(path, &names)?;
-    let error = match owed(config, &mut writer) {
-        Ok(state) => return Ok((writer, state)),
-        Err(error) => error,
-    };
-    // It could be opened, and shows its damage now.
-    let damage = writer.damage_of(&error).ok_or(error)?;
-    drop(writer);
-    Writer::put_aside(path, &damage)?;
+    let mut is_suspected = false;
+    loop {
+        let mut writer = Writer::open_for(path, &names)?;
+        let error = match owed(config, &mut writer) {
+            Ok(state) => return Ok((writer, state)),
+            Err(error) => error,
+        };
+        // It could be opened, and shows its damage now; or the disk gave nothing for a moment.
+        let damage = writer.damage_of(&error).ok_or(error)?;
+        drop(writer);
+        if is_suspected {
+            Writer::put_aside(path, &damage)?;
+            break;
+        }
+        is_suspected = true;
+    }
     let mut writer = Writer::open_for(path, &names)?;
     let state = owed(config, &mut writer)?;
     Ok((writer, state))

@@ -18,6 +18,9 @@ const SHARE: u32 = 5;
 /// Between two looks at whether the files are where they were.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
+/// Between two tries while there is no room on the disk.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(30);
+
 /// What it works with.
 pub(super) struct Care {
     pub(super) path: PathBuf,
@@ -86,11 +89,27 @@ impl Care {
             "rows of a damaged store are taken over"
         );
         let before = progress.saved;
-        let mut salvage = blocking(move || Salvage::open(&path, progress)).await?;
+        let mut salvage = loop {
+            // Held until the files are closed, as of the store itself.
+            let (path, progress, held) = (path.clone(), progress.clone(), self.reader.clone());
+            let opened = blocking(move || {
+                let _held = held;
+                Salvage::open(&path, progress)
+            });
+            match opened.await {
+                Err(error) if error.is_lack_of_room() => {
+                    tracing::warn!(%error, folder = &*folder, "a damaged store is taken over when there is room for that");
+                    sleep(WAIT_FOR_ROOM).await;
+                }
+                opened => break opened?,
+            }
+        };
         let mut counted = before;
         loop {
+            let held = self.reader.clone();
             let slice;
             (salvage, slice) = blocking(move || {
+                let _held = held;
                 let slice = salvage.next_slice()?;
                 Ok((salvage, slice))
             })

@@ -119,10 +119,12 @@ pub enum StoreError {
 
 impl StoreError {
     /// Whether it is a lack of room, on the disk or in what one may have of it.
-    fn is_lack_of_room(&self) -> bool {
+    pub fn is_lack_of_room(&self) -> bool {
         match self {
             Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
-            Self::Log { source, .. } => reserve::is_lack_of_room(source),
+            Self::Log { source, .. } | Self::Unreadable { source, .. } => {
+                reserve::is_lack_of_room(source)
+            }
             _ => false,
         }
     }
@@ -136,7 +138,7 @@ impl StoreError {
                 Some(CannotOpen | DiskFull | ReadOnly | SystemIoFailure)
             ),
             Self::Log { .. } => true,
-            _ => false,
+            other => other.is_lack_of_room(),
         }
     }
 }

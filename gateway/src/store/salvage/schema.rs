@@ -1,18 +1,21 @@
 //! The schema of a damaged store: the few pages that say where all else is. A store has it where a store that was just made has it,
-//! unless it was written anew as a whole: what of it is lost is taken from such a one.
+//! unless it was written anew as a whole: what of it is lost is taken from such a one. Where a later version brought tables, pages of it have
+//! moved behind the rows: then only those that have not are mended.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use rusqlite::ErrorCode;
-
 use super::pages::Pages;
 use super::tree::{Kind, LEAST, MOST, SCHEMA};
+use crate::store::connection::{self, KNOWN_SCHEMA};
 use crate::store::inspect::mend_header;
-use crate::store::wal::{USUAL_PAGE, read_at};
-use crate::store::{StoreError, aside, connection};
+use crate::store::wal::{USUAL_PAGE, number, read_at};
+use crate::store::{StoreError, aside};
+
+/// Where the header has the number of the schema.
+const VERSION_AT: usize = 60;
 
 /// The pages of the schema that are lost, as they should be; none if that cannot be known.
 pub(super) fn mended(pages: &mut Pages, view: &Path) -> io::Result<BTreeMap<u32, Vec<u8>>> {
@@ -24,12 +27,9 @@ pub(super) fn mended(pages: &mut Pages, view: &Path) -> io::Result<BTreeMap<u32,
     mend_header(&mut first, pages.last);
     let there = leaves(&first);
     let mut new = of_new_store(view)?;
-    let new_first = new.remove(&1);
+    let (new_first, all) = (new.remove(&1), new.len());
     let is_as_new = there.iter().flatten().eq(new.keys());
-    if !is_as_new && is_sound(pages, there.as_deref())? {
-        return Ok(mended);
-    }
-    let (all, mut same) = (new.len(), 0);
+    let mut same = 0;
     for (page, new) in new {
         if pages.read(page)? == new {
             same += 1;
@@ -37,8 +37,13 @@ pub(super) fn mended(pages: &mut Pages, view: &Path) -> io::Result<BTreeMap<u32,
             mended.insert(page, new);
         }
     }
+    let is_present = i64::from(number(&first, VERSION_AT)) == KNOWN_SCHEMA;
+    let may_be_another = !is_as_new && same < all || !is_present;
+    if may_be_another && is_sound(pages, there.as_deref())? {
+        return Ok(BTreeMap::new());
+    }
     // With fewer, it is another schema, or stands elsewhere.
-    if 2 * same < all {
+    if 2 * same < all && !(is_as_new && is_present) {
         mended.clear();
     }
     let is_first_lost = there.is_none() || (!is_as_new && all <= 2 * same);
@@ -81,12 +86,12 @@ fn of_new_store(view: &Path) -> io::Result<BTreeMap<u32, Vec<u8>>> {
     schema
 }
 
+/// Whoever makes room, or a disk that takes something again, helps both.
 fn failure(error: StoreError) -> io::Error {
-    match error {
-        StoreError::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
-            io::ErrorKind::StorageFull.into()
-        }
-        error => io::Error::other(error),
+    if error.is_of_disk() {
+        io::ErrorKind::StorageFull.into()
+    } else {
+        io::Error::other(error)
     }
 }
 

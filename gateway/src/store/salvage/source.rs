@@ -37,19 +37,18 @@ pub(super) struct Source {
 impl Source {
     /// Opens the store `path` that was moved into `folder`, soon; `None` if nothing of it can be read.
     pub(super) fn open(folder: &Path, path: &Path) -> Result<Option<Self>, StoreError> {
-        Self::open_as(folder, path, |_, _| Ok(Mended::default()), false)
+        Self::open_as(folder, path, |_, _| Ok(Mended::default()))
     }
 
     /// Also with what hangs below pages that are lost: for that all may have to be read once.
     pub(super) fn open_whole(folder: &Path, path: &Path) -> Result<Option<Self>, StoreError> {
-        Self::open_as(folder, path, orphans::find, true)
+        Self::open_as(folder, path, orphans::find)
     }
 
     fn open_as(
         folder: &Path,
         path: &Path,
         mend: impl FnOnce(&Connection, &mut Pages) -> Result<Mended, StoreError>,
-        may_wait: bool,
     ) -> Result<Option<Self>, StoreError> {
         let moved = folder.join(name_of(path, ""));
         let unreadable = |source| StoreError::Unreadable {
@@ -59,11 +58,11 @@ impl Source {
         let (view, pages) = match view(folder, &moved) {
             Ok(Some(pages)) => (folder.join(VIEW), Some(pages)),
             Ok(None) => return Ok(None),
-            // It is read when there is room: without a view less may be found.
-            Err(error) if may_wait && reserve::is_lack_of_room(&error) => {
+            Err(error) if reserve::is_lack_of_room(&error) => {
+                close(folder);
                 return Err(unreadable(error));
             }
-            // No second name for a file on this file system, or no room: without what only the view has.
+            // No second name for a file on this file system: without what only the view has.
             Err(_) if moved.exists() => (moved.clone(), None),
             Err(error) => return Err(unreadable(error)),
         };

@@ -458,8 +458,24 @@ fn a_page_of_the_schema_that_is_lost_costs_nothing() {
         println!("{page}");
         assert_all_there(&writer);
         assert_sound(&mut writer);
-        assert!(!beside(&place.path(), "-new-wal").exists());
+        let left = |store: &Path| ["", "-wal", "-shm"].map(|suffix| beside(store, suffix).exists());
+        assert_eq!(left(&beside(&place.path(), "-new")), [false; 3]);
+        for folder in place.damaged() {
+            assert_eq!(left(&folder.join("salvage.db-new")), [false; 3]);
+        }
     }
+}
+
+#[test]
+fn most_of_the_schema_may_be_lost() {
+    let place = Place::new();
+    let (schema, _) = with_schema(&place);
+    let lost: Vec<i64> = schema[2..].iter().map(|page| (*page).into()).collect();
+    lose(&place, &lost);
+    fs::write(beside(&place.path(), "-lock"), "").unwrap();
+    let mut writer = place.heal();
+    assert_all_there(&writer);
+    assert_sound(&mut writer);
 }
 
 #[test]

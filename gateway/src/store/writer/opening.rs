@@ -39,7 +39,8 @@ impl Writer {
             source,
         })?;
         let log = if has_served {
-            checkpoints::write_log_again(path)
+            // A disk that gave nothing for a moment may give it now.
+            checkpoints::write_log_again(path).or_else(|_| checkpoints::write_log_again(path))
         } else {
             Ok(())
         };
@@ -182,8 +183,15 @@ fn damage_at(path: &Path, error: &StoreError) -> Option<Damage> {
     Damage::at_start(error).filter(|_| answers())
 }
 
-/// Begins a new store where there is none, or one was moved aside.
+/// Begins a new store where there is none, or one was moved aside; in the room of the reserve, if it takes that.
 fn begin_if_missing(path: &Path) -> Result<(), StoreError> {
+    match try_to_begin(path) {
+        Err(error) if error.is_of_disk() && reserve::let_go_to_open(path) => try_to_begin(path),
+        tried => tried,
+    }
+}
+
+fn try_to_begin(path: &Path) -> Result<(), StoreError> {
     if path.exists() {
         return Ok(());
     }
