@@ -333,10 +333,7 @@ impl Running {
             }
             return Err(Failure::Damaged(damage.clone()));
         }
-        match failure {
-            Some(failure) => Err(failure),
-            None => drained,
-        }
+        failure.map_or(drained, Err)
     }
 
     async fn drain(self) -> Result<(), Failure> {
