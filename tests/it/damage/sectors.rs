@@ -96,6 +96,35 @@ async fn a_disk_that_gives_nothing_when_the_gateway_starts() {
     assert_eq!(gateway.stop().code(), Some(0));
 }
 
+/// Nor is what does not answer for a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_fail_while_the_gateway_starts() {
+    let Some((disk, cloud, site)) = site_on_a_disk().await else {
+        return;
+    };
+    let gateway = site.start();
+    fill(&gateway);
+    gateway.kill();
+    let mut starts = 0;
+    for (count, of) in (1..=16).flat_map(|count| [(count, ".db"), (count, "-wal")]) {
+        disk.set(|faults| (faults.reads, faults.of) = (count, of));
+        match site.try_start_as(command(), |_| ()) {
+            Ok(gateway) => {
+                starts += 1;
+                gateway.kill();
+            }
+            Err(log) => assert!(log.contains("the gateway does not start"), "{log}"),
+        }
+        disk.is_well();
+        assert!(moved(&site).is_empty(), "{count} of {of}");
+    }
+    assert!(0 < starts);
+    let gateway = site.start();
+    assert_eq!(sql::<i64>(&disk, "SELECT count(*) FROM readings"), 1000);
+    cloud.set_outage(false);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_in_the_log() {
     let Some((disk, cloud, site)) = site_on_a_disk().await else {

@@ -155,6 +155,27 @@ fn errors_in_reading() {
     outlives("I/O error", |faults, _| faults.read = true);
 }
 
+/// SQLite says of them that the file is malformed.
+#[test]
+fn reads_that_fail_for_a_moment_are_no_damage() {
+    let Some((mut place, site)) = Place::new() else {
+        return;
+    };
+    let gateway = site.start();
+    for count in [1, 1, 1, 1, 2, 3, 4, 8] {
+        place.under_load(&gateway, |disk| {
+            disk.set(|faults| faults.reads = count);
+            wait_until("reads have failed", || {
+                get(&gateway, "/api/v1/readings");
+                disk.failures_to_come() == 0
+            });
+            is_well(&gateway);
+        });
+    }
+    assert!(!gateway.log().contains("is damaged"));
+    place.check_and_cut(&site, gateway);
+}
+
 /// Some syncs fail, of the log or of the database.
 fn outlives_failed_syncs(of: &'static str, unsynced: Unsynced) {
     let Some((mut place, site)) = Place::new() else {

@@ -39,8 +39,7 @@ impl Writer {
             source,
         })?;
         let log = if has_served {
-            // A disk that gave nothing for a moment may give it now.
-            checkpoints::write_log_again(path).or_else(|_| checkpoints::write_log_again(path))
+            twice(path, || checkpoints::write_log_again(path))
         } else {
             Ok(())
         };
@@ -50,29 +49,24 @@ impl Writer {
             !has_served && kinds.contains(&damage.kind)
         };
         let mut seen = inspect::look(path, has_served);
-        if let Err(error) = log {
-            seen.damage = Some(damage_at(path, &error).ok_or(error)?);
+        if let Err((error, damage)) = log {
+            seen.damage = Some(damage.ok_or(error)?);
         }
         if let Some(damage) = seen.damage.filter(|damage| !is_foreign(damage)) {
             aside::put_aside(path, &damage, clock::now())?;
         }
         begin_if_missing(path)?;
-        let mut opened = Self::open_sound(path, uplinks, seen.lost_numbers);
-        if let Err(error) = &opened
+        let open = || Self::open_sound(path, uplinks, seen.lost_numbers);
+        let mut opened = twice(path, open);
+        if let Err((error, _)) = &opened
             && error.is_of_disk()
             && reserve::let_go_to_open(path)
         {
-            opened = Self::open_sound(path, uplinks, seen.lost_numbers);
-        }
-        if let Err(error) = &opened
-            && damage_at(path, error).is_some()
-        {
-            // A disk that gave nothing for a moment shows the same.
-            opened = Self::open_sound(path, uplinks, seen.lost_numbers);
+            opened = twice(path, open);
         }
         let opened = match opened {
-            Err(error) => {
-                let Some(damage) = damage_at(path, &error) else {
+            Err((error, damage)) => {
+                let Some(damage) = damage else {
                     return Err(error);
                 };
                 if is_foreign(&damage) {
@@ -82,11 +76,11 @@ impl Writer {
                 }
                 aside::put_aside(path, &damage, clock::now())?;
                 begin_if_missing(path)?;
-                Self::open_sound(path, uplinks, 0)
+                Self::open_sound(path, uplinks, 0)?
             }
-            opened => opened,
+            Ok(opened) => opened,
         };
-        opened.map(|writer| writer.locked(lock))
+        Ok(opened.locked(lock))
     }
 
     /// Moves the store at `path` aside, which has shown its damage after it was opened.
@@ -176,11 +170,33 @@ impl Writer {
     }
 }
 
+/// Takes a step of the start. Damage is what two tries show: between them places of both files are read, so that a disk that gives nothing
+/// for a moment has had some time.
+fn twice<T>(
+    path: &Path,
+    step: impl Fn() -> Result<T, StoreError>,
+) -> Result<T, (StoreError, Option<Damage>)> {
+    step().or_else(|error| {
+        if damage_at(path, &error).is_none() {
+            return Err((error, None));
+        }
+        step().map_err(|error| {
+            let damage = damage_at(path, &error);
+            (error, damage)
+        })
+    })
+}
+
 /// The damage that an error shows while the store is opened. It is none of the file's when the disk gives nothing of it: then it may
 /// come back, and is left where it is.
 fn damage_at(path: &Path, error: &StoreError) -> Option<Damage> {
-    let answers = || File::open(path).is_ok_and(|file| sectors::answers(&file));
-    Damage::at_start(error).filter(|_| answers())
+    let answers =
+        |suffix| File::open(beside(path, suffix)).is_ok_and(|file| sectors::answers(&file));
+    Damage::at_start(error).filter(|_| {
+        // A log may be lost as a whole.
+        answers("-wal");
+        answers("")
+    })
 }
 
 /// Begins a new store where there is none, or one was moved aside; in the room of the reserve, if it takes that.

@@ -37,6 +37,8 @@ pub(crate) enum Unsynced {
 #[derive(Clone, Debug)]
 pub(crate) struct Faults {
     pub(crate) read: bool,
+    /// So many reads fail.
+    pub(crate) reads: u32,
     pub(crate) write: bool,
     /// So many syncs fail.
     pub(crate) syncs: u32,
@@ -56,6 +58,7 @@ impl Default for Faults {
     fn default() -> Self {
         Self {
             read: false,
+            reads: 0,
             write: false,
             syncs: 0,
             unsynced: Unsynced::Kept,
@@ -226,9 +229,10 @@ impl Disk {
         self.shared.lock().image.used()
     }
 
-    /// Syncs that are still to fail.
+    /// Syncs and reads that are still to fail.
     pub(crate) fn failures_to_come(&self) -> u32 {
-        self.shared.lock().faults.syncs
+        let faults = &self.shared.lock().faults;
+        faults.syncs + faults.reads
     }
 }
 

@@ -118,10 +118,12 @@ impl State {
 
     fn read(&mut self, number: u64, at: u64, size: u32) -> Result<&[u8], Errno> {
         self.is_powered()?;
-        let fault = self.faults.read.then_some(self.faults.of);
+        let faults = &mut self.faults;
         let file = self.image.file(number).ok_or(Errno::EIO)?;
         // What is mapped into memory stays in the page cache; a process that cannot have it is ended by the system.
-        if !is_shared(&file.name) && fault.is_some_and(|of| file.name.ends_with(of)) {
+        let may_fail = !is_shared(&file.name) && file.name.ends_with(faults.of);
+        if may_fail && (faults.read || 0 < faults.reads) {
+            faults.reads = faults.reads.saturating_sub(1);
             return Err(Errno::EIO);
         }
         let start = file.now.len().min(at as usize);
