@@ -92,26 +92,22 @@ impl Care {
         let mut salvage = loop {
             // Held until the files are closed, as of the store itself.
             let (path, progress, held) = (path.clone(), progress.clone(), self.reader.clone());
-            let opened = blocking(move || {
-                let _held = held;
-                Salvage::open(&path, progress)
-            });
+            let opened = blocking(move || Ok((Salvage::open(&path, progress)?, held)));
             match opened.await {
                 Err(error) if error.is_lack_of_room() => {
                     tracing::warn!(%error, folder = &*folder, "a damaged store is taken over when there is room for that");
                     sleep(WAIT_FOR_ROOM).await;
                 }
-                opened => break opened?,
+                opened => break opened?.0,
             }
         };
         let mut counted = before;
         loop {
             let held = self.reader.clone();
             let slice;
-            (salvage, slice) = blocking(move || {
-                let _held = held;
+            (salvage, slice, _) = blocking(move || {
                 let slice = salvage.next_slice()?;
-                Ok((salvage, slice))
+                Ok((salvage, slice, held))
             })
             .await?;
             // The gateway is stopping: the next start goes on.
