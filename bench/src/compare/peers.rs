@@ -203,20 +203,17 @@ impl Peer {
         }
     }
 
+    /// Whether it is the gateway, with whatever store.
     pub(crate) fn is_ours(&self) -> bool {
         matches!(self, Self::Gateway { .. } | Self::Grown { .. })
     }
 
     /// Whether it takes readings that way.
     pub(crate) fn speaks(&self, transport: Transport) -> bool {
-        let by_http = matches!(
-            self,
-            Self::Gateway { .. } | Self::Grown { .. } | Self::Flask { .. } | Self::FastApi { .. }
-        );
-        let by_mqtt = !matches!(self, Self::Flask { .. } | Self::FastApi { .. });
+        let by_http_only = matches!(self, Self::Flask { .. } | Self::FastApi { .. });
         match transport {
-            Transport::Mqtt => by_mqtt,
-            Transport::Http => by_http,
+            Transport::Mqtt => !by_http_only,
+            Transport::Http => by_http_only || self.is_ours(),
         }
     }
 

@@ -138,9 +138,7 @@ impl Committer {
         let health = Arc::clone(&self.settings.health);
         let _ended = health.end_on_drop();
         let _rests = self.settings.pulse.rest_at_the_end();
-        let kept = self.writer.rule_memory();
-        let kept = kept.and_then(|memory| Ok((memory, self.writer.clock_left()?)));
-        let (memory, left) = kept?;
+        let (memory, left) = (self.writer.rule_memory()?, self.writer.clock_left()?);
         self.rules_clock = RulesClock::starting_at(memory.clock);
         let mut pending = Pending::default();
         self.restore_rules(memory, &mut pending);
@@ -315,10 +313,8 @@ impl Committer {
             } else {
                 self.writer.damage_of(&error)
             };
-            let was_suspected = mem::replace(&mut is_suspected, damage.is_some());
-            if let Some(damage) = damage.filter(|_| was_suspected) {
+            if self.writer.believes(damage, &mut is_suspected) {
                 // Nothing of it is acknowledged; a new store begins.
-                self.writer.raise(damage);
                 self.settings.health.set(Some(told));
                 return None;
             }

@@ -69,14 +69,8 @@ impl Committer {
             tracing::debug!(%error, "nor is there room for what gives room back");
             // As any other commit: the file was opened anew, and damage is believed when it shows again.
             let damage = self.writer.damage_at_second_try(&error);
-            let was_suspected = mem::replace(&mut is_suspected, damage.is_some());
-            match damage {
-                None => return false,
-                Some(_) if !was_suspected => {}
-                Some(damage) => {
-                    self.writer.raise(damage);
-                    return false;
-                }
+            if self.writer.believes(damage, &mut is_suspected) || !is_suspected {
+                return false;
             }
         }
     }

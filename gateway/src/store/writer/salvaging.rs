@@ -1,5 +1,7 @@
 //! Taking over what was read of damaged stores.
 
+use std::mem;
+
 use rusqlite::Connection;
 
 use super::Writer;
@@ -38,9 +40,15 @@ impl Writer {
         Damage::at_start(error).filter(|_| self.place.can_be_read())
     }
 
-    /// Says that there is damage.
-    pub fn raise(&self, damage: Damage) {
-        self.alarm.raise(damage);
+    /// Whether damage is believed: the try before has shown some as well. Then it is told.
+    pub fn believes(&self, damage: Option<Damage>, is_suspected: &mut bool) -> bool {
+        let was_suspected = mem::replace(is_suspected, damage.is_some());
+        let believed = damage.filter(|_| was_suspected);
+        let is_believed = believed.is_some();
+        believed
+            .into_iter()
+            .for_each(|damage| self.alarm.raise(damage));
+        is_believed
     }
 
     /// Puts what was read of a damaged store into the group.
