@@ -70,8 +70,10 @@ async fn run(mut config: Config, service: &Service, log_filter: Arc<LogFilter>) 
             service::ready();
         };
         service::ready();
+        let mut is_stopping = false;
         let stop = async {
             shutdown.stop(reload).await;
+            is_stopping = true;
             service::stopping();
         };
         match running.run(stop).await {
@@ -80,10 +82,14 @@ async fn run(mut config: Config, service: &Service, log_filter: Arc<LogFilter>) 
                 if let Err(error) = app::put_aside(&config, &damage) {
                     return refused(&error);
                 }
+                if is_stopping {
+                    return ExitCode::SUCCESS;
+                }
                 let pause = damages.pause(Instant::now());
                 tokio::select! {
-                    () = sleep(pause) => {}
+                    biased;
                     () = shutdown.stop(|| ()) => return ExitCode::SUCCESS,
+                    () = sleep(pause) => {}
                 }
             }
             Err(failure) => {

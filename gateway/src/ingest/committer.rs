@@ -150,6 +150,7 @@ impl Committer {
         let of_salvage = self.salvage_alerts();
         let open = self.engine.open_alerts().chain(of_salvage);
         self.writer.keep_open_alerts(open);
+        let mut is_last = false;
         loop {
             let mut pending = Pending::default();
             self.settings.pulse.rest();
@@ -169,10 +170,16 @@ impl Committer {
                 First::Rules(rules) => self.replace_rules(*rules, &mut pending),
                 First::Due => self.tick(&mut pending),
                 First::Times => self.fill(&mut pending),
-                First::Ended => return self.writer.close(self.rules_clock.now()),
+                First::Ended => {
+                    pending.group = self.writer.last_group(self.rules_clock.now());
+                    is_last = true;
+                }
             }
             if self.commit_all(pending).is_none() {
                 return Ok(());
+            }
+            if is_last {
+                return self.writer.close();
             }
         }
     }
@@ -333,6 +340,9 @@ impl Committer {
             let is_out_of_room = self.writer.is_out_of_room(&error);
             if !is_out_of_room || self.wait_for_room(pending, pause).is_err() {
                 self.pause(pause);
+            }
+            if self.writer.is_damaged() {
+                return None;
             }
             pause = (pause * 2).min(LONGEST_RETRY_PAUSE);
         }

@@ -12,26 +12,27 @@ mod rescue;
 mod room;
 mod salvaging;
 mod timing;
+mod writing;
 
 use std::sync::{
     Arc,
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::Connection;
 
+use self::writing::Written;
 use super::{
     Alarm, Group, Reader, RuleMemory, Sensors, Step, StoreError, alerts,
-    blocks::{self, Block, Filling},
+    blocks::{Block, Filling},
     checkpoints::{self, Checkpoints},
     connection::{self, StoreLock},
-    devices::{self, Devices},
+    devices::Devices,
     open_alerts::OpenAlerts,
-    outbox::{self, Growth, UplinkKey},
+    outbox::{self, UplinkKey},
     place::Place,
-    rejects,
     reserve::Reserve,
-    rows, rules, salvage,
+    rows, rules,
     sensors::Index,
     sessions::{self, BrokerState},
 };
@@ -98,6 +99,8 @@ pub struct Writer {
     uplinks: Pending,
     /// After a failure, until a checkpoint has succeeded.
     is_doubtful: bool,
+    /// Of a transaction that may be on disk.
+    in_doubt: Option<Written>,
     reserve: Reserve,
     /// Of damaged stores beside this one rows are still taken over.
     is_salvaging: bool,
@@ -218,6 +221,7 @@ impl Writer {
             self.write(group, counters)
                 .inspect_err(|_| self.is_doubtful = true)?;
         }
+        self.follow(group);
         if self.is_doubtful {
             self.checkpoints.copy(&self.connection, "FULL")?;
             self.recount_outbox()?;
@@ -236,13 +240,17 @@ impl Writer {
         Ok(Committed(()))
     }
 
-    /// Writes down what is kept behind and what the rules' clock shows, copies the log into the database and closes the
-    /// file. While somebody else reads, part of the log may have to stay: it is as durable as the database.
-    pub fn close(mut self, rules_clock: i64) -> Result<(), StoreError> {
+    /// The last group: what is kept behind is written down with it, and what the rules' clock shows.
+    pub fn last_group(&mut self, rules_clock: i64) -> Group {
         self.unsaved_readings = SAVE_SENSORS_EVERY;
         let mut last = Group::default();
         last.set_rules_clock(rules_clock);
-        self.commit(&last)?;
+        last
+    }
+
+    /// Copies the log into the database and closes the file. While somebody else reads, part of the log may have to stay: it is as
+    /// durable as the database.
+    pub fn close(mut self) -> Result<(), StoreError> {
         self.checkpoints
             .copy_if_free(&self.connection, "TRUNCATE")?;
         connection::close_without_log(self.connection)
@@ -264,82 +272,6 @@ impl Writer {
         for ((_, pending), (_, count)) in self.uplinks.iter().zip(counts) {
             pending.store(count, Ordering::Relaxed);
         }
-        Ok(())
-    }
-
-    fn write(&mut self, group: &Group, counters: Counters) -> Result<(), StoreError> {
-        let is_saving = self.saves_sensors(group);
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut growths: Vec<Growth> = Vec::new();
-        rows::write_readings(&transaction, group, &self.uplinks, &mut growths)?;
-        let unindexed_below = blocks::write(&transaction, &group.blocks, self.unindexed_below)?;
-        for step in &group.upkeep {
-            step.write(&transaction, &mut growths)?;
-        }
-        alerts::write(&transaction, group)?;
-        rejects::write(&transaction, group)?;
-        devices::write(&transaction, &group.statuses)?;
-        for change in &group.outbox {
-            growths.extend(outbox::write(&transaction, change)?);
-        }
-        for change in &group.sessions {
-            sessions::write(&transaction, change)?;
-        }
-        rules::write_states(&transaction, &group.rule_states)?;
-        if let Some(names) = &group.rule_names {
-            rules::write_names(&transaction, names)?;
-        }
-        if group.has_all_rule_states {
-            transaction
-                .prepare_cached("UPDATE counter SET rules_saved_upto = ?1")?
-                .execute([counters.alert])?;
-        }
-        if is_saving {
-            self.sensors.save(&transaction)?;
-            self.open_alerts.save(&transaction)?;
-            transaction
-                .prepare_cached(
-                    "UPDATE counter SET sensors_saved_upto = ?1, alerts_saved_upto = ?2",
-                )?
-                .execute([self.committed.reading, self.committed.alert])?;
-        }
-        let salvaged = salvage::write(&transaction, &group.salvaged, &mut growths)?;
-        let pending = self.uplinks.iter();
-        let pending = pending.map(|(key, pending)| (*key, pending.load(Ordering::Relaxed)));
-        transaction
-            .prepare_cached(
-                "UPDATE counter SET commit_group = ?1, reading = ?2, alert = ?3, reject = ?4, batch = ?5, \
-                 rules_clock = coalesce(?6, rules_clock), outbox = coalesce(?7, outbox)",
-            )?
-            .execute(params![
-                counters.group,
-                counters.reading,
-                counters.alert,
-                counters.reject,
-                counters.batch,
-                group.rules_clock,
-                outbox::grown(pending, &growths),
-            ])?;
-        transaction.commit()?;
-        for (grown, by) in growths {
-            if let Some((_, pending)) = self.uplinks.iter().find(|(key, _)| *key == grown) {
-                pending.fetch_add(by, Ordering::Relaxed);
-            }
-        }
-        self.unindexed_below = unindexed_below;
-        self.end_salvage(&group.salvaged)?;
-        if group.has_all_rule_states {
-            self.rules_saved_upto = counters.alert;
-        }
-        if is_saving {
-            self.sensors.mark_saved();
-            self.open_alerts.mark_saved();
-            self.unsaved_readings = 0;
-        }
-        self.unsaved_readings += group.readings.len();
-        self.sensors.adopt_salvaged(&salvaged, &group.salvaged);
         Ok(())
     }
 }
@@ -369,6 +301,23 @@ fn read_counters(connection: &Connection) -> Result<(Arc<str>, Counters), StoreE
 impl Writer {
     pub(in crate::store) fn connection_of_test(&self) -> &Connection {
         &self.connection
+    }
+
+    /// The COMMIT fails, and what it wrote is there.
+    pub(in crate::store) fn write_in_doubt(&mut self, group: &Group) {
+        let counters = Counters {
+            group: self.given.group + 1,
+            ..self.given
+        };
+        self.write(group, counters).unwrap();
+        self.is_doubtful = true;
+    }
+
+    /// As the committer ends.
+    pub(in crate::store) fn end(mut self) {
+        let last = self.last_group(0);
+        self.commit(&last).unwrap();
+        self.close().unwrap();
     }
 }
 

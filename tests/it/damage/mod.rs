@@ -47,6 +47,19 @@ fn fill(gateway: &Gateway<'_>) {
     }
 }
 
+/// More readings than the writer has memory for, so that it reads other pages again.
+const MORE: i64 = 10_000;
+
+fn fill_memory(gateway: &Gateway<'_>) {
+    let text = "x".repeat(500);
+    let reading = |seq| format!(r#"{{"id":"s1","value":1,"seq":{seq},"text":"{text}"}}"#);
+    for first in (0..MORE).step_by(1000) {
+        let readings: Vec<String> = (first..first + 1000).map(reading).collect();
+        let body = format!("[{}]", readings.join(","));
+        assert_eq!(post(gateway, "/data", &body).status, 201);
+    }
+}
+
 /// The folders of damaged stores.
 fn moved(site: &Site) -> Vec<PathBuf> {
     let entries = fs::read_dir(site.database().parent().unwrap()).unwrap();

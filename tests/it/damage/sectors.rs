@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::*;
 use crate::support::disk::Disk;
 use crate::support::frames::{Publish, V5, V311};
+use crate::support::http::metric;
 use crate::support::raw::Raw;
 use crate::support::{LIMIT, Look, command};
 
@@ -221,5 +222,90 @@ async fn a_place_that_only_commits_need() {
     assert!(sensor.is_closed_within(2 * LIMIT));
     let readings = serves_and_is_healed(&disk, &site, &gateway).await;
     assert!(5850 < readings, "{readings}");
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+/// What fails once is no damage.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_of_a_commit_that_fails_for_a_moment() {
+    let Some((disk, cloud, site)) = filled_site(1).await else {
+        return;
+    };
+    let gateway = site.start();
+    fill_memory(&gateway);
+    disk.set(|faults| (faults.reads, faults.of) = (1, ".db"));
+    let answer = post(&gateway, "/status?device_id=d1&status=online", "");
+    assert_eq!(answer.status, 200);
+    assert_eq!(disk.failures_to_come(), 0);
+    assert!(moved(&site).is_empty());
+    cloud.set_outage(false);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+/// What a failed sync leaves behind is on the disk or not: what is known of the sensors follows what there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn syncs_that_fail_while_a_damaged_store_is_taken_over() {
+    let Some((disk, cloud, site)) = filled_site(6).await else {
+        return;
+    };
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'sensor'";
+    disk.spoil("data", "gateway.db", sector_of(sql(&disk, root)));
+    let gateway = site.start();
+    eventually("it is taken over", || {
+        // What failed is to succeed before the next one fails.
+        if send(&gateway, "GET /healthz", None, "").is_ok_and(|answer| answer.status == 200) {
+            disk.set(|faults| (faults.syncs, faults.of) = (1, "gateway.db-wal"));
+        }
+        let folder = moved(&site).pop()?;
+        folder.join("salvaged.txt").exists().then_some(())
+    })
+    .await;
+    disk.is_well();
+    assert!(0.0 < metric(&gateway, "gateway_commit_failures_total"));
+    assert_eq!(serves_and_is_healed(&disk, &site, &gateway).await, 6001);
+    let told = get_json(&gateway, "/api/v1/sensors");
+    let counts = told["items"].as_array().unwrap().iter();
+    let counts: Vec<_> = counts.map(|sensor| sensor["count"].as_i64()).collect();
+    assert_eq!(counts.iter().flatten().sum::<i64>(), 6001, "{told}");
+    let waiting: i64 = sql(&disk, "SELECT count(*) FROM outbox");
+    assert_eq!(get_json(&gateway, "/api/v1/outbox")["pending"], waiting);
+    cloud.set_outage(false);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
+/// What is written ahead of readings that find no room meets damage: the grace of a stop is not waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_is_needed_while_there_is_no_room() {
+    let Some((disk, cloud, site)) = filled_site(6).await else {
+        return;
+    };
+    let second = "SELECT pageno FROM dbstat WHERE name = 'outbox_entry' AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET 1";
+    let sector = sector_of(sql(&disk, second));
+    let mut command = command();
+    command.env("EDGE_GATEWAY_SHUTDOWN_GRACE", "1h");
+    let gateway = site.start_as(command);
+    let size = disk.used() + (64 << 10);
+    disk.set(|faults| faults.size = size);
+    let mut sensor = Raw::connect(&gateway, V311, "sensor");
+    let text = "x".repeat(1000);
+    for seq in 1..=500 {
+        let reading = format!(r#"{{"id":"late","value":1,"text":"{text}"}}"#);
+        sensor.send(
+            &Publish::new("sensors/late", reading)
+                .qos(1, seq)
+                .bytes(V311),
+        );
+    }
+    eventually("there is no room", || {
+        let answer = send(&gateway, "GET /healthz", None, "").ok()?;
+        answer.body.contains("No space left").then_some(())
+    })
+    .await;
+    disk.spoil("data", "gateway.db", sector);
+    cloud.set_outage(false);
+    eventually("what the cloud confirms meets it", || moved(&site).pop()).await;
+    disk.is_well();
+    let readings = serves_and_is_healed(&disk, &site, &gateway).await;
+    assert!(5950 < readings, "{readings}");
     assert_eq!(gateway.stop().code(), Some(0));
 }

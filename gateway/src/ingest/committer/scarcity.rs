@@ -23,7 +23,7 @@ enum Arrived {
 
 impl Committer {
     /// Waits until there is room for the group that failed, at least for so long. Returns sooner with an error of the disk, or when
-    /// everything is given up.
+    /// everything is given up or the store is damaged: then what was to be written ahead is in doubt.
     pub(super) fn wait_for_room(
         &mut self,
         pending: &mut Pending,
@@ -35,7 +35,7 @@ impl Committer {
         }
         let mut ahead = pending.split_ahead();
         let mut until = Instant::now() + pause;
-        while !self.settings.give_up.is_cancelled() {
+        while !self.settings.give_up.is_cancelled() && !self.writer.is_damaged() {
             self.settings.pulse.begin();
             let is_written = ahead.is_empty() || self.write_ahead(&mut ahead);
             if is_written && until <= Instant::now() && self.writer.restore_reserve() {

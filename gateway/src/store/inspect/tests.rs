@@ -9,7 +9,7 @@ fn check(change: impl FnOnce(&mut Vec<u8>), kind: Option<Kind>) {
     let path = folder.path().join("gateway.db");
     let mut writer = Writer::open(&path).unwrap();
     writer.set_budget(64 << 20).unwrap();
-    writer.close(0).unwrap();
+    writer.end();
     let mut bytes = fs::read(&path).unwrap();
     change(&mut bytes);
     fs::write(&path, bytes).unwrap();
@@ -66,7 +66,7 @@ fn what_was_never_made_is_no_damage() {
 fn the_header_of_a_view_is_mended() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gateway.db");
-    Writer::open(&path).unwrap().close(0).unwrap();
+    Writer::open(&path).unwrap().end();
     let whole = fs::read(&path).unwrap();
     let mut page = whole[..1024].to_vec();
     let pages = u32::try_from(whole.len() / 1024).unwrap();

@@ -162,6 +162,12 @@ pub(super) fn is_running(connection: &Connection) -> Result<bool, StoreError> {
     Ok(!all(connection)?.iter().all(Progress::is_done))
 }
 
+/// Whether there is more of one that was running, behind what was written.
+pub(super) fn goes_on(connection: &Connection, written: &[Rows]) -> Result<bool, StoreError> {
+    let may_be_last = written.iter().any(|rows| rows.slice.progress().is_done());
+    Ok(!may_be_last || is_running(connection)?)
+}
+
 /// A damaged store that is being read.
 #[derive(Debug)]
 pub struct Salvage {

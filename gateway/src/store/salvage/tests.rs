@@ -61,6 +61,17 @@ impl Place {
 
 /// Takes over so many slices at the most.
 fn take_over(writer: &mut Writer, path: &Path, slices: usize) {
+    take_over_by(writer, path, slices, |writer, group| {
+        writer.commit(group).unwrap();
+    });
+}
+
+fn take_over_by(
+    writer: &mut Writer,
+    path: &Path,
+    slices: usize,
+    commit: impl Fn(&mut Writer, &Group),
+) {
     let mut left = slices;
     for progress in writer.salvages().unwrap() {
         if progress.is_done() {
@@ -76,7 +87,7 @@ fn take_over(writer: &mut Writer, path: &Path, slices: usize) {
             let is_last = slice.progress().is_done();
             let mut group = Group::default();
             writer.add_salvage(&mut group, slice);
-            writer.commit(&group).unwrap();
+            commit(writer, &group);
             if is_last {
                 salvage.finish().unwrap();
                 break;
@@ -212,7 +223,7 @@ pub(super) fn stopped(place: &Place) -> String {
     let mut writer = Writer::open(&place.path()).unwrap();
     fill(&mut writer);
     let store_id = writer.reader().store_id().to_owned();
-    writer.close(0).unwrap();
+    writer.end();
     store_id
 }
 
@@ -360,7 +371,7 @@ fn without_the_pages_that_lead_to_rows_the_rows_are_found() {
         };
         let (inner, of_outbox) = (inner("reading"), inner("outbox_entry"));
         assert!(!inner.is_empty() && !of_outbox.is_empty());
-        writer.close(0).unwrap();
+        writer.end();
         let mut losses: Vec<Vec<i64>> = inner
             .iter()
             .chain(&of_outbox)
@@ -439,7 +450,7 @@ fn with_schema(place: &Place) -> (Vec<u32>, Vec<u8>) {
     let writer = Writer::open(&place.path()).unwrap();
     let schema = "SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' ORDER BY pageno";
     let schema = numbers(&writer, schema);
-    writer.close(0).unwrap();
+    writer.end();
     assert!(5 < schema.len());
     let schema = schema.into_iter().map(|page| page as u32).collect();
     (schema, fs::read(place.path()).unwrap())
@@ -537,7 +548,7 @@ fn an_outbox_without_its_root_loses_what_was_on_it() {
     );
     let on_root = number(&writer, &format!("SELECT ncell {of_outbox} AND path = '/'"));
     assert!(1 < inner && on_root < 10, "{inner} {on_root}");
-    writer.close(0).unwrap();
+    writer.end();
     lose(&place, &[root]);
     let writer = place.heal();
     assert_eq!(number(&writer, "SELECT count(*) FROM reading"), MANY);
@@ -583,7 +594,7 @@ fn what_is_found_late_waits_for_each_uplink_that_was_to_get_it() {
     writer.commit(&group).unwrap();
     let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'reading'";
     let root = number(&writer, root);
-    writer.close(0).unwrap();
+    writer.end();
     lose(&place, &[root]);
     let mut writer = Writer::open_for(&place.path(), &uplinks).unwrap();
     take_over(&mut writer, &place.path(), usize::MAX);
@@ -608,7 +619,7 @@ fn a_page_to_which_two_lead_goes_to_whom_it_belongs() {
     };
     let (leaves, inner) = (pages("'leaf'"), pages("'internal' AND path <> '/'"));
     assert!(1 < inner.len());
-    writer.close(0).unwrap();
+    writer.end();
     let whole = fs::read(place.path()).unwrap();
     let page_size = usize::from(u16::from_be_bytes([whole[16], whole[17]]));
     // Each inner page leads to its first leaf twice, and in its turn to one of another.
@@ -732,6 +743,25 @@ fn a_restart_in_the_middle_goes_on_and_doubles_nothing() {
     };
     // 1,497 places in the outbox, a dead letter, 30 alerts, 3,000 readings, a reject.
     assert_eq!((progress.saved, progress.unreadable), (4529, 0));
+    assert_sound(&mut writer);
+}
+
+#[test]
+fn what_is_known_of_sensors_follows_a_commit_that_failed_and_is_there() {
+    let place = Place::new();
+    stopped(&place);
+    place.lose_header();
+    let mut writer = Writer::open(&place.path()).unwrap();
+    take_over_by(&mut writer, &place.path(), usize::MAX, |writer, group| {
+        writer.write_in_doubt(group);
+        writer.commit(group).unwrap();
+    });
+    assert_all_there(&writer);
+    let totals = writer.reader().sensors().page(0, 100);
+    let totals: Vec<_> = totals.iter().map(|sensor| sensor.readings).collect();
+    assert_eq!(totals, [300; 10]);
+    let waiting = number(&writer, "SELECT count(*) FROM outbox");
+    assert_eq!(writer.reader().outbox_pending(None), waiting as u64);
     assert_sound(&mut writer);
 }
 
@@ -916,7 +946,7 @@ fn times_of_an_untrusted_clock_are_put_right_once_their_readings_are_back() {
     group.push_upkeep(Step::clock(ClockChange::Open { first, offset }));
     writer.commit(&group).unwrap();
     add_many(&mut writer, 2000);
-    writer.close(0).unwrap();
+    writer.end();
     place.lose_header();
     let mut writer = Writer::open(&place.path()).unwrap();
     // It was still open, and ends with the last reading of its store.
@@ -954,7 +984,7 @@ fn what_thinned_readings_come_to_comes_back() {
     let were = number(&writer, units);
     assert!(10_000 < were, "{were}");
     assert_eq!(sums(&writer), before);
-    writer.close(0).unwrap();
+    writer.end();
     place.lose_header();
     let mut writer = place.heal();
     assert_eq!(number(&writer, units), were);
@@ -993,7 +1023,7 @@ fn a_disk_that_gives_nothing_any_more_ends_the_salvage_and_counts_nothing_as_los
     let place = Place::new();
     let mut writer = Writer::open(&place.path()).unwrap();
     add_many(&mut writer, 20_000);
-    writer.close(0).unwrap();
+    writer.end();
     place.lose_header();
     let mut writer = Writer::open(&place.path()).unwrap();
     take_over(&mut writer, &place.path(), 1);
@@ -1021,7 +1051,7 @@ fn readings_that_were_packed_come_back_as_rows() {
     let place = Place::new();
     let mut writer = Writer::open(&place.path()).unwrap();
     add_many(&mut writer, MANY);
-    writer.close(0).unwrap();
+    writer.end();
     let mut writer = Writer::open(&place.path()).unwrap();
     // Half of them wait for the cloud; those stay.
     let limits = Limits {
@@ -1034,7 +1064,7 @@ fn readings_that_were_packed_come_back_as_rows() {
     });
     let rows = number(&writer, "SELECT count(*) FROM reading");
     assert!(rows < 20_000, "{rows}");
-    writer.close(0).unwrap();
+    writer.end();
     place.lose_header();
     let mut writer = place.heal();
     let same = format!(

@@ -355,7 +355,7 @@ mod tests {
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
         let leaves: Vec<(String, u32)> = rows.unwrap().collect::<Result<_, _>>().unwrap();
         drop(select);
-        writer.close(0).unwrap();
+        writer.end();
         let path = place.path();
         let mut pages = Pages::of(&path, &path).unwrap().unwrap();
         let mut found = BTreeMap::new();

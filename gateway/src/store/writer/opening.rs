@@ -159,6 +159,7 @@ impl Writer {
             devices,
             uplinks: pending,
             is_doubtful: false,
+            in_doubt: None,
             checkpoints,
             reserve: Reserve::of(path),
             is_salvaging,

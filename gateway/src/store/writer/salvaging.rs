@@ -51,6 +51,11 @@ impl Writer {
         is_believed
     }
 
+    /// Whether damage was told: no more is to be written then.
+    pub fn is_damaged(&self) -> bool {
+        self.alarm.damage().is_some()
+    }
+
     /// Puts what was read of a damaged store into the group.
     pub fn add_salvage(&mut self, group: &mut Group, slice: Slice) {
         let mut keys = |sensors: Vec<SensorId>| -> Vec<Option<i64>> {
@@ -72,17 +77,5 @@ impl Writer {
             alert_sensors,
             thinned_sensors,
         });
-    }
-
-    /// What was written may have been the last of it.
-    pub(super) fn end_salvage(&mut self, written: &[salvage::Rows]) -> Result<(), StoreError> {
-        let may_be_last = written.iter().any(|rows| rows.slice.progress().is_done());
-        if self.is_salvaging && may_be_last {
-            self.is_salvaging = salvage::is_running(&self.connection)?;
-            if !self.is_salvaging {
-                self.unindexed_below = Some(self.filling.block());
-            }
-        }
-        Ok(())
     }
 }

@@ -315,7 +315,7 @@ fn the_newest_reading_of_each_sensor_is_known_after_a_crash_and_after_a_clean_en
     assert_eq!(writer.reader().last_readings(), [last(2.0, 2)]);
     let second = group(&mut writer, "a", &[3.0]);
     writer.commit(&second).unwrap();
-    writer.close(0).unwrap();
+    writer.end();
     let writer = place.open();
     assert_eq!(writer.reader().last_readings(), [last(3.0, 3)]);
     let (count, saved): (i64, i64) = writer
@@ -352,7 +352,7 @@ fn the_last_alert_of_each_sensor_is_known_after_a_crash_and_after_a_clean_end() 
     drop(writer);
     let writer = place.open();
     is_known(&writer);
-    writer.close(0).unwrap();
+    writer.end();
     let writer = place.open();
     is_known(&writer);
     let saved = "SELECT alerts_saved_upto FROM counter";

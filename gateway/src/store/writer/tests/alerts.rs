@@ -291,7 +291,7 @@ fn what_is_open_is_known_after_crashes_and_clean_ends_in_any_order() {
             writer.commit(&group).unwrap();
             match random.u8(0..8) {
                 0 => drop(writer),
-                1 => writer.close(0).unwrap(),
+                1 => writer.end(),
                 _ => {
                     check(&writer, &expected, seed);
                     continue;
@@ -316,7 +316,7 @@ fn the_rules_say_what_is_open() {
     let place = Place::new();
     let mut writer = place.open();
     raise_some(&mut writer, &["a", "b", "c"]);
-    writer.close(0).unwrap();
+    writer.end();
     let mut writer = place.open();
     // Of the second nothing is remembered, and of the first the store has forgotten that it is open.
     writer
@@ -327,7 +327,7 @@ fn the_rules_say_what_is_open() {
     writer = place.open();
     writer.keep_open_alerts([1, 3].into_iter());
     assert_eq!(ids(&open(&writer, &all())), [3, 1]);
-    writer.close(0).unwrap();
+    writer.end();
     let writer = place.open();
     assert_eq!(ids(&open(&writer, &all())), [3, 1], "written down");
 }

@@ -170,7 +170,7 @@ impl Story {
     pub(super) fn restart(&mut self, is_clean: bool, meanwhile: &str) {
         let writer = self.writer.take().unwrap();
         if is_clean {
-            writer.close(0).unwrap();
+            writer.end();
         } else {
             drop(writer);
         }

@@ -40,13 +40,7 @@ impl Pair {
         }
         if fault == Fault::Doubtful {
             self.count("doubtful");
-            let writer = self.writer();
-            let counters = Counters {
-                group: writer.given.group + 1,
-                ..writer.given
-            };
-            writer.write(group, counters).unwrap();
-            writer.is_doubtful = true;
+            self.writer().write_in_doubt(group);
         }
         let mut outcome = self.writer().commit(group);
         if outcome.is_err() {
@@ -93,7 +87,7 @@ impl Pair {
         }
         self.count("restarted");
         let writer = self.writer.take().unwrap();
-        writer.close(0).unwrap();
+        writer.end();
         self.begin_again();
     }
 
