@@ -22,8 +22,17 @@ pub(super) struct List {
     rows_at_once: i64,
     /// The uplink's key, where the table is divided by them.
     uplink: Option<i64>,
-    /// The first and the last place of each range that was copied, ascending.
-    copied: Vec<[i64; 2]>,
+    /// The ranges that were copied, ascending.
+    copied: Vec<Range>,
+}
+
+/// Rows that were copied.
+#[derive(Debug)]
+struct Range {
+    /// The first and the last place.
+    ends: [i64; 2],
+    /// What they come to: less with each row that leaves, more with each that comes.
+    sum: [i64; 2],
 }
 
 impl List {
@@ -50,46 +59,42 @@ impl List {
         to: &Connection,
     ) -> Result<bool, CareError> {
         // Ranges leave nothing out between them: a dead letter that is sent again comes back to its old place.
-        let first = self.copied.last().map_or(0, |[_, last]| last + 1);
+        let first = self.copied.last().map_or(0, |range| range.ends[1] + 1);
         let (column, table, limit) = (self.column, self.table, self.rows_at_once);
         let of_uplink = self.of_uplink();
         let select = format!(
-            "SELECT max({column}), count(*) FROM \
+            "SELECT max({column}) FROM \
              (SELECT {column} FROM {table} WHERE ?1 <= {column} {of_uplink} ORDER BY {column} LIMIT {limit})"
         );
         let start: Vec<i64> = [Some(first), self.uplink].into_iter().flatten().collect();
-        let (last, count): (Option<i64>, i64) = from
+        let last: Option<i64> = from
             .prepare_cached(&select)?
-            .query_row(params_from_iter(&start), |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
+            .query_row(params_from_iter(&start), |row| row.get(0))?;
         let Some(last) = last else {
             return Ok(false);
         };
-        copy_rows(
-            from,
-            to,
-            self.table,
-            &self.within(),
-            &self.values([first, last]),
-        )?;
-        self.copied.push([first, last]);
-        Ok(count == limit)
+        let ends = [first, last];
+        let values = self.values(ends);
+        copy_rows(from, to, self.table, &self.within(), &values)?;
+        let sum = self.sum(from, &values)?;
+        self.copied.push(Range { ends, sum });
+        Ok(sum[0] == limit)
     }
 
     /// Copies again the ranges in which rows have come or gone.
-    pub(super) fn renew(&self, from: &Connection, to: &Connection) -> Result<(), CareError> {
-        for range in &self.copied {
-            let values = self.values(*range);
-            if self.sum(from, &values)? != self.sum(to, &values)? {
+    pub(super) fn renew(&mut self, from: &Connection, to: &Connection) -> Result<(), CareError> {
+        for at in 0..self.copied.len() {
+            let values = self.values(self.copied[at].ends);
+            let sum = self.sum(from, &values)?;
+            if sum != self.copied[at].sum {
                 remove_rows(to, self.table, &self.within(), &values)?;
                 copy_rows(from, to, self.table, &self.within(), &values)?;
+                self.copied[at].sum = sum;
             }
         }
         Ok(())
     }
 
-    /// What a range comes to: less with each row that leaves, more with each that comes.
     fn sum(&self, connection: &Connection, values: &[i64]) -> Result<[i64; 2], CareError> {
         let (column, table) = (self.column, self.table);
         let select = format!(
