@@ -47,9 +47,10 @@ fn fill(gateway: &Gateway<'_>) {
     }
 }
 
-/// More readings than the writer has memory for, so that it reads other pages again.
+/// More readings than the writer has memory for.
 const MORE: i64 = 10_000;
 
+/// Stores so many, so that the writer reads other pages again.
 fn fill_memory(gateway: &Gateway<'_>) {
     let text = "x".repeat(500);
     let reading = |seq| format!(r#"{{"id":"s1","value":1,"seq":{seq},"text":"{text}"}}"#);
@@ -58,6 +59,11 @@ fn fill_memory(gateway: &Gateway<'_>) {
         let body = format!("[{}]", readings.join(","));
         assert_eq!(post(gateway, "/data", &body).status, 201);
     }
+}
+
+/// Asks for the first page of a table.
+fn root_of(table: &str) -> String {
+    format!("SELECT rootpage FROM sqlite_schema WHERE name = '{table}'")
 }
 
 /// The folders of damaged stores.

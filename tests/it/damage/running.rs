@@ -16,8 +16,7 @@ fn spoil(path: &Path) {
 
 /// Overwrites the first page of a table, where nothing was written since the gateway started.
 fn spoil_root(site: &Site, table: &str) {
-    let select = format!("SELECT rootpage FROM sqlite_schema WHERE name = '{table}'");
-    let at = (site.sql::<i64>(&select) as u64 - 1) * 1024;
+    let at = (site.sql::<i64>(&root_of(table)) as u64 - 1) * 1024;
     let path = site.path("gateway.db");
     let file = fs::File::options().write(true).open(path).unwrap();
     file.write_all_at(&[0x77; 1024], at).unwrap();
@@ -67,10 +66,7 @@ async fn after_an_unclean_end_the_whole_is_read_and_damage_is_found_that_nobody_
     gateway.kill();
     // Behind all that a start looks at.
     let path = site.path("gateway.db");
-    let (root, pages): (i64, i64) = (
-        site.sql("SELECT rootpage FROM sqlite_schema WHERE name = 'alert'"),
-        site.sql("PRAGMA page_count"),
-    );
+    let (root, pages): (i64, i64) = (site.sql(&root_of("alert")), site.sql("PRAGMA page_count"));
     assert!(0 < root && root <= pages);
     overwrite(&path, (root as usize - 1) * 1024, &[0; 8]);
     let gateway = site.start();
@@ -111,7 +107,7 @@ async fn a_commit_that_meets_damage_is_not_acknowledged_and_the_next_one_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_that_meets_damage_is_a_stop() {
     // Without an uplink, whose names of sensors are read.
-    let site = Site::with("").allow(&TOLD);
+    let site = Site::new().allow(&TOLD);
     let gateway = site.start();
     fill(&gateway);
     gateway.stop();

@@ -44,6 +44,16 @@ fn sql<T: rusqlite::types::FromSql>(disk: &Disk, query: &str) -> T {
     Look(&folder.path().join("gateway.db")).sql(query)
 }
 
+/// Publishes five hundred readings, without waiting for an acknowledgement.
+fn publish(gateway: &Gateway<'_>, reading: impl Fn(u16) -> String) -> Raw {
+    let mut sensor = Raw::connect(gateway, V311, "sensor");
+    for seq in 1..=500 {
+        let publish = Publish::new("sensors/late", reading(seq)).qos(1, seq);
+        sensor.send(&publish.bytes(V311));
+    }
+    sensor
+}
+
 fn sector_of(page: i64) -> Range<usize> {
     let at = (page as usize - 1) * 1024 / SECTOR * SECTOR;
     at..at + SECTOR
@@ -63,8 +73,8 @@ async fn a_place_that_every_start_needs() {
     let Some((disk, cloud, site)) = filled_site(2).await else {
         return;
     };
-    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'sensor'";
-    disk.spoil("data", "gateway.db", sector_of(sql(&disk, root)));
+    let root = sql(&disk, &root_of("sensor"));
+    disk.spoil("data", "gateway.db", sector_of(root));
     let gateway = site.start();
     let readings = serves_and_is_healed(&disk, &site, &gateway).await;
     // Names of sensors are in an index as well, and where the schema was is known.
@@ -210,15 +220,9 @@ async fn a_place_that_only_commits_need() {
     let free = i64::from(u32::from_be_bytes(header[32..36].try_into().unwrap()));
     let gateway = site.start();
     disk.spoil("data", "gateway.db", sector_of(free));
-    let mut sensor = Raw::connect(&gateway, V311, "sensor");
-    for seq in 1..=500 {
-        let reading = format!(r#"{{"id":"late{seq}","value":60}}"#);
-        sensor.send(
-            &Publish::new("sensors/late", reading)
-                .qos(1, seq)
-                .bytes(V311),
-        );
-    }
+    let mut sensor = publish(&gateway, |seq| {
+        format!(r#"{{"id":"late{seq}","value":60}}"#)
+    });
     assert!(sensor.is_closed_within(2 * LIMIT));
     let readings = serves_and_is_healed(&disk, &site, &gateway).await;
     assert!(5850 < readings, "{readings}");
@@ -248,8 +252,8 @@ async fn syncs_that_fail_while_a_damaged_store_is_taken_over() {
     let Some((disk, cloud, site)) = filled_site(6).await else {
         return;
     };
-    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'sensor'";
-    disk.spoil("data", "gateway.db", sector_of(sql(&disk, root)));
+    let root = sql(&disk, &root_of("sensor"));
+    disk.spoil("data", "gateway.db", sector_of(root));
     let gateway = site.start();
     eventually("it is taken over", || {
         // What failed is to succeed before the next one fails.
@@ -286,16 +290,10 @@ async fn a_place_that_is_needed_while_there_is_no_room() {
     let gateway = site.start_as(command);
     let size = disk.used() + (64 << 10);
     disk.set(|faults| faults.size = size);
-    let mut sensor = Raw::connect(&gateway, V311, "sensor");
     let text = "x".repeat(1000);
-    for seq in 1..=500 {
-        let reading = format!(r#"{{"id":"late","value":1,"text":"{text}"}}"#);
-        sensor.send(
-            &Publish::new("sensors/late", reading)
-                .qos(1, seq)
-                .bytes(V311),
-        );
-    }
+    let _sensor = publish(&gateway, |_| {
+        format!(r#"{{"id":"late","value":1,"text":"{text}"}}"#)
+    });
     eventually("there is no room", || {
         let answer = send(&gateway, "GET /healthz", None, "").ok()?;
         answer.body.contains("No space left").then_some(())

@@ -342,9 +342,13 @@ impl Gateway<'_> {
     /// SIGTERM, and waits for the end.
     pub(crate) fn stop(mut self) -> ExitStatus {
         signal(self.pid(), "TERM");
-        let status = self.child.wait().unwrap();
+        let mut status = None;
+        wait_until("it has ended", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
         self.check_log();
-        status
+        status.unwrap()
     }
 
     /// As [`stop`](Self::stop), for all the log lines.
@@ -433,7 +437,7 @@ pub(crate) async fn eventually<T>(what: &str, mut holds: impl FnMut() -> Option<
 
 /// As [`eventually`], where nothing else goes on.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + LIMIT;
     while !holds() {
         assert!(Instant::now() < until, "waited in vain until {what}");

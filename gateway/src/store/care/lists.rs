@@ -31,7 +31,7 @@ pub(super) struct List {
 struct Range {
     /// The first and the last place.
     ends: [i64; 2],
-    /// What they come to: less with each row that leaves, more with each that comes.
+    /// How many there are, and the sum of their places from the first on: less with each row that leaves, more with each that comes.
     sum: [i64; 2],
 }
 
@@ -63,20 +63,20 @@ impl List {
         let (column, table, limit) = (self.column, self.table, self.rows_at_once);
         let of_uplink = self.of_uplink();
         let select = format!(
-            "SELECT max({column}) FROM \
+            "SELECT max({column}), count(*), coalesce(sum({column} - ?1), 0) FROM \
              (SELECT {column} FROM {table} WHERE ?1 <= {column} {of_uplink} ORDER BY {column} LIMIT {limit})"
         );
         let start: Vec<i64> = [Some(first), self.uplink].into_iter().flatten().collect();
-        let last: Option<i64> = from
+        let (last, sum): (Option<i64>, _) = from
             .prepare_cached(&select)?
-            .query_row(params_from_iter(&start), |row| row.get(0))?;
+            .query_row(params_from_iter(&start), |row| {
+                Ok((row.get(0)?, [row.get(1)?, row.get(2)?]))
+            })?;
         let Some(last) = last else {
             return Ok(false);
         };
         let ends = [first, last];
-        let values = self.values(ends);
-        copy_rows(from, to, self.table, &self.within(), &values)?;
-        let sum = self.sum(from, &values)?;
+        copy_rows(from, to, self.table, &self.within(), &self.values(ends))?;
         self.copied.push(Range { ends, sum });
         Ok(sum[0] == limit)
     }
