@@ -60,12 +60,35 @@ daemon=$!
 eventually docker info || { tail -20 "$work/dockerd.log"; exit 1; }
 docker load --quiet --input "$work/1/edge-gateway-$version-amd64.image.tar"
 
+# contents IMAGE
+contents() {
+    id=$(docker create "$1") && docker export "$id" | tar -t |
+        grep -vE '^(\.dockerenv|dev/.*|proc/|sys/|etc/(hostname|hosts|resolv.conf|mtab))$' | sort | xargs
+    docker rm "$id" >/dev/null
+}
 inspect() { docker image inspect --format "$1" edge-gateway:latest; }
 check "labels" "$version $(git rev-parse HEAD)" \
     "$(inspect '{{index .Config.Labels "org.opencontainers.image.version"}} {{index .Config.Labels "org.opencontainers.image.revision"}}')"
 check "nothing but what belongs there" \
     "broker-config/ broker-config/gateway.toml data/ edge-gateway etc/ etc/group etc/passwd etc/ssl/ etc/ssl/certs/ etc/ssl/certs/ca-certificates.crt sbom.cdx.json" \
-    "$(id=$(docker create edge-gateway:latest) && docker export "$id" | tar -t | grep -vE '^(\.dockerenv|dev/.*|proc/|sys/|etc/(hostname|hosts|resolv.conf|mtab))$' | sort | xargs; docker rm "$id" >/dev/null)"
+    "$(contents edge-gateway:latest)"
+
+# The Dockerfile's last stage. Its first needs a network, and is replaced by what the image here was made of.
+mkdir -p "$work/image" "$work/context/out/data"
+docker create --name made edge-gateway:latest >/dev/null
+docker export made | tar -x -C "$work/image"
+docker rm made >/dev/null
+(cd "$work/image" && cp edge-gateway etc/passwd etc/group "$work/context/out/" && cp -r broker-config "$work/context/")
+cp "$work/roots.pem" "$work/context/out/"
+{
+    printf 'FROM scratch AS build\nCOPY out /out\n'
+    sed -n '/^FROM scratch AS gateway$/,$p' docker/Dockerfile
+} >"$work/context/Dockerfile"
+DOCKER_BUILDKIT=0 docker build --quiet --tag by-dockerfile "$work/context" >"$work/said" 2>&1 || cat "$work/said"
+check "the Dockerfile's image has the same, but for the bill of materials" \
+    "$(contents edge-gateway:latest | sed 's| sbom.cdx.json$||')" "$(contents by-dockerfile)"
+settings=$(printf '{{json .Config.%s}} ' User WorkingDir Entrypoint Env ExposedPorts Volumes Healthcheck)
+check "and the same settings" "$(inspect "$settings")" "$(docker image inspect --format "$settings" by-dockerfile | sed 's|"PATH=[^"]*",||')"
 check "--version" "edge-gateway $version" "$(docker run --rm --network none edge-gateway:latest --version)"
 
 # run NAME IMAGE ARGUMENTS…: in this machine's network, where the gateway's own loopback is ours.
@@ -112,6 +135,11 @@ run third edge-gateway:latest
 check "and a kill" '{"old":60.5,"s1":80.0,"s2":42.0}' "$(values)"
 check "what is to be forwarded waits" 2 "$(curl -sS http://127.0.0.1:28080/api/v1/outbox | python3 -c 'import json, sys; print(json.load(sys.stdin)["pending"])')"
 docker rm --force third >/dev/null
+docker volume rm gateway >/dev/null
+run fourth by-dockerfile
+check "the Dockerfile's image serves, on a volume that is new" '{"status":"success","message":"Data received!"}' "$(post '{"id":"s1","value":80}')"
+check "and its health check finds it well" healthy "$(docker exec fourth /edge-gateway health 2>&1 | tail -1)"
+docker rm --force fourth >/dev/null
 
 # A folder that is not the image's user's is told, and so is a port beyond loopback without users.
 mkdir -m 0700 "$work/foreign"
