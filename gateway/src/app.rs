@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::check::{Checked, prepare};
 use self::listeners::Listeners;
-use self::opening::open_store;
+use self::opening::{Opened, open_store};
 use self::salvage::Care;
 use crate::access::Access;
 use crate::broker::{Broker, Hub};
@@ -31,12 +31,12 @@ use crate::config::{Config, Fault, listed};
 use crate::forwarder::{Progress, Pump, Surroundings};
 use crate::http::{self, Server, UplinkHandle};
 use crate::ingest::{
-    Committer, Decoder, Health, Keeper, RuleBook, Settings, SubmissionQueue, Traces, watch_clock,
+    Committer, Health, Keeper, RuleBook, Settings, SubmissionQueue, Traces, watch_clock,
 };
 use crate::logging::LogFilter;
 use crate::metrics::Metrics;
 use crate::service::{Pulse, Service};
-use crate::store::{Damage, Limits, Reader, StoreError, Writer, sessions::BrokerState};
+use crate::store::{Damage, Limits, Reader, StoreError};
 use crate::tls;
 
 pub use self::check::{check, explain};
@@ -109,10 +109,10 @@ pub async fn start(
     let checked = prepare(&config)?;
     // Before the store is opened: an occupied port leaves nothing behind.
     let (listeners, addresses) = Listeners::open(&config, service)?;
-    let (writer, state) = open_store(&config)?;
+    let opened = open_store(&config)?;
     let mut running = Running {
         addresses,
-        reader: writer.reader(),
+        reader: opened.writer.reader(),
         access: Arc::clone(&checked.access),
         tls: [&checked.tls, &checked.http_tls]
             .into_iter()
@@ -127,7 +127,7 @@ pub async fn start(
         give_up: CancellationToken::new(),
         tasks: JoinSet::new(),
     };
-    running.spawn(config, checked, writer, state, listeners, log_filter)?;
+    running.spawn(config, checked, opened, listeners, log_filter)?;
     addresses.log();
     Ok(running)
 }
@@ -137,14 +137,17 @@ impl Running {
         &mut self,
         config: Config,
         checked: Checked,
-        writer: Writer,
-        state: BrokerState,
+        opened: Opened,
         listeners: Listeners,
         log_filter: Arc<LogFilter>,
     ) -> Result<(), StartError> {
+        let Opened {
+            writer,
+            state,
+            decoder,
+        } = opened;
         let gateway_id = Arc::clone(&config.gateway_id);
-        let metrics = Arc::<Metrics>::default();
-        let health = Arc::<Health>::default();
+        let (metrics, health) = (Arc::<Metrics>::default(), Arc::<Health>::default());
         let traces = Arc::<Traces>::default();
         let outbox_wakes: Vec<Arc<Notify>> =
             config.uplinks.iter().map(|_| Arc::default()).collect();
@@ -224,7 +227,6 @@ impl Running {
         self.rules_wake = book.wake();
         let watched = Arc::clone(&book);
         self.add("rules", |stop| rules::watch(watched, stop));
-        let decoder = Arc::new(Decoder::new(&config.ingest));
         let (guests, arriving) = mpsc::channel(MAX_ARRIVING);
         let surroundings = http::Surroundings {
             gateway_id,

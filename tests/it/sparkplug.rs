@@ -138,6 +138,52 @@ fn a_birth_that_was_not_seen_is_asked_for_and_what_it_explains_can_be_read_then(
     });
 }
 
+/// What they are called is not in a node's death: it is remembered over a restart.
+#[test]
+fn a_death_reaches_devices_that_were_born_before_a_restart() {
+    let site = site();
+    let gateway = site.start();
+    for name in ["n1", "n2", "n10"] {
+        let mut node = Raw::connect(&gateway, V311, name);
+        say(
+            &mut node,
+            &format!("NBIRTH/{name}"),
+            &payload(0, &[session(3)]),
+        );
+        for device in ["pump", "valve"] {
+            let birth = payload(1, &[metric("speed", 2, 1.5)]);
+            say(&mut node, &format!("DBIRTH/{name}/{device}"), &birth);
+        }
+    }
+    wait_until("all are told", || {
+        site.sql::<i64>("SELECT count(*) FROM statuses") == 9
+    });
+    gateway.kill();
+    let gateway = site.start();
+    let mut n1 = Raw::connect(&gateway, V311, "n1");
+    say(
+        &mut n1,
+        "DBIRTH/n1/valve",
+        &payload(1, &[metric("speed", 2, 1.5)]),
+    );
+    say(&mut n1, "NDEATH/n1", &session(3));
+    let mut n2 = Raw::connect(&gateway, V311, "n2");
+    say(&mut n2, "NBIRTH/n2", &payload(0, &[session(4)]));
+    say(
+        &mut n2,
+        "DBIRTH/n2/valve",
+        &payload(1, &[metric("speed", 2, 1.5)]),
+    );
+    let expected = json!({
+        "plant:n1": "offline", "plant:n1:pump": "offline", "plant:n1:valve": "offline",
+        // Born anew, without one of its devices.
+        "plant:n2": "online", "plant:n2:pump": "offline", "plant:n2:valve": "online",
+        "plant:n10": "online", "plant:n10:pump": "online", "plant:n10:valve": "online",
+    });
+    wait_until("all is told", || get_json(&gateway, "/status") == expected);
+    assert_eq!(gateway.stop().code(), Some(0));
+}
+
 #[test]
 fn commands_and_states_are_ordinary_messages() {
     serve(|site, gateway| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{StartError, clock};
 use crate::config::Config;
 use crate::domain::{alert::Alert, uplink::CLOUD};
+use crate::ingest::Decoder;
 use crate::store::{Damage, StoreError, Writer, risks, sessions::BrokerState};
 
 /// What the file system under the store cannot promise.
@@ -12,17 +13,24 @@ pub fn store_risks(config: &Config) -> Vec<String> {
     risks(&config.store.path)
 }
 
+/// The store, with what is known from it.
+pub(super) struct Opened {
+    pub(super) writer: Writer,
+    pub(super) state: BrokerState,
+    pub(super) decoder: Arc<Decoder>,
+}
+
 /// Opens the store, and tells of readings that wait for nobody.
-pub(super) fn open_store(config: &Config) -> Result<(Writer, BrokerState), StartError> {
-    let (writer, state) = read(config).map_err(|source| fault(config, source))?;
+pub(super) fn open_store(config: &Config) -> Result<Opened, StartError> {
+    let opened = read(config).map_err(|source| fault(config, source))?;
     for risk in store_risks(config) {
         tracing::warn!(risk, "the file system under the store is a risk");
     }
-    for forsaken in writer.reader().forsaken().unwrap_or_default() {
+    for forsaken in opened.writer.reader().forsaken().unwrap_or_default() {
         let (uplink, readings) = (&forsaken.name, forsaken.pending);
         tracing::warn!(%uplink, readings, "readings wait for an uplink that is not configured");
     }
-    Ok((writer, state))
+    Ok(opened)
 }
 
 /// Moves the store aside: a part of the gateway that has ended met damage.
@@ -37,7 +45,7 @@ pub(super) fn fault(config: &Config, source: StoreError) -> StartError {
     }
 }
 
-fn read(config: &Config) -> Result<(Writer, BrokerState), StoreError> {
+fn read(config: &Config) -> Result<Opened, StoreError> {
     let names = config.uplinks.iter().map(|uplink| Arc::clone(&uplink.name));
     let mut names: Vec<_> = names.collect();
     if names.is_empty() {
@@ -47,8 +55,14 @@ fn read(config: &Config) -> Result<(Writer, BrokerState), StoreError> {
     let mut is_suspected = false;
     loop {
         let mut writer = Writer::open_for(path, &names)?;
-        let error = match owed(config, &mut writer) {
-            Ok(state) => return Ok((writer, state)),
+        let error = match known(config, &mut writer) {
+            Ok((state, decoder)) => {
+                return Ok(Opened {
+                    writer,
+                    state,
+                    decoder,
+                });
+            }
             Err(error) => error,
         };
         // It could be opened, and shows its damage now; or the disk gave nothing for a moment.
@@ -61,12 +75,16 @@ fn read(config: &Config) -> Result<(Writer, BrokerState), StoreError> {
         is_suspected = true;
     }
     let mut writer = Writer::open_for(path, &names)?;
-    let state = owed(config, &mut writer)?;
-    Ok((writer, state))
+    let (state, decoder) = known(config, &mut writer)?;
+    Ok(Opened {
+        writer,
+        state,
+        decoder,
+    })
 }
 
-/// What is owed to clients; the last alert of each sensor stands for what its topic retains.
-fn owed(config: &Config, writer: &mut Writer) -> Result<BrokerState, StoreError> {
+/// What is owed to clients, where the last alert of each sensor stands for what its topic retains; and what reads what they send.
+fn known(config: &Config, writer: &mut Writer) -> Result<(BrokerState, Arc<Decoder>), StoreError> {
     clock::start(writer, &config.store)?;
     writer.set_budget(config.store.max_size)?;
     let most = config.mqtt.limits.retained_messages;
@@ -75,5 +93,6 @@ fn owed(config: &Config, writer: &mut Writer) -> Result<BrokerState, StoreError>
     state
         .retained
         .extend(alerts.iter().filter_map(Alert::message));
-    Ok(state)
+    let decoder = Decoder::open(&config.ingest, &writer.reader())?;
+    Ok((state, Arc::new(decoder)))
 }

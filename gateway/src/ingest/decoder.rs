@@ -6,6 +6,7 @@ use super::decode::{self, Decoded, Origin};
 use super::topics::Topics;
 use crate::config::{Ingest, PayloadFormat};
 use crate::domain::message::Message;
+use crate::store::{Reader, StoreError};
 
 /// Reads messages.
 #[derive(Debug)]
@@ -16,6 +17,23 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// As the configuration has it, with what was said before the gateway was started.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    #[cfg_attr(
+        not(feature = "sparkplug"),
+        expect(unused_variables, reason = "no other format needs it")
+    )]
+    pub fn open(config: &Ingest, reader: &Reader) -> Result<Self, StoreError> {
+        let decoder = Self::new(config);
+        #[cfg(feature = "sparkplug")]
+        if decoder.topics.have(PayloadFormat::SparkplugB) {
+            decoder.nodes.recall(reader.statuses()?);
+        }
+        Ok(decoder)
+    }
+
     /// As the configuration has it.
     pub fn new(config: &Ingest) -> Self {
         Self {

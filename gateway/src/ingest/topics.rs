@@ -45,6 +45,13 @@ impl Topics {
         }
     }
 
+    /// Whether anything comes in a format.
+    #[cfg(feature = "sparkplug")]
+    pub(super) fn have(&self, format: PayloadFormat) -> bool {
+        let mut own = self.formats.iter().map(|(_, format)| *format);
+        self.format == format || own.any(|own| own == format)
+    }
+
     /// What is published there. A topic of both is one of readings.
     pub fn kind(&self, topic: &TopicName) -> Kind {
         let matches = |filter: &TopicFilter| filter.matches(topic);

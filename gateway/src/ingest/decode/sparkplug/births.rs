@@ -1,8 +1,8 @@
 //! What nodes and devices have said of themselves: their metrics, and how far a node has counted its messages. In memory, bounded;
 //! policy: a birth beyond the bounds is rejected, and its node is not asked for it again. A node is born anew when it connects, and
-//! when it is asked to be: nothing has to outlive a restart.
+//! when it is asked to be: of what was before a restart nothing is needed but which devices were there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::value::DataType;
@@ -82,7 +82,9 @@ impl Metrics {
 #[derive(Debug, Default)]
 pub(super) struct Births {
     nodes: HashMap<Box<str>, Node>,
-    /// Of all of them, in bytes.
+    /// By their ids, the devices that were there before the gateway was started and of which nothing was heard since.
+    unheard: BTreeSet<Box<str>>,
+    /// Of all nodes, in bytes.
     size: usize,
     /// When those that never were born were last given up.
     swept_at: Timestamp,
@@ -124,6 +126,20 @@ pub(super) struct Seen {
 }
 
 impl Births {
+    /// Devices were there before the gateway was started. A store has no more of them than `mqtt.limits.devices` says.
+    pub(super) fn recall(&mut self, devices: impl Iterator<Item = Box<str>>) {
+        self.unheard.extend(devices);
+    }
+
+    /// Those of a node, which are not asked for again.
+    fn take_unheard(&mut self, node: &str) -> impl Iterator<Item = Box<str>> {
+        let prefix = device_id(node, "");
+        let mut of_node = self.unheard.split_off(&*prefix);
+        let mut behind = of_node.split_off(&*format!("{}{}", prefix, char::MAX));
+        self.unheard.append(&mut behind);
+        of_node.into_iter().map(move |id| id[prefix.len()..].into())
+    }
+
     /// A node begins anew: what was said of its metrics and those of its devices does not hold any more (section 6.4.19). Gives back
     /// the devices that were of another session.
     pub(super) fn node_is_born(
@@ -143,14 +159,18 @@ impl Births {
             let is_another =
                 former.is_some_and(|former| number.is_some_and(|number| number != former));
             let gone = if is_another {
-                std::mem::take(&mut node.devices).into_keys().collect()
+                std::mem::take(&mut node.devices)
             } else {
                 node.devices.values_mut().for_each(|device| *device = None);
-                Vec::new()
+                HashMap::new()
             };
             node.metrics = None;
-            (gone, hindsight(now, before.map(|before| before.at)))
+            (
+                gone.into_keys(),
+                hindsight(now, before.map(|before| before.at)),
+            )
         });
+        let gone = gone.into_iter().chain(self.take_unheard(node)).collect();
         let metrics = metrics
             .ok()
             .filter(|metrics| self.has_room(node, metrics.size, now));
@@ -192,6 +212,7 @@ impl Births {
 
     /// A device is gone.
     pub(super) fn device_is_dead(&mut self, node: &str, device: &str) {
+        self.unheard.remove(&*device_id(node, device));
         if self.nodes.contains_key(node) {
             self.change(node, |node| node.devices.remove(device));
         }
@@ -206,7 +227,7 @@ impl Births {
         publisher: &str,
     ) -> Option<Vec<Box<str>>> {
         let Some(known) = self.nodes.get(node) else {
-            return Some(Vec::new());
+            return Some(self.take_unheard(node).collect());
         };
         if let (Some(said), Some(session)) = (session, &known.session)
             && let Some(number) = session.number
@@ -225,7 +246,7 @@ impl Births {
                     ..Node::default()
                 },
             );
-            dead.devices.into_keys().collect()
+            dead.devices.into_keys()
         });
         if let Some(Node {
             asked_at: None,
@@ -236,7 +257,7 @@ impl Births {
             self.size -= size;
             self.nodes.remove(node);
         }
-        Some(gone)
+        Some(gone.chain(self.take_unheard(node)).collect())
     }
 
     /// Counts a message of a node (section 6.4.5), and looks up what its subject has.
@@ -327,6 +348,11 @@ impl Node {
         let devices = devices.map(|(name, metrics)| ENTRY + name.len() + size(metrics));
         NODE + size(&self.metrics) + devices.sum::<usize>()
     }
+}
+
+/// As `Subject::device_id` has it, of a node by its name among all.
+fn device_id(node: &str, device: &str) -> String {
+    format!("{}:{device}", node.replacen('/', ":", 1))
 }
 
 /// From when on messages are explained by a birth of `now`, if one before it was of `before`.

@@ -36,6 +36,9 @@ const REBIRTH: &str = "Node Control/Rebirth";
 /// The `uuid` of a payload that is packed, by convention of Sparkplug's first libraries.
 const COMPRESSED: &str = "SPBV1.0_COMPRESSED";
 
+const ONLINE: &str = "online";
+const OFFLINE: &str = "offline";
+
 /// Whether what is published there is for others than the gateway.
 pub(in crate::ingest) fn is_for_others(topic: &TopicName) -> bool {
     topic::is_for_others(topic.as_str())
@@ -46,6 +49,13 @@ pub(in crate::ingest) fn is_for_others(topic: &TopicName) -> bool {
 pub(in crate::ingest) struct Nodes(Mutex<Births>);
 
 impl Nodes {
+    /// From before the gateway was started, the devices and what was their last word: without it a death would not reach them.
+    pub(in crate::ingest) fn recall(&self, statuses: Vec<(String, String)>) {
+        let online = statuses.into_iter().filter(|(_, said)| said == ONLINE);
+        self.births()
+            .recall(online.map(|(device, _)| device.into()));
+    }
+
     /// Reads a message when it comes, those of one client in their order.
     pub(in crate::ingest) fn take(&self, message: &Message) -> Decoded {
         let decoded = self.taken(message).unwrap_or_else(whole);
@@ -87,7 +97,7 @@ impl Nodes {
                 let seen = births.see(&place.node, None, payload.seq);
                 births.device_is_dead(&place.node, device);
                 drop(births);
-                let dead = place.with_status(Decoded::default(), "offline")?;
+                let dead = place.with_status(Decoded::default(), OFFLINE)?;
                 Ok(self.asking(&place, dead, seen.has_gap))
             }
             (Kind::Death, None) => {
@@ -96,7 +106,7 @@ impl Nodes {
                 let Some(devices) = gone else {
                     return Ok(Decoded::default());
                 };
-                let dead = place.with_status(Decoded::default(), "offline")?;
+                let dead = place.with_status(Decoded::default(), OFFLINE)?;
                 place.with_offline(dead, &devices)
             }
         }
@@ -117,7 +127,7 @@ impl Nodes {
         };
         let (metrics, decoded) = apart(read);
         let (gone, born) = self.births().node_is_born(&place.node, session, metrics);
-        let online = place.with_status(kept(born, decoded), "online")?;
+        let online = place.with_status(kept(born, decoded), ONLINE)?;
         place.with_offline(online, &gone)
     }
 
@@ -137,7 +147,7 @@ impl Nodes {
                 births.device_is_born(&place.node, device, metrics, now),
             )
         };
-        let online = place.with_status(kept(born, decoded), "online")?;
+        let online = place.with_status(kept(born, decoded), ONLINE)?;
         Ok(self.asking(place, online, seen.has_gap))
     }
 
@@ -192,7 +202,7 @@ impl Place<'_> {
                 device: Some(device),
                 ..self.subject
             };
-            decoded.statuses.push(self.status(&subject, "offline")?);
+            decoded.statuses.push(self.status(&subject, OFFLINE)?);
         }
         Ok(decoded)
     }

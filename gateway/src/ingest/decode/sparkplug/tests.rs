@@ -133,7 +133,7 @@ impl Seen {
     #[track_caller]
     fn check_empty(&self) {
         let told = format!("{:?}", self.nodes);
-        assert!(told.contains("{ nodes: {}, size: 0,"), "{told}");
+        assert!(told.contains("{ nodes: {}, unheard: {}, size: 0,"), "{told}");
     }
 }
 
