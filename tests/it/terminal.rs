@@ -238,6 +238,7 @@ fn what_cannot_be_followed_is_said_at_once() {
     ask(address, &["tail", "boiler/#/1"])
         .is_refused(64, &["is no filter of sensors", "`#` elsewhere"]);
     ask(address, &["tail", "--alerts", "--readings"]).is_refused(64, &["cannot be used with"]);
+    #[cfg(feature = "tui")]
     ask(address, &["top"]).is_refused(64, &["needs a terminal"]);
     let stranger = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();

@@ -6,9 +6,13 @@ mod dead_letters;
 mod held;
 mod kills;
 mod lanes;
+#[cfg(feature = "mqtt-uplink")]
 mod mqtt;
+#[cfg(feature = "mqtt-uplink")]
 mod mqtt_acks;
+#[cfg(feature = "mqtt-uplink")]
 mod mqtt_downlink;
+#[cfg(feature = "mqtt-uplink")]
 mod mqtt_refused;
 mod rates;
 mod refused;

@@ -5,7 +5,9 @@ pub(crate) mod authority;
 pub(crate) mod disk;
 pub(crate) mod frames;
 pub(crate) mod http;
+#[cfg(feature = "mqtt-uplink")]
 pub(crate) mod mosquitto;
+#[cfg(feature = "mqtt-uplink")]
 pub(crate) mod plain_broker;
 pub(crate) mod process;
 pub(crate) mod program;
