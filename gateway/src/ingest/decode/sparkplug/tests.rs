@@ -133,7 +133,10 @@ impl Seen {
     #[track_caller]
     fn check_empty(&self) {
         let told = format!("{:?}", self.nodes);
-        assert!(told.contains("{ nodes: {}, unheard: {}, size: 0,"), "{told}");
+        assert!(
+            told.contains("{ nodes: {}, unheard: {}, size: 0,"),
+            "{told}"
+        );
     }
 }
 
