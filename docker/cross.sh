@@ -1,20 +1,30 @@
 # Builds for other machines: to be sourced. Needs cargo-zigbuild and zig (both also come by `pip install cargo-zigbuild ziglang`), and of
-# Rust either the targets (`rustup target add TARGET`) or the source of its standard library, which is then built along.
+# Rust either the targets (`rustup target add TARGET`) or the source of its standard library (`rustup component add rust-src`), which is
+# then built along. For 32 bits take the source: the library that comes with a target counts seconds until 2038.
 
 # cross TARGET COMMAND OPTION…: cargo's COMMAND, with zig's compiler for C.
 cross() {
-    local target="$1" command="$2" library
+    local target="$1" command="$2" library has_target='' has_source=''
     shift 2
     library=$("${RUSTC:-rustc}" --print sysroot)/lib/rustlib
-    # No panic goes through C.
+    [ -d "$library/$target/lib" ] && has_target=yes
+    [ -d "$library/src/rust/library/std" ] && has_source=yes
+    # No panic goes through C. Of zstd nobody here uses levels above 3.
     local -x CFLAGS="${CFLAGS:-} -fno-asynchronous-unwind-tables -fno-unwind-tables"
-    if [ -d "$library/$target/lib" ]; then
+    for strategy in GREEDY LAZY LAZY2 BTLAZY2 BTOPT BTULTRA; do
+        CFLAGS+=" -DZSTD_EXCLUDE_${strategy}_BLOCK_COMPRESSOR"
+    done
+    # Seconds have 64 bits: the flag tells crate libc, the variable the older one of the standard library.
+    local -x RUST_LIBC_UNSTABLE_MUSL_V1_2_3=1 RUSTFLAGS="${RUSTFLAGS:-} --cfg=libc_unstable_musl_v1_2"
+    if [ -n "$has_target" ] && ! { [ -n "$has_source" ] && [[ $target = armv7* ]]; }; then
+        [[ $target != armv7* ]] || echo "$target: without the source of the standard library, time ends in 2038" >&2
         # Names as gateway/layout.ld has them; with its library built along, the compiler gives these by itself.
-        RUSTFLAGS="${RUSTFLAGS:-} -C symbol-mangling-version=v0" \
-            cargo-zigbuild "$command" --locked --target "$target" "$@"
-    elif [ -d "$library/src/rust/library/std" ]; then
+        RUSTFLAGS+=" -C symbol-mangling-version=v0"
+        cargo-zigbuild "$command" --locked --target "$target" "$@"
+    elif [ -n "$has_source" ]; then
         # The C library and its start files are zig's. No backtraces: they would be numbers, without the names that are stripped.
-        RUSTC_BOOTSTRAP=1 RUSTFLAGS="${RUSTFLAGS:-} -C link-self-contained=no" \
+        RUSTFLAGS+=" -C link-self-contained=no"
+        RUSTC_BOOTSTRAP=1 \
             cargo-zigbuild "$command" -Zbuild-std=std,panic_abort,test -Zbuild-std-features=panic-unwind --locked --target "$target" "$@"
     else
         echo "no standard library for $target: rustup target add $target" >&2

@@ -5,4 +5,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . docker/cross.sh
 export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_MUSLEABIHF_RUNNER=qemu-arm-static
-cross armv7-unknown-linux-musleabihf test --profile "${PROFILE:-trial}" --package edge-gateway --lib -- "$@"
+cross armv7-unknown-linux-musleabihf test --profile "${PROFILE:-trial}" --package edge-gateway --package kernel-clock --lib -- "$@"

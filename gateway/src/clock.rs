@@ -209,4 +209,13 @@ mod tests {
         assert!((offset() - (wall() - monotonic())).abs() < STEP);
         assert_eq!(boot_id(), boot_id());
     }
+
+    /// Where the C library counts seconds in 32 bits, its times end (docker/cross.sh).
+    #[test]
+    fn times_go_on_behind_2038() {
+        let file = tempfile::tempfile().unwrap();
+        let then = UNIX_EPOCH + Duration::from_secs(1 << 32);
+        file.set_modified(then).unwrap();
+        assert_eq!(file.metadata().unwrap().modified().unwrap(), then);
+    }
 }

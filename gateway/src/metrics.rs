@@ -321,3 +321,19 @@ pub fn sum(family: &IntCounterVec) -> u64 {
     let values = counters.map(|metric| metric.get_counter().get_value());
     values.sum::<f64>() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_goes_beyond_32_bits() {
+        const MANY: u64 = (1 << 32) - 1;
+        let metrics = Metrics::default();
+        metrics.readings_committed.inc_by(MANY);
+        metrics.readings_committed.inc_by(2);
+        metrics.store_bytes.set(1 << 40);
+        assert_eq!(metrics.readings_committed.get(), (1 << 32) + 1);
+        assert_eq!(metrics.store_bytes.get(), 1 << 40);
+    }
+}

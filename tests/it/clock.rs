@@ -242,6 +242,41 @@ async fn a_clock_that_leaps_ten_years_ahead_and_back_leaves_nothing_behind() {
     gateway.stop();
 }
 
+/// Beyond the seconds that 32 bits count.
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_2038_it_starts_and_serves_as_before() {
+    let site = Site::new()
+        .environment("EDGE_GATEWAY_STORE__KEEP", "1h")
+        .allow(&[DOUBT]);
+    let clock = WallClock::of(&site, 3 * TEN_YEARS);
+    let gateway = clock.start(&site);
+    store(&gateway, r#"{"id":"a","value":80}"#);
+    let answer = get(&gateway, "/data");
+    assert_eq!(answer.body, r#"{"a":80.0}"#);
+    let date = answer.header("date");
+    assert!(date.contains(" 205"), "{date}");
+    let (ts, received_at) = times(&site, 1);
+    assert_eq!(ts, received_at);
+    assert!(i64::from(i32::MAX) * 1000 < ts, "{ts}");
+    gateway.kill();
+    // A leap there and back, while it runs.
+    clock.set(0);
+    let gateway = clock.start(&site);
+    for seconds in [3 * TEN_YEARS, 0] {
+        clock.set(seconds);
+        let moved = now() + seconds * 1000;
+        eventually("the step is seen", || {
+            let shown = get_json(&gateway, "/api/v1/gateway")["now"]
+                .as_i64()
+                .unwrap();
+            ((shown - moved).abs() < DAY_MS).then_some(())
+        })
+        .await;
+        store(&gateway, r#"{"id":"a","value":1}"#);
+    }
+    gateway.stop();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_put_back_by_an_hour_is_trusted_and_ids_tell_the_order() {
     let site = Site::new();

@@ -1,6 +1,7 @@
 mod alerts;
 mod blocks;
 mod clock;
+mod large;
 mod model;
 mod room;
 mod story;
