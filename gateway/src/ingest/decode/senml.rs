@@ -168,8 +168,8 @@ impl Base {
     fn reading(&self, record: &Record, origin: Origin<'_>) -> Result<Option<Reading>, Fault> {
         let number = record.value.map(|value| self.value + value);
         let bool = record.is_on.map(|is_on| f64::from(u8::from(is_on)));
-        // One of the two is enough (section 4.1).
-        let has_sum = record.sum.is_some() || record.base_sum.is_some();
+        // One of the two is enough (section 4.1), and a base holds for all that follow.
+        let has_sum = record.sum.is_some() || record.base_sum.is_some() || self.sum != 0.0;
         let sum = has_sum.then(|| self.sum + record.sum.unwrap_or_default());
         let fields = [
             record.value.is_some(),

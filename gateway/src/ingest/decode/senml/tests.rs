@@ -106,7 +106,10 @@ fn bools_are_one_or_zero_and_sums_stand_alone_or_beside() {
 
 #[test]
 fn a_base_sum_is_a_sum_of_its_own() {
-    check(r#"[{"n":"m","bs":100,"v":2}]"#, &[r#"m 2 0 {"sum":100.0}"#]);
+    check(
+        r#"[{"n":"m","bs":100,"v":2},{"n":"k","v":3}]"#,
+        &[r#"m 2 0 {"sum":100.0}"#, r#"k 3 0 {"sum":100.0}"#],
+    );
 }
 
 #[test]
