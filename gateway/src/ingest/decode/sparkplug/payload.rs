@@ -25,6 +25,8 @@ pub struct Metric {
     pub datatype: ::core::option::Option<u32>,
     #[prost(bool, optional, tag = "5")]
     pub is_historical: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "6")]
+    pub is_transient: ::core::option::Option<bool>,
     #[prost(bool, optional, tag = "7")]
     pub is_null: ::core::option::Option<bool>,
     #[prost(message, optional, tag = "9")]

@@ -217,14 +217,18 @@ fn time(millis: u64) -> Result<Timestamp, Fault> {
         .ok_or_else(|| Fault::BadTime(millis.to_string()))
 }
 
-/// The properties of a metric, and whether it tells what is over.
+/// The properties of a metric, and whether it tells what is over, or what need not be kept.
 fn attributes(metric: &Metric) -> Attributes {
     let mut attributes = Map::new();
     if let Some(properties) = &metric.properties {
         value::add_properties(properties, &mut attributes);
     }
-    if metric.is_historical == Some(true) {
-        attributes.insert("historical".to_owned(), Json::Bool(true));
+    let marks = [
+        ("historical", metric.is_historical),
+        ("transient", metric.is_transient),
+    ];
+    for (mark, _) in marks.iter().filter(|(_, is)| *is == Some(true)) {
+        attributes.insert((*mark).to_owned(), Json::Bool(true));
     }
     if attributes.is_empty() {
         return Attributes::default();

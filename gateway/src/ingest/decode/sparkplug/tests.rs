@@ -280,6 +280,7 @@ fn times_and_properties_go_along() {
     let metric = Metric {
         timestamp: Some(NOW as u64 - 5),
         is_historical: Some(true),
+        is_transient: Some(true),
         properties: Some(PropertySet {
             keys: keys.map(str::to_owned).to_vec(),
             values: values.map(|value| value.encode_to_vec().into()).to_vec(),
@@ -298,7 +299,7 @@ fn times_and_properties_go_along() {
         "p/NBIRTH/n",
         &sent.encode_to_vec(),
         &[
-            r#"p/n/t 1 -5 {"Quality":-1,"engUnit":"°C","historical":true}"#,
+            r#"p/n/t 1 -5 {"Quality":-1,"engUnit":"°C","historical":true,"transient":true}"#,
             "p/n/u 2 -3 {}",
             "p:n = online",
         ],
