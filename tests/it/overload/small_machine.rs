@@ -2,10 +2,15 @@
 //! kernel never has to end it.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use simulator::fleet::{Fleet, RunningFleet};
 
+use crate::support::frames::{Connect, Publish, V311};
 use crate::support::http::metric;
 use crate::support::{Gateway, LIMIT, Site, command_in};
 
@@ -14,6 +19,10 @@ const MEMORY: u64 = 64 << 20;
 const SHARE: f64 = 0.25;
 /// Microseconds, as the kernel wants it.
 const PERIOD: f64 = 100_000.0;
+
+/// What each of four clients publishes that do not wait, of so many bytes.
+const POURED: u16 = 1100;
+const PAYLOAD: usize = 16 << 10;
 
 /// Control groups (cgroups(7)) with these limits, of the first or the second version. Removed when it is dropped.
 struct Limits {
@@ -51,6 +60,8 @@ impl Limits {
     }
 
     fn second(name: &str) -> Option<Self> {
+        // Of groups in the first one, that need not be so; it can be there already.
+        fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory +cpu").ok();
         let folder = PathBuf::from("/sys/fs/cgroup").join(name);
         let limits = Self {
             folders: vec![folder.clone()],
@@ -121,9 +132,43 @@ fn fleet(gateway: &Gateway<'_>, rate: f64) -> RunningFleet {
     fleet.start().unwrap()
 }
 
+/// One client that waits for nothing: it publishes as fast as its socket takes it, while it reads what is acknowledged. How many bytes
+/// it had written, at the most, that were not.
+fn pour(gateway: &Gateway<'_>, client_id: &str) -> usize {
+    let mut socket = TcpStream::connect(gateway.mqtt).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket
+        .write_all(&Connect::new(V311, client_id).bytes())
+        .unwrap();
+    socket.read_exact(&mut [0; 4]).unwrap();
+    let payload = format!(r#"{{"value":1,"text":"{}"}}"#, "x".repeat(PAYLOAD));
+    let topic = format!("sensors/{client_id}");
+    let written = AtomicUsize::new(0);
+    let mut to = socket.try_clone().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for id in 1..=POURED {
+                let publish = Publish::new(&topic, payload.as_bytes()).qos(1, id);
+                to.write_all(&publish.bytes(V311)).unwrap();
+                written.fetch_add(PAYLOAD, Ordering::Relaxed);
+            }
+        });
+        let mut most = 0;
+        for acked in 1..=POURED {
+            let mut puback = [0; 4];
+            socket.read_exact(&mut puback).unwrap();
+            assert_eq!(puback[..2], [0x40, 2]);
+            let behind = written.load(Ordering::Relaxed);
+            most = most.max(behind.saturating_sub(usize::from(acked) * PAYLOAD));
+        }
+        most
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_holds_what_it_is_built_for_and_makes_clients_wait_beyond() {
     let Some(limits) = Limits::new() else {
+        println!("skip: no control groups can be made here");
         return;
     };
     let site = Site::new();
@@ -132,6 +177,16 @@ async fn it_holds_what_it_is_built_for_and_makes_clients_wait_beyond() {
     assert_eq!(stored(&site), acked);
     // Pressed by fifty clients with all they have.
     let acked = acked + finish(fleet(&gateway, f64::INFINITY), 20_000).await;
+    assert_eq!(stored(&site), acked);
+    // By clients that wait for nothing, with more than there is memory: what was taken and not acknowledged is a part of it.
+    let behind: usize = thread::scope(|scope| {
+        let clients = ["a", "b", "c", "d"].map(|id| scope.spawn(|| pour(&gateway, id)));
+        clients.map(|client| client.join().unwrap()).iter().sum()
+    });
+    let all = 4 * usize::from(POURED) * PAYLOAD;
+    let memory = MEMORY as usize;
+    assert!(memory < all && behind < memory / 2, "{behind} of {all}");
+    let acked = acked + 4 * u64::from(POURED);
     assert_eq!(stored(&site), acked);
     assert_eq!(
         metric(&gateway, "gateway_readings_lost_total{reason=\"overload\"}"),
