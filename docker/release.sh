@@ -21,20 +21,25 @@ rm -rf dist
 docker/build-binaries.sh "$@"
 docker/build-debs.sh "$@"
 docker/build-sbom.sh "dist/edge-gateway-$version.cdx.json"
-cargo run --quiet --locked --package edge-gateway --example roots >dist/roots.pem
+cargo run --quiet --locked --package roots >dist/roots.pem
 docker/build-image.py --roots dist/roots.pem --sbom "dist/edge-gateway-$version.cdx.json"
 for target in "$@"; do
     name="edge-gateway-$version-$target"
     mkdir "dist/$name"
     cp "dist/edge-gateway-$target" "dist/$name/edge-gateway"
-    cp -r LICENSE README.md CHANGELOG.md broker-config docker/systemd docker/openrc "dist/$name/"
+    mkdir "dist/$name/docker"
+    cp -r LICENSE README.md CHANGELOG.md broker-config docs docker/systemd docker/openrc "dist/$name/"
+    cp -r docker/compose.yaml docker/monitoring "dist/$name/docker/"
     # With the folders of a service, as in the package.
     cp dist/deb/gateway.toml "dist/$name/broker-config/"
     # Nothing of this machine, and no order but the names'.
-    tar --create --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
+    tar --create --sort=name --mode=u=rwX,go=rX --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
         --directory dist "$name" | gzip --no-name --best >"dist/$name.tar.gz"
     rm -r "dist/$name"
 done
 rm -r dist/deb dist/roots.pem
 (cd dist && rm -f SHA256SUMS && sha256sum -- * >../SHA256SUMS.new && mv ../SHA256SUMS.new SHA256SUMS)
 ls -l dist
+if grep -q '^maintainer = .*@localhost>' gateway/Cargo.toml; then
+    echo "before this is published: gateway/Cargo.toml names no maintainer who can be reached" >&2
+fi
