@@ -3,6 +3,7 @@
 //! when it is asked to be: of what was before a restart nothing is needed but which devices were there.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 
 use super::value::DataType;
@@ -128,16 +129,23 @@ pub(super) struct Seen {
 impl Births {
     /// Devices were there before the gateway was started. A store has no more of them than `mqtt.limits.devices` says.
     pub(super) fn recall(&mut self, devices: impl Iterator<Item = Box<str>>) {
-        self.unheard.extend(devices);
+        let may_be = |id: &str| 2 <= id.matches(':').count();
+        self.unheard.extend(devices.filter(|id| may_be(id)));
     }
 
-    /// Those of a node, which are not asked for again.
-    fn take_unheard(&mut self, node: &str) -> impl Iterator<Item = Box<str>> {
-        let prefix = device_id(node, "");
-        let mut of_node = self.unheard.split_off(&*prefix);
-        let mut behind = of_node.split_off(&*format!("{}{}", prefix, char::MAX));
-        self.unheard.append(&mut behind);
-        of_node.into_iter().map(move |id| id[prefix.len()..].into())
+    /// Those of a node, which has been heard: they are not asked for again.
+    fn take_unheard(&mut self, node: &str) -> Vec<Box<str>> {
+        let node = node.replacen('/', ":", 1);
+        // It may itself look like a device of another one.
+        self.unheard.remove(&*node);
+        let (first, behind) = (format!("{node}:"), format!("{node};"));
+        let of_node = (Included(&*first), Excluded(&*behind));
+        let ids: Vec<_> = self.unheard.range::<str, _>(of_node).cloned().collect();
+        let device = |id: Box<str>| {
+            self.unheard.remove(&id);
+            id[first.len()..].into()
+        };
+        ids.into_iter().map(device).collect()
     }
 
     /// A node begins anew: what was said of its metrics and those of its devices does not hold any more (section 6.4.19). Gives back
@@ -227,7 +235,7 @@ impl Births {
         publisher: &str,
     ) -> Option<Vec<Box<str>>> {
         let Some(known) = self.nodes.get(node) else {
-            return Some(self.take_unheard(node).collect());
+            return Some(self.take_unheard(node));
         };
         if let (Some(said), Some(session)) = (session, &known.session)
             && let Some(number) = session.number
