@@ -254,7 +254,8 @@ async fn beyond_2038_it_starts_and_serves_as_before() {
     let answer = get(&gateway, "/data");
     assert_eq!(answer.body, r#"{"a":80.0}"#);
     let date = answer.header("date");
-    assert!(date.contains(" 205"), "{date}");
+    let year: u32 = date.split(' ').nth(3).unwrap().parse().unwrap();
+    assert!(2038 < year, "{date}");
     let (ts, received_at) = times(&site, 1);
     assert_eq!(ts, received_at);
     assert!(i64::from(i32::MAX) * 1000 < ts, "{ts}");

@@ -20,8 +20,8 @@ const SHARE: f64 = 0.25;
 /// Microseconds, as the kernel wants it.
 const PERIOD: f64 = 100_000.0;
 
-/// What each of four clients publishes that do not wait, of so many bytes.
-const POURED: u16 = 1100;
+/// What each of two clients publishes that do not wait, of so many bytes.
+const POURED: u16 = 2200;
 const PAYLOAD: usize = 16 << 10;
 
 /// Control groups (cgroups(7)) with these limits, of the first or the second version. Removed when it is dropped.
@@ -137,6 +137,7 @@ fn fleet(gateway: &Gateway<'_>, rate: f64) -> RunningFleet {
 fn pour(gateway: &Gateway<'_>, client_id: &str) -> usize {
     let mut socket = TcpStream::connect(gateway.mqtt).unwrap();
     socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket.set_write_timeout(Some(LIMIT)).unwrap();
     socket
         .write_all(&Connect::new(V311, client_id).bytes())
         .unwrap();
@@ -178,15 +179,16 @@ async fn it_holds_what_it_is_built_for_and_makes_clients_wait_beyond() {
     // Pressed by fifty clients with all they have.
     let acked = acked + finish(fleet(&gateway, f64::INFINITY), 20_000).await;
     assert_eq!(stored(&site), acked);
-    // By clients that wait for nothing, with more than there is memory: what was taken and not acknowledged is a part of it.
+    // By clients that wait for nothing, with more than there is memory. What they had written before it was acknowledged is a part of
+    // that: the sockets' buffers, and no more of the gateway's.
     let behind: usize = thread::scope(|scope| {
-        let clients = ["a", "b", "c", "d"].map(|id| scope.spawn(|| pour(&gateway, id)));
+        let clients = ["a", "b"].map(|id| scope.spawn(|| pour(&gateway, id)));
         clients.map(|client| client.join().unwrap()).iter().sum()
     });
-    let all = 4 * usize::from(POURED) * PAYLOAD;
+    let all = 2 * usize::from(POURED) * PAYLOAD;
     let memory = MEMORY as usize;
     assert!(memory < all && behind < memory / 2, "{behind} of {all}");
-    let acked = acked + 4 * u64::from(POURED);
+    let acked = acked + 2 * u64::from(POURED);
     assert_eq!(stored(&site), acked);
     assert_eq!(
         metric(&gateway, "gateway_readings_lost_total{reason=\"overload\"}"),
