@@ -12,7 +12,7 @@ target=aarch64-unknown-linux-musl
 cargo cyclonedx --quiet --manifest-path gateway/Cargo.toml --format json --spec-version 1.5 \
     --target "$target" --override-filename edge-gateway-sbom
 mv gateway/edge-gateway-sbom.json "$file"
-find gateway simulator bench -name edge-gateway-sbom.json -delete
+git ls-files '*Cargo.toml' | while read -r manifest; do rm -f "$(dirname "$manifest")/edge-gateway-sbom.json"; done
 
 # What no crate says: the C libraries in them, the standard libraries, and what the dashboard's files are made of.
 cargo metadata --format-version 1 --locked --filter-platform "$target" |

@@ -14,8 +14,9 @@ cross() {
     for strategy in GREEDY LAZY LAZY2 BTLAZY2 BTOPT BTULTRA; do
         CFLAGS+=" -DZSTD_EXCLUDE_${strategy}_BLOCK_COMPRESSOR"
     done
-    # Seconds have 64 bits: the flag tells crate libc, the variable the older one of the standard library.
-    local -x RUST_LIBC_UNSTABLE_MUSL_V1_2_3=1 RUSTFLAGS="${RUSTFLAGS:-} --cfg=libc_unstable_musl_v1_2"
+    # Seconds have 64 bits: each says so to other versions of crate libc, of which the standard library has its own.
+    local -x RUST_LIBC_UNSTABLE_MUSL_V1_2_3=1
+    local -x RUSTFLAGS="${RUSTFLAGS:-} --cfg=libc_unstable_musl_v1_2 --cfg=libc_unstable_musl_v1_2_3"
     if [ -n "$has_target" ] && ! { [ -n "$has_source" ] && [[ $target = armv7* ]]; }; then
         [[ $target != armv7* ]] || echo "$target: without the source of the standard library, time ends in 2038" >&2
         # Names as gateway/layout.ld has them; with its library built along, the compiler gives these by itself.
@@ -27,7 +28,7 @@ cross() {
         RUSTC_BOOTSTRAP=1 \
             cargo-zigbuild "$command" -Zbuild-std=std,panic_abort,test -Zbuild-std-features=panic-unwind --locked --target "$target" "$@"
     else
-        echo "no standard library for $target: rustup target add $target" >&2
+        echo "no standard library for $target: rustup component add rust-src, or rustup target add $target" >&2
         return 1
     fi
 }

@@ -10,7 +10,8 @@ cd "$(dirname "$0")/.."
 if [ $# -eq 0 ]; then
     set -- aarch64-unknown-linux-musl armv7-unknown-linux-musleabihf x86_64-unknown-linux-musl
 fi
-if [ -n "$(git status --porcelain)" ]; then
+# Not so of what is made to be tried.
+if [ "${PROFILE:-board}" = board ] && [ -n "$(git status --porcelain)" ]; then
     echo "the work tree is not clean: what is released has to be what is committed" >&2
     exit 1
 fi
@@ -29,7 +30,7 @@ for target in "$@"; do
     cp "dist/edge-gateway-$target" "dist/$name/edge-gateway"
     mkdir "dist/$name/docker"
     cp -r LICENSE README.md CHANGELOG.md broker-config docs docker/systemd docker/openrc "dist/$name/"
-    cp -r docker/compose.yaml docker/monitoring "dist/$name/docker/"
+    cp -r docker/compose*.yaml docker/monitoring "dist/$name/docker/"
     # With the folders of a service, as in the package.
     cp dist/deb/gateway.toml "dist/$name/broker-config/"
     # Nothing of this machine, and no order but the names'.

@@ -41,7 +41,11 @@ for machine in aarch64-unknown-linux-musl:aarch64 armv7-unknown-linux-musleabihf
     fi
     SIMULATOR_BINARY="$target/debug/simulator" tests/browser.sh --test-name-pattern "a tile follows|what is acknowledged says|after a restart"
     # Seconds of 32 bits end in 2038. The emulator's own clock is what is moved, and one that is static has none that could be.
-    by "qemu-${machine#*:}" "$binary"
-    it clock::
+    if ldd "$(command -v "qemu-${machine#*:}")" >/dev/null 2>&1; then
+        by "qemu-${machine#*:}" "$binary"
+        it clock::
+    else
+        printf 'skip  clock: this qemu-user is static\n'
+    fi
 done
 [ -n "$tried" ] || { printf 'there is no binary in %s\n' "$dist"; exit 1; }

@@ -26,10 +26,10 @@ docker/build-sbom.sh "$work/sbom.json"
 git clone --quiet . "$work/clone"
 "$work/clone/docker/build-sbom.sh" "$work/cloned.json"
 check "the bill of materials is the same wherever it is made" "$(sha256sum <"$work/sbom.json")" "$(sha256sum <"$work/cloned.json")"
-check "it has what no crate says" "SQLite mqtt musl uplot zstd" "$(python3 -c '
+check "it has what no crate says" "generic/musl generic/sqlite github/facebook/zstd npm/mqtt npm/uplot" "$(python3 -c '
 import json, sys
-names = {component["name"] for component in json.load(open(sys.argv[1]))["components"]}
-print(*sorted(names & {"SQLite", "zstd", "musl", "mqtt", "uplot"}))' "$work/sbom.json")"
+named = {component.get("purl", "").split("@")[0].removeprefix("pkg:") for component in json.load(open(sys.argv[1]))["components"]}
+print(*sorted(named & {"generic/musl", "generic/sqlite", "github/facebook/zstd", "npm/mqtt", "npm/uplot"}))' "$work/sbom.json")"
 cargo run --quiet --locked --package roots >"$work/roots.pem"
 check "authorities" "$(openssl storeutl -noout -certs "$work/roots.pem" | tail -1)" \
     "Total found: $(grep -c BEGIN "$work/roots.pem")"
