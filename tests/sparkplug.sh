@@ -30,6 +30,31 @@ statuses() {
 }
 becomes() { [ "$($1 "$2")" = "$3" ]; }
 
+# What the gateway's own definition has is what stands in the public one, as pysparkplug has it. Where the gateway keeps messages as
+# bytes, until it looks at each, they are encoded alike.
+fields() {
+    "$python" - gateway/src/ingest/decode/sparkplug/payload.proto <<'PYTHON'
+import re, sys
+from google.protobuf.descriptor import FieldDescriptor as Field
+from pysparkplug._protobuf import sparkplug_b_pb2 as public
+
+kinds = {number: name.removeprefix("TYPE_").lower() for name, number in vars(Field).items() if name.startswith("TYPE_")}
+checked = 0
+for name, body in re.findall(r"^message (\w+) \{(.*?)^\}", open(sys.argv[1]).read(), re.M | re.S):
+    known = public.Payload.DESCRIPTOR
+    known = known if name == "Payload" else known.nested_types_by_name[name]
+    for label, kind, field, number in re.findall(r"^ *(optional |repeated )?(\w+) (\w+) = (\d+);", body, re.M):
+        found = known.fields_by_name[field]
+        theirs = (found.number, kinds[found.type], found.is_repeated)
+        ours = (int(number), kind, label == "repeated ")
+        is_message = ours[1] == "bytes" and theirs[1] == "message" and ours[::2] == theirs[::2]
+        assert ours == theirs or is_message or found.message_type and kind == found.message_type.name, (name, field, ours, theirs)
+        checked += 1
+print(checked)
+PYTHON
+}
+check "its definition is a part of the public one" "$(grep -c ' = [0-9]*;' gateway/src/ingest/decode/sparkplug/payload.proto)" "$(fields 2>&1)"
+
 # A node that is born, leaves a number out and is asked to be born again, and leaves.
 python_node() {
     timeout 60 "$python" - "$mqtt_port" "$url/status" <<'PYTHON'
