@@ -31,7 +31,8 @@ struct Limits {
 }
 
 impl Limits {
-    /// `None` where no groups can be made; in CI they can.
+    /// `None` where no groups can be made; in CI they can. A limit of addresses (`ulimit -v`) is none of memory: it counts stacks that
+    /// are there in case, such as that on which rules are compiled.
     fn new() -> Option<Self> {
         let name = format!(
             "edge-gateway-test-{}-{}",
