@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::check::{Checked, prepare};
 use self::listeners::Listeners;
-use self::opening::{Opened, open_store};
+use self::opening::{Known, open_store};
 use self::salvage::Care;
 use crate::access::Access;
 use crate::broker::{Broker, Hub};
@@ -36,7 +36,7 @@ use crate::ingest::{
 use crate::logging::LogFilter;
 use crate::metrics::Metrics;
 use crate::service::{Pulse, Service};
-use crate::store::{Damage, Limits, Reader, StoreError};
+use crate::store::{Damage, Limits, Reader, StoreError, Writer};
 use crate::tls;
 
 pub use self::check::{check, explain};
@@ -109,10 +109,10 @@ pub async fn start(
     let checked = prepare(&config)?;
     // Before the store is opened: an occupied port leaves nothing behind.
     let (listeners, addresses) = Listeners::open(&config, service)?;
-    let opened = open_store(&config)?;
+    let (writer, known) = open_store(&config)?;
     let mut running = Running {
         addresses,
-        reader: opened.writer.reader(),
+        reader: writer.reader(),
         access: Arc::clone(&checked.access),
         tls: [&checked.tls, &checked.http_tls]
             .into_iter()
@@ -127,7 +127,7 @@ pub async fn start(
         give_up: CancellationToken::new(),
         tasks: JoinSet::new(),
     };
-    running.spawn(config, checked, opened, listeners, log_filter)?;
+    running.spawn(config, checked, writer, known, listeners, log_filter)?;
     addresses.log();
     Ok(running)
 }
@@ -137,17 +137,15 @@ impl Running {
         &mut self,
         config: Config,
         checked: Checked,
-        opened: Opened,
+        writer: Writer,
+        known: Known,
         listeners: Listeners,
         log_filter: Arc<LogFilter>,
     ) -> Result<(), StartError> {
-        let Opened {
-            writer,
-            state,
-            decoder,
-        } = opened;
+        let Known { state, decoder } = known;
         let gateway_id = Arc::clone(&config.gateway_id);
-        let (metrics, health) = (Arc::<Metrics>::default(), Arc::<Health>::default());
+        let metrics = Arc::<Metrics>::default();
+        let health = Arc::<Health>::default();
         let traces = Arc::<Traces>::default();
         let outbox_wakes: Vec<Arc<Notify>> =
             config.uplinks.iter().map(|_| Arc::default()).collect();

@@ -275,6 +275,7 @@ async fn beyond_2038_it_starts_and_serves_as_before() {
         .await;
         store(&gateway, r#"{"id":"a","value":1}"#);
     }
+    assert_eq!(site.sql::<i64>("SELECT count(*) FROM readings"), 3);
     gateway.stop();
 }
 

@@ -13,24 +13,25 @@ pub fn store_risks(config: &Config) -> Vec<String> {
     risks(&config.store.path)
 }
 
-/// The store, with what is known from it.
-pub(super) struct Opened {
-    pub(super) writer: Writer,
+/// What is known from the store at the start.
+pub(super) struct Known {
+    /// What is owed to clients.
     pub(super) state: BrokerState,
+    /// What reads what they send.
     pub(super) decoder: Arc<Decoder>,
 }
 
 /// Opens the store, and tells of readings that wait for nobody.
-pub(super) fn open_store(config: &Config) -> Result<Opened, StartError> {
-    let opened = read(config).map_err(|source| fault(config, source))?;
+pub(super) fn open_store(config: &Config) -> Result<(Writer, Known), StartError> {
+    let (writer, known) = read(config).map_err(|source| fault(config, source))?;
     for risk in store_risks(config) {
         tracing::warn!(risk, "the file system under the store is a risk");
     }
-    for forsaken in opened.writer.reader().forsaken().unwrap_or_default() {
+    for forsaken in writer.reader().forsaken().unwrap_or_default() {
         let (uplink, readings) = (&forsaken.name, forsaken.pending);
         tracing::warn!(%uplink, readings, "readings wait for an uplink that is not configured");
     }
-    Ok(opened)
+    Ok((writer, known))
 }
 
 /// Moves the store aside: a part of the gateway that has ended met damage.
@@ -45,7 +46,7 @@ pub(super) fn fault(config: &Config, source: StoreError) -> StartError {
     }
 }
 
-fn read(config: &Config) -> Result<Opened, StoreError> {
+fn read(config: &Config) -> Result<(Writer, Known), StoreError> {
     let names = config.uplinks.iter().map(|uplink| Arc::clone(&uplink.name));
     let mut names: Vec<_> = names.collect();
     if names.is_empty() {
@@ -56,13 +57,7 @@ fn read(config: &Config) -> Result<Opened, StoreError> {
     loop {
         let mut writer = Writer::open_for(path, &names)?;
         let error = match known(config, &mut writer) {
-            Ok((state, decoder)) => {
-                return Ok(Opened {
-                    writer,
-                    state,
-                    decoder,
-                });
-            }
+            Ok(known) => return Ok((writer, known)),
             Err(error) => error,
         };
         // It could be opened, and shows its damage now; or the disk gave nothing for a moment.
@@ -75,16 +70,12 @@ fn read(config: &Config) -> Result<Opened, StoreError> {
         is_suspected = true;
     }
     let mut writer = Writer::open_for(path, &names)?;
-    let (state, decoder) = known(config, &mut writer)?;
-    Ok(Opened {
-        writer,
-        state,
-        decoder,
-    })
+    let known = known(config, &mut writer)?;
+    Ok((writer, known))
 }
 
-/// What is owed to clients, where the last alert of each sensor stands for what its topic retains; and what reads what they send.
-fn known(config: &Config, writer: &mut Writer) -> Result<(BrokerState, Arc<Decoder>), StoreError> {
+/// Of what is owed to clients the last alert of each sensor stands for what its topic retains.
+fn known(config: &Config, writer: &mut Writer) -> Result<Known, StoreError> {
     clock::start(writer, &config.store)?;
     writer.set_budget(config.store.max_size)?;
     let most = config.mqtt.limits.retained_messages;
@@ -93,6 +84,6 @@ fn known(config: &Config, writer: &mut Writer) -> Result<(BrokerState, Arc<Decod
     state
         .retained
         .extend(alerts.iter().filter_map(Alert::message));
-    let decoder = Decoder::open(&config.ingest, &writer.reader())?;
-    Ok((state, Arc::new(decoder)))
+    let decoder = Arc::new(Decoder::open(&config.ingest, &writer.reader())?);
+    Ok(Known { state, decoder })
 }

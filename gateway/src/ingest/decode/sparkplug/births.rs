@@ -135,10 +135,11 @@ impl Births {
 
     /// Those of a node, which has been heard: they are not asked for again.
     fn take_unheard(&mut self, node: &str) -> Vec<Box<str>> {
-        let node = node.replacen('/', ":", 1);
+        let first = device_id(node, "");
+        let own = &first[..first.len() - 1];
         // It may itself look like a device of another one.
-        self.unheard.remove(&*node);
-        let (first, behind) = (format!("{node}:"), format!("{node};"));
+        self.unheard.remove(own);
+        let behind = format!("{own};");
         let of_node = (Included(&*first), Excluded(&*behind));
         let ids: Vec<_> = self.unheard.range::<str, _>(of_node).cloned().collect();
         let device = |id: Box<str>| {
